@@ -1,0 +1,8 @@
+"""`python -m rsm` is the command `rsm`."""
+
+import sys
+
+from rsm.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,286 @@
+"""The commands of `rsm`. Each loads what it needs when it runs, so that `rsm --help` is quick."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from rsm import __version__
+from rsm.config import SCENARIOS, ConfigError, load_run, shown
+from rsm.study import Study, load_study, study_file
+
+RESULTS = Path("results")
+SINGLE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0, or 2 after one line on standard error for a user's mistake."""
+    for name in SINGLE_THREAD:  # jobs run side by side; one thread each
+        os.environ.setdefault(name, "1")
+    options = parser().parse_args(arguments)
+    try:
+        code: int = options.run(options) or 0
+        sys.stdout.flush()
+    except ConfigError as error:
+        print(f"rsm: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("rsm: interrupted", file=sys.stderr)
+        return 130
+    return code
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line: one subcommand per line of the house page."""
+    top = argparse.ArgumentParser(
+        prog="rsm",
+        description="Reproduction of RSM-MASAC: communication-efficient soft actor-critic collaboration "
+        "of connected vehicles by regulated segment mixture (arXiv:2312.10123).",
+        epilog="A user's mistake gives one line and exit code 2.",
+    )
+    top.add_argument("--version", action="version", version=f"rsm {__version__}")
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(name: str, run: object, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        added.set_defaults(run=run)
+        return added
+
+    train = command("train", run_train, "train one run and write its run folder")
+    what = train.add_mutually_exclusive_group(required=True)
+    what.add_argument("--config", type=Path, metavar="FILE", help="settings of the run, YAML")
+    what.add_argument("--study", metavar="NAME|FILE", help="a study that holds the run")
+    train.add_argument("--run", dest="run_id", metavar="RUN_ID", help="the run of that study")
+    train.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run folder")
+
+    evaluate = command("evaluate", run_evaluate, "drive episodes and report speed and return")
+    driving_options(evaluate)
+    evaluate.add_argument("--episodes", type=positive, default=5, metavar="N", help="default: 5")
+    evaluate.add_argument("--json", action="store_true", help="print one JSON object")
+
+    render = command("render", run_render, "draw one episode as an animation or a picture")
+    driving_options(render)
+    render.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="a file ending in .gif, .mp4 or .png"
+    )
+
+    figures = command("figures", run_figures, "draw the figures of a study from its run folders")
+    study_option(figures)
+    figures.add_argument("--only", action="append", metavar="FIGURE", help="may be repeated")
+
+    tables = command("tables", run_tables, "write the tables of a study from its run folders")
+    study_option(tables)
+
+    sync = command("sync", run_sync, "bring every finished run of a study into the MLflow store")
+    study_option(sync)
+
+    store = command("store", run_store, "create the MLflow store and the experiment of a study")
+    study_option(store)
+
+    publish = command("publish", run_publish, "log one finished run folder to MLflow; idempotent")
+    publish.add_argument("folder", type=Path, metavar="RUN_DIR")
+    publish.add_argument("--study", required=True, metavar="NAME", help="its MLflow experiment")
+    publish.add_argument("--receipt", type=Path, metavar="FILE", help="written when it is done")
+
+    resolve = command("resolve", run_resolve, "write a study with every default and override in it")
+    study_option(resolve)
+    resolve.add_argument("--set", default="{}", metavar="YAML", help="a mapping laid upon the study")
+    resolve.add_argument("--out", type=Path, required=True, metavar="FILE")
+
+    command("schema", run_schema, "print the JSON schema of a study")
+
+    verify = command(
+        "verify", run_verify, "recompute some committed numbers and compare them with results/reference"
+    )
+    verify.add_argument(
+        "--only", action="append", metavar="RUN_ID", help="a run of the list; may be repeated"
+    )
+
+    command("doctor", run_doctor, "check Python, packages, SUMO, disk and the store against the pins")
+    return top
+
+
+def study_option(command: argparse.ArgumentParser) -> None:
+    """`--study`, by name or by file."""
+    command.add_argument(
+        "--study", required=True, metavar="NAME|FILE", help="a name in workflow/studies, or a YAML file"
+    )
+
+
+def driving_options(command: argparse.ArgumentParser) -> None:
+    """Who drives where."""
+    command.add_argument(
+        "--scenario", required=True, choices=SCENARIOS, metavar="NAME", help=", ".join(SCENARIOS)
+    )
+    command.add_argument(
+        "--controller",
+        required=True,
+        metavar="NAME",
+        help="human, random, go, platoon, constant:<m/s²>, or the folder of a finished run",
+    )
+    command.add_argument("--seed", type=natural, default=0, metavar="S", help="default: 0")
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1, for argparse."""
+    number = natural(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed: a whole number of at least 1")
+    return number
+
+
+def natural(text: str) -> int:
+    """A whole number from 0 to 2 000 000 000, for argparse."""
+    if not (text.isascii() and text.isdigit() and int(text) <= 2_000_000_000):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not allowed: a whole number from 0 to 2000000000"
+        )
+    return int(text)
+
+
+def named_study(text: str) -> Study:
+    """A study by its name, or by the path of its file; raises ConfigError."""
+    looks_like_path = os.sep in text or text.endswith((".yaml", ".yml"))
+    return load_study(Path(text) if looks_like_path else study_file(text))
+
+
+def finished_study(text: str) -> Study:
+    """The study as it was run: resolved with its overrides beside its results, if it is there."""
+    study = named_study(text)
+    resolved = RESULTS / study.name / "study.yaml"
+    return load_study(resolved) if resolved.is_file() else study
+
+
+def run_train(options: argparse.Namespace) -> None:
+    if options.config is not None:
+        if options.run_id is not None:
+            raise ConfigError("--run: belongs to --study, not to --config")
+        config = load_run(options.config)
+    else:
+        study = named_study(options.study)
+        known = study.runs()
+        if options.run_id not in known:
+            raise ConfigError(
+                f"--run: {shown(options.run_id)} is not allowed: study {study.name} has {len(known)} runs, "
+                f"such as {next(iter(known))}"
+            )
+        config = known[options.run_id]
+    from rsm.training import train
+
+    content = train(config, options.out)
+    if content["status"] == "failed":
+        print(f"{content['run_id']}: failed: {content['reason']}")
+    else:
+        print(
+            f"{content['run_id']}: final return {content['final_return']:.4f}, mean speed "
+            f"{content['final_mean_speed']:.2f} m/s, {content['bytes_sent'] / 1e6:.2f} MB sent, "
+            f"{content['wall_s']:.0f} s, in {options.out}"
+        )
+
+
+def run_evaluate(options: argparse.Namespace) -> None:
+    from rsm.evaluation import evaluation_report
+
+    report = evaluation_report(
+        options.scenario, options.controller, options.episodes, options.seed
+    )
+    if options.json:
+        print(json.dumps(report))
+        return
+    speed, score = report["mean_speed"], report["return"]
+    print(f"{report['scenario']}, driven by {report['controller']}, {report['episodes']} episodes")
+    print(f"mean speed  {speed['mean']:.3f} ± {speed['std']:.3f} m/s")
+    print(f"return      {score['mean']:.4f} ± {score['std']:.4f}")
+    print(f"collisions  {report['collisions']}")
+    print(f"steps       {report['steps']} ({report['steps_per_second']:.0f} per second)")
+
+
+def run_render(options: argparse.Namespace) -> None:
+    from rsm.evaluation import resolve_driver
+    from rsm.traffic.environment import TrafficEnv
+    from rsm.traffic.rendering import check_output, render
+
+    check_output(options.out)
+    traffic, driver = resolve_driver(options.controller, options.scenario)
+    with TrafficEnv(traffic) as env:
+        render(env, lambda: driver(env, options.seed), options.out, options.seed)
+    print(options.out)
+
+
+def run_figures(options: argparse.Namespace) -> None:
+    from rsm.analysis.aggregate import write_figures
+
+    study = finished_study(options.study)
+    for path in write_figures(study, RESULTS / study.name, options.only):
+        print(path)
+
+
+def run_tables(options: argparse.Namespace) -> None:
+    from rsm.analysis.aggregate import write_tables
+
+    study = finished_study(options.study)
+    for path in write_tables(study, RESULTS / study.name):
+        print(path)
+
+
+def run_sync(options: argparse.Namespace) -> None:
+    from rsm.tracking import sync
+
+    study = finished_study(options.study)
+    print(f"{study.name}: {sync(study.name)}")
+
+
+def run_store(options: argparse.Namespace) -> None:
+    from rsm.tracking import create_store
+
+    create_store(named_study(options.study).name)
+
+
+def run_publish(options: argparse.Namespace) -> None:
+    from rsm.records import write_json
+    from rsm.tracking import publish
+
+    receipt = publish(options.folder, options.study)
+    if options.receipt is not None:
+        write_json(options.receipt, receipt)
+
+
+def run_resolve(options: argparse.Namespace) -> None:
+    from rsm.config import dump_yaml
+    from rsm.records import write_text
+
+    try:
+        overrides = yaml.safe_load(options.set) or {}
+    except yaml.YAMLError:
+        overrides = None
+    if not isinstance(overrides, dict):
+        raise ConfigError(f"--set: {shown(options.set)} is not allowed: a YAML mapping is expected")
+    path = options.study
+    looks_like_path = os.sep in path or path.endswith((".yaml", ".yml"))
+    study = load_study(Path(path) if looks_like_path else study_file(path), overrides)
+    write_text(options.out, dump_yaml(study))
+
+
+def run_schema(options: argparse.Namespace) -> None:
+    print(json.dumps(Study.model_json_schema(), indent=2, ensure_ascii=False))
+
+
+def run_verify(options: argparse.Namespace) -> int:
+    from rsm.verification import verify
+
+    return verify(options.only)
+
+
+def run_doctor(options: argparse.Namespace) -> int:
+    from rsm.doctor import examine
+
+    return examine()

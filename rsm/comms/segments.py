@@ -1,0 +1,17 @@
+"""Segments: contiguous, near-equal slices of a parameter vector that cover it exactly once."""
+
+from __future__ import annotations
+
+from rsm.config import ConfigError
+
+
+def segment_slices(length: int, segments: int) -> list[slice]:
+    """P slices of `range(length)`; the first `length % P` are one longer. Raises ConfigError if P > length."""
+    if not 1 <= segments <= length:
+        raise ConfigError(
+            f"communication.segments: {segments} is not allowed: "
+            f"1 to {length} (the parameters that an agent shares)"
+        )
+    base, longer = divmod(length, segments)
+    ends = [base * p + min(p, longer) for p in range(segments + 1)]
+    return [slice(start, end) for start, end in zip(ends, ends[1:], strict=False)]

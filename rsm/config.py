@@ -1,0 +1,317 @@
+"""What one run is: frozen models of its settings, with the published experiment as defaults.
+
+Every unknown key is an error. The JSON schema of a study is generated from these models
+(`rsm schema`), and a test fails when the committed file differs.
+
+Source of the defaults: arXiv:2312.10123, the published experiment, unless a field says otherwise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+
+class ConfigError(ValueError):
+    """A user's mistake: one line naming the place, the key, the value and what is allowed."""
+
+
+class MethodTraits(NamedTuple):
+    """What the grid and the training loop need to know of a method before importing it."""
+
+    module: str  # `rsm.methods.<...>` with a function `communicate`; empty for a control
+    topology: bool  # its runs differ by topology
+    segments: bool  # its runs differ by segments and replicas
+    metric: bool  # its runs differ by the way ζ is found (`mixing.constant`)
+
+
+# The registry. A new method is a file in rsm/methods/ and a line here.
+METHODS: dict[str, MethodTraits] = {
+    "independent": MethodTraits("rsm.methods.independent", False, False, False),
+    "average": MethodTraits("rsm.methods.average", True, False, False),
+    "segment-average": MethodTraits("rsm.methods.segment_average", True, True, False),
+    "fmarl": MethodTraits("rsm.methods.fmarl", False, False, False),
+    "rsm": MethodTraits("rsm.methods.rsm", True, True, True),
+}
+
+# Controls do not learn: a controller of rsm.traffic.controllers drives the learning vehicles.
+CONTROLS = ("human", "random", "go", "platoon")
+
+SCENARIOS = (
+    "figure-eight",
+    "figure-eight-all",
+    "flow-figure-eight-0",
+    "flow-figure-eight-1",
+    "flow-figure-eight-2",
+)
+CONSTANTS = ("theorem2", "certified", "line-search", "trust-region", "fixed")
+
+TOPOLOGY_FORMS = (
+    "radius:<metres>, complete, ring, star, regular:<degree>, erdos-renyi:<probability>, "
+    "small-world:<neighbours>:<probability>"
+)
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Topology(NamedTuple):
+    """A parsed topology: its family and its numbers, e.g. ("radius", (90.0,))."""
+
+    family: str
+    parameters: tuple[float, ...]
+
+
+def parse_topology(text: str) -> Topology:
+    """Parse `family[:number[:number]]`; raises ValueError naming what is allowed."""
+    family, *raw = text.split(":")
+    try:
+        numbers = tuple(float(word) for word in raw)
+    except ValueError:
+        raise ValueError(f"its numbers cannot be read; allowed: {TOPOLOGY_FORMS}") from None
+    whole = all(number == int(number) for number in numbers[:1] if abs(number) < 1e9)
+    match (family, numbers):
+        case ("complete" | "ring" | "star", ()):
+            pass
+        case ("radius", (metres,)):
+            if not 0 < metres < float("inf"):
+                raise ValueError("the radius must be a finite number of metres above 0")
+        case ("regular", (degree,)):
+            if not (whole and 1 <= degree < 1e9):
+                raise ValueError("the degree must be a whole number of at least 1")
+        case ("erdos-renyi", (probability,)):
+            if not 0 < probability <= 1:
+                raise ValueError("the probability must be in (0, 1]")
+        case ("small-world", (neighbours, probability)):
+            if not (whole and 2 <= neighbours < 1e9 and 0 <= probability <= 1):
+                raise ValueError(
+                    "neighbours must be a whole number of at least 2, the probability in [0, 1]"
+                )
+        case _:
+            raise ValueError(f"no such topology; allowed: {TOPOLOGY_FORMS}")
+    return Topology(family, numbers)
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, no unknown keys, no silent conversions."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True
+    )
+
+
+class Traffic(Settings):
+    """The world the vehicles drive in (scenarios.md)."""
+
+    scenario: Literal[SCENARIOS] = "figure-eight"  # type: ignore[valid-type]
+    decision_interval: int = Field(
+        1, ge=1, le=1500, description="Simulation steps (0.1 s) for which an action is held."
+    )
+    horizon: int = Field(1500, ge=1, le=100_000, description="Simulation steps of an episode.")
+    junction: Literal["sumo", "idm"] = Field(
+        "sumo",
+        description="Who drives a human inside the junction: SUMO's car-following, as in Flow, or our IDM.",
+    )
+    collision: Literal["terminate", "teleport"] = Field(
+        "terminate",
+        description="A collision ends the episode, or SUMO teleports and goes on (published code).",
+    )
+
+
+class Sac(Settings):
+    """Soft actor-critic of every agent."""
+
+    hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
+        (256, 256), min_length=1, max_length=4, strict=False, description="Units of the ReLU layers."
+    )
+    actor_lr: Positive = Field(4e-5, description="Adam step size of the actor.")
+    critic_lr: Positive = Field(3e-4, description="Adam step size of the critics.")
+    alpha_lr: Positive = Field(3e-4, description="Adam step size of log α.")
+    alpha_init: Positive = Field(0.01, description="Temperature α at the start.")
+    target_entropy: float | None = Field(
+        None, description="Entropy (nats, of the scaled action) that α aims at; null is −|A|."
+    )
+    gamma: float = Field(0.99, gt=0, lt=1, description="Discount per decision.")
+    tau: float = Field(0.001, gt=0, le=1, description="Polyak step of the target critics.")
+    batch_size: int = Field(256, ge=1, le=100_000, description="Transitions per agent and update.")
+    replay_size: int = Field(
+        100_000, ge=1, le=10_000_000, description="Transitions kept, per agent."
+    )
+    learning_starts: int = Field(
+        1280, ge=1, description="Transitions per agent before the first update."
+    )
+    update_every: int = Field(10, ge=1, description="Decisions between two updates.")
+
+
+class Communication(Settings):
+    """Who may hear whom, what travels and how often."""
+
+    topology: str = Field("radius:90", description=f"One of {TOPOLOGY_FORMS}.")
+    share: Literal["actor", "actor+critic"] = Field(
+        "actor", description="What travels, the same for every method."
+    )
+    period: int = Field(8, ge=1, description="U: updates between two rounds.")
+    segments: int = Field(4, ge=1, le=65_535, description="P: segments of a parameter vector.")
+    replicas: int = Field(3, ge=1, le=255, description="K: referential policies per round.")
+    loss_rate: Fraction = Field(0.0, description="Probability that the channel loses a frame.")
+
+    @field_validator("topology")
+    @classmethod
+    def _topology(cls, text: str) -> str:
+        parse_topology(text)
+        return text
+
+
+class Mixing(Settings):
+    """How a referential policy is judged and how far θ moves toward it (algorithm.md)."""
+
+    constant: Literal[CONSTANTS] = Field(  # type: ignore[valid-type]
+        "theorem2", description="How ζ is found."
+    )
+    advantage: Literal["direct", "importance"] = Field("direct", description="Estimator of A⁺.")
+    states: int = Field(256, ge=2, le=100_000, description="Replayed states that judge a replica.")
+    recent: int = Field(
+        2000, ge=1, description="These states come from this many latest transitions."
+    )
+    zeta_max: float = Field(0.8, gt=0, le=1, description="Largest ζ.")
+    kl_limit: Positive = Field(
+        0.01, description="δ in nats, of `line-search` and `trust-region` (not published)."
+    )
+    zeta_fixed: float = Field(
+        0.1, gt=0, le=1, description="ζ of the constant `fixed` (not published)."
+    )
+
+
+class Training(Settings):
+    """How long a run learns."""
+
+    episodes: int = Field(310, ge=1, le=1_000_000, description="Training episodes.")
+
+
+class Evaluation(Settings):
+    """How a run is measured, on seeds that training never uses."""
+
+    every: int = Field(10, ge=1, description="Training episodes between two evaluations.")
+    episodes: int = Field(
+        3, ge=1, le=1000, description="Held-out seeds per evaluation and mode (not published)."
+    )
+    control_episodes: int = Field(
+        5, ge=1, le=1000, description="Held-out seeds of a control (not published)."
+    )
+
+
+class RunSettings(Settings):
+    """The settings that the runs of a study share."""
+
+    traffic: Traffic = Traffic()
+    sac: Sac = Sac()
+    communication: Communication = Communication()
+    mixing: Mixing = Mixing()
+    training: Training = Training()
+    evaluation: Evaluation = Evaluation()
+
+
+class RunConfig(RunSettings):
+    """Everything that decides the numbers of one run."""
+
+    method: Literal[tuple(METHODS) + CONTROLS] = "rsm"  # type: ignore[valid-type]
+    seed: int = Field(0, ge=0, le=9_999)
+
+    @property
+    def learns(self) -> bool:
+        """False for a control."""
+        return self.method in METHODS
+
+    @property
+    def settings_hash(self) -> str:
+        """Twelve hex digits that guard a run folder: same settings, same hash."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def run_id(self) -> str:
+        """Readable name, e.g. `rsm-radius90-p4-k3-seed0`; what equals the default is left out."""
+        return f"{self.cell}-seed{self.seed}"
+
+    @property
+    def cell(self) -> str:
+        """The run id without its seed: runs of one cell differ in the seed alone."""
+        traits = METHODS.get(self.method)
+        words = [self.method]
+        if traits is None:
+            return self.method
+        if traits.metric and self.mixing.constant != "theorem2":
+            words.append(self.mixing.constant)
+        if traits.topology:
+            family, *numbers = self.communication.topology.split(":")
+            words.append(family + "-".join(numbers))
+        if traits.segments:
+            words.append(f"p{self.communication.segments}-k{self.communication.replicas}")
+        if self.communication.share != "actor":
+            words.append(self.communication.share)
+        if self.communication.loss_rate:
+            words.append(f"loss{self.communication.loss_rate:g}")
+        return "-".join(words)
+
+
+def explain(error: ValidationError, source: str) -> str:
+    """One line for the first mistake pydantic found: place, key, value, what is allowed."""
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"]) or "(top level)"
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        return f"{source}: {key}: unknown key (value {shown(first['input'])}); see `rsm schema`"
+    return f"{source}: {key}: {shown(first['input'])} is not allowed: {message}"
+
+
+def shown(value: Any) -> str:
+    """A value as it appears in a message: on one line, and short."""
+    text = re.sub(r"\s+", " ", repr(value))
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping; raises ConfigError for whatever a file can be instead."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise ConfigError(f"{path}: cannot be read: {reason}") from None
+    try:
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "unreadable value"
+        raise ConfigError(f"{path}{where}: not valid YAML: {problem}") from None
+    if content is None:
+        content = {}
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise ConfigError(
+            f"{path}: (top level): {shown(content)} is not allowed: a mapping of settings is expected"
+        )
+    return content
+
+
+def load_run(path: Path) -> RunConfig:
+    """Read the settings of one run from YAML; raises ConfigError."""
+    return parse_run(load_yaml(path), str(path))
+
+
+def parse_run(content: dict[str, Any], source: str) -> RunConfig:
+    """Settings of one run from a mapping; raises ConfigError that names `source`."""
+    try:
+        return RunConfig.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(explain(error, source)) from None
+
+
+def dump_yaml(model: BaseModel) -> str:
+    """The resolved settings as YAML, defaults included, keys in the order of the models."""
+    return yaml.safe_dump(model.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

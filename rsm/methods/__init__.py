@@ -1,0 +1,23 @@
+"""The methods compared, one file each: what happens in a communication round.
+
+A method is one function `communicate(theta, world) -> RoundReport` that changes `theta: [N, D]` in place.
+All see the same world and differ only inside their file. The registry is `rsm.config.METHODS`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+
+from torch import Tensor
+
+from rsm.config import METHODS
+from rsm.methods.world import RoundReport, World
+
+Communicate = Callable[[Tensor, World], RoundReport]
+
+
+def load(method: str) -> Communicate:
+    """The function `communicate` of a method of the registry."""
+    communicate: Communicate = importlib.import_module(METHODS[method].module).communicate
+    return communicate

@@ -1,0 +1,177 @@
+"""The columns of a run folder, in one place: what a run writes and the analysis reads.
+
+A run folder `results/<study>/runs/<run-id>/` holds config.yaml, manifest.json, the tables below as
+parquet, summary.json (written last: a folder without it is not finished) and, for a run that learns,
+policy.safetensors. Times (columns and keys named `wall_s`, and the manifest) are the only entries
+that differ between two runs of the same seed on the same machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SERVER = -1  # the number of the central server of `fmarl` wherever an agent is named
+
+# table → column → (type, meaning)
+TABLES: dict[str, dict[str, tuple[pa.DataType, str]]] = {
+    "episodes": {
+        "episode": (pa.int32(), "training episode, from 1"),
+        "env_steps": (pa.int64(), "simulation steps driven in training so far"),
+        "updates": (pa.int64(), "SAC updates of every agent so far"),
+        "return": (pa.float64(), "Σ reward / horizon, in [0, 1], mean over agents"),
+        "mean_speed": (pa.float64(), "mean speed of all vehicles over the episode, m/s"),
+        "collisions": (pa.int32(), "collisions in the episode"),
+        "teleports": (pa.int32(), "vehicles that SUMO teleported in the episode"),
+        "steps": (pa.int32(), "simulation steps of the episode"),
+        "critic_loss": (pa.float64(), "mean squared Bellman error over the episode's updates; NaN: none"),
+        "actor_loss": (pa.float64(), "mean of α log π − Q over the episode's updates; NaN: none"),
+        "entropy": (pa.float64(), "mean of −log π over the episode's updates, nats; NaN: none"),
+        "alpha": (pa.float64(), "temperature α at the end, mean over agents"),
+        "bytes_sent": (pa.int64(), "bytes put on the wire so far, by anybody"),
+        "wall_s": (pa.float64(), "seconds of wall time of the episode"),
+    },
+    "evaluations": {
+        "episode": (pa.int32(), "training episodes done before; 0 for a control"),
+        "env_steps": (pa.int64(), "simulation steps driven in training so far"),
+        "bytes_sent": (pa.int64(), "bytes put on the wire so far, by anybody"),
+        "mode": (pa.string(), "deterministic (mean action) or stochastic (sampled)"),
+        "eval_seed": (pa.int64(), "held-out seed of the episode"),
+        "return": (pa.float64(), "Σ reward / horizon, in [0, 1], mean over agents"),
+        "mean_speed": (pa.float64(), "mean speed of all vehicles over the episode, m/s"),
+        "collisions": (pa.int32(), "collisions in the episode"),
+        "teleports": (pa.int32(), "vehicles that SUMO teleported in the episode"),
+        "steps": (pa.int32(), "simulation steps of the episode"),
+    },
+    "rounds": {
+        "round": (pa.int32(), "communication round, from 1"),
+        "episode": (pa.int32(), "training episode it fell in"),
+        "env_steps": (pa.int64(), "simulation steps driven in training so far"),
+        "updates": (pa.int64(), "SAC updates of every agent so far"),
+        "links": (pa.int32(), "directed pairs of neighbours"),
+        "messages": (pa.int64(), "frames sent in the round, requests included"),
+        "request_bytes": (pa.int64(), "bytes of request frames"),
+        "header_bytes": (pa.int64(), "header bytes of the frames that carry parameters"),
+        "payload_bytes": (pa.int64(), "parameter bytes"),
+        "bytes_sent": (pa.int64(), "request + header + payload bytes, lost frames included"),
+        "lost": (pa.int64(), "frames that the channel lost"),
+        "refused": (pa.int64(), "frames that the receiver refused (checksum, round, shape, …)"),
+        "heaviest_share": (pa.float64(), "share of the bytes of the round sent or received by the busiest node"),
+        "judged": (pa.int32(), "replicas judged"),
+        "accepted": (pa.int32(), "replicas mixed in"),
+        "identical": (pa.int32(), "replicas equal to the receiver's own policy (q = 0)"),
+        "zeta_mean": (pa.float64(), "mean ζ of the accepted replicas; NaN: none"),
+        "spread": (pa.float64(), "root mean square distance of the actors θᵢ from their mean, after the round"),
+    },
+    "zeta": {
+        "round": (pa.int32(), "communication round, from 1"),
+        "env_steps": (pa.int64(), "simulation steps driven in training so far"),
+        "agent": (pa.int32(), "the receiver that judges"),
+        "replica": (pa.int32(), "number of the replica, from 1"),
+        "sources": (pa.list_(pa.int32()), "the agents asked, in the order of the segments"),
+        "advantage": (pa.float64(), "A⁺, mean over states (eq. 3)"),
+        "epsilon": (pa.float64(), "ε = max over states of |A⁺(s)|"),
+        "quadratic_form": (pa.float64(), "q = (θ̃−θ)ᵀF(θ̃−θ) (eq. 4)"),
+        "constant": (pa.float64(), "C = 2γε/(1−γ)² of Theorem 2"),
+        "bound": (pa.float64(), "sqrt(2A⁺/(Cq)); NaN where A⁺ ≤ 0 or q = 0"),
+        "zeta": (pa.float64(), "ζ used; 0 where the replica was not accepted"),
+        "outcome": (pa.string(), "accepted, rejected or identical"),
+        "lost_segments": (pa.int32(), "segments filled with the receiver's own values"),
+    },
+    "exchange": {
+        "sender": (pa.int32(), "agent that sent, −1 the server"),
+        "receiver": (pa.int32(), "agent meant to receive, −1 the server"),
+        "messages": (pa.int64(), "frames sent over the run, requests included"),
+        "request_bytes": (pa.int64(), "bytes of request frames"),
+        "header_bytes": (pa.int64(), "header bytes of the frames that carry parameters"),
+        "payload_bytes": (pa.int64(), "parameter bytes"),
+        "lost": (pa.int64(), "frames that the channel lost"),
+        "judged": (pa.int64(), "replicas judged by the receiver that hold a segment of the sender"),
+        "accepted": (pa.int64(), "of these, accepted"),
+    },
+}  # fmt: skip
+
+SUMMARY: dict[str, str] = {
+    "run_id": "name of the run",
+    "cell": "the run id without the seed",
+    "settings_hash": "guard of the resolved settings",
+    "status": "finished, or failed with the key `reason`",
+    "method": "method or control",
+    "topology": "topology; null where the method has none",
+    "segments": "P; null where the method has none",
+    "replicas": "K; null where the method has none",
+    "constant": "how ζ is found; null where the method has no ζ",
+    "share": "actor or actor+critic; null where nothing is shared",
+    "loss_rate": "probability that a frame is lost; null where nothing is shared",
+    "seed": "seed",
+    "scenario": "scenario",
+    "agents": "N, learning vehicles",
+    "parameters": "length of what one agent shares, in float32 values",
+    "final_return": "mean deterministic return of the last 10 % evaluations (at least one)",
+    "final_return_stochastic": "the same with sampled actions",
+    "final_mean_speed": "mean deterministic speed of the last 10 % evaluations, m/s",
+    "env_steps": "simulation steps driven in training",
+    "updates": "SAC updates of every agent",
+    "rounds": "communication rounds",
+    "messages": "frames sent",
+    "bytes_sent": "bytes put on the wire by anybody",
+    "payload_bytes": "parameter bytes sent by anybody",
+    "payload_per_agent": "parameter bytes over agents",
+    "heaviest_share": "share of all bytes sent or received by the busiest node; null without messages",
+    "judged": "replicas judged",
+    "accepted": "replicas accepted",
+    "acceptance_rate": "accepted / judged; null where none was judged",
+    "zeta_mean": "mean ζ of the accepted replicas; null where none was accepted",
+    "collisions": "collisions in training episodes",
+    "wall_s": "seconds of wall time, over all resumptions",
+    "reason": "only of a failed run: the quantity that went wrong, the agent and the step",
+}
+
+
+def schema(table: str) -> pa.Schema:
+    """The arrow schema of a table, meanings attached as field metadata."""
+    return pa.schema(
+        [pa.field(name, kind, metadata={"meaning": text}) for name, (kind, text) in TABLES[table].items()]
+    )
+
+
+def write_table(folder: Path, table: str, rows: pa.Table | Iterable[dict[str, Any]]) -> None:
+    """Write rows as `<folder>/<table>.parquet`, atomically."""
+    if not isinstance(rows, pa.Table):
+        rows = pa.Table.from_pylist(list(rows), schema=schema(table))
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows, sink)
+    write_bytes(folder / f"{table}.parquet", sink.getvalue().to_pybytes())
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON atomically; NaN is refused (use null)."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write text atomically, as UTF-8."""
+    write_bytes(path, content.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all: temporary file, flush, rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,75 @@
+"""The policy: a Gaussian squashed by tanh and scaled to the action's range.
+
+An action is a = scale · y with y = tanh(u), u ~ N(μ(s), σ(s)²). The learner works with y in (-1, 1);
+log-densities are always those of a, the squashed and scaled action (change of variables included).
+Source: Haarnoja et al. 2018 (arXiv:1812.05905), appendix C.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from rsm.sac import networks
+
+LOG_STD_RANGE = (-20.0, 2.0)
+LARGEST_UNIT_ACTION = 1 - 1e-6  # atanh stays finite, also in float32
+
+
+class SquashedGaussian(NamedTuple):
+    """A policy class; its parameters are passed to every function as `theta: [N, d]`."""
+
+    observation_size: int
+    action_size: int
+    hidden: tuple[int, ...]
+    scale: float = 1.0  # the largest action, e.g. 3 m/s²
+
+    @property
+    def sizes(self) -> networks.Sizes:
+        """Units from input to output; the last layer holds means and log standard deviations."""
+        return (self.observation_size, *self.hidden, 2 * self.action_size)
+
+    @property
+    def parameter_count(self) -> int:
+        """d."""
+        return networks.parameter_count(self.sizes)
+
+    def gaussian(
+        self, theta: Tensor | networks.Layers, observations: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and log standard deviation of u, each `[N, B, A]`, for `observations: [N, B, O]`.
+
+        `theta` is `[N, d]`, or its layers where the caller holds them already.
+        """
+        network = networks.layers(theta, self.sizes) if isinstance(theta, Tensor) else theta
+        mean, log_std = networks.forward(network, observations).chunk(2, dim=-1)
+        return mean, log_std.clamp(*LOG_STD_RANGE)
+
+    def sample(
+        self, theta: Tensor | networks.Layers, observations: Tensor, noise: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Unit actions y `[N, B, A]` and log π(a|s) `[N, B]`, from standard normal `noise: [N, B, A]`."""
+        mean, log_std = self.gaussian(theta, observations)
+        before_squash = mean + log_std.exp() * noise
+        log_density = self._log_density(noise, log_std, before_squash)
+        return torch.tanh(before_squash), log_density
+
+    def log_density(
+        self, theta: Tensor | networks.Layers, observations: Tensor, unit_actions: Tensor
+    ) -> Tensor:
+        """log π(a|s) `[N, B]` of stored unit actions `[N, B, A]`, by atanh clipped inside (-1, 1)."""
+        mean, log_std = self.gaussian(theta, observations)
+        clipped = unit_actions.clamp(-LARGEST_UNIT_ACTION, LARGEST_UNIT_ACTION)
+        before_squash = torch.atanh(clipped)
+        noise = (before_squash - mean) * torch.exp(-log_std)
+        return self._log_density(noise, log_std, before_squash)
+
+    def _log_density(self, noise: Tensor, log_std: Tensor, before_squash: Tensor) -> Tensor:
+        normal = -0.5 * noise.square() - log_std - 0.5 * math.log(2 * math.pi)
+        # log(1 - tanh(u)²) in a form that neither overflows nor loses digits for large |u|
+        squash = 2 * (math.log(2) - before_squash - softplus(-2 * before_squash))
+        return (normal - squash - math.log(self.scale)).sum(dim=-1)

@@ -1,0 +1,92 @@
+"""The replay of N agents: one preallocated tensor, a ring per agent, all rings in step."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """Transitions of N agents, B each."""
+
+    observations: Tensor  # [N, B, O]
+    unit_actions: Tensor  # [N, B, A], in (-1, 1)
+    log_density: Tensor  # [N, B], log μ(a|s) of the policy that acted
+    rewards: Tensor  # [N, B]
+    next_observations: Tensor  # [N, B, O]
+    terminated: Tensor  # [N, B], 1 after a collision: no bootstrap
+
+
+class Replay:
+    """The last `capacity` transitions of each of N agents."""
+
+    def __init__(
+        self,
+        agents: int,
+        capacity: int,
+        observation_size: int,
+        action_size: int,
+        device: torch.device | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.agents, self.capacity = agents, capacity
+        self._widths = (observation_size, action_size, 1, 1, observation_size, 1)
+        self._data = torch.zeros(agents, capacity, sum(self._widths), device=device, dtype=dtype)
+        self._offsets = torch.arange(agents, device=device).unsqueeze(1) * capacity
+        self._added = 0
+
+    def __len__(self) -> int:
+        """Transitions stored, per agent."""
+        return min(self._added, self.capacity)
+
+    def add(
+        self,
+        observations: Tensor,
+        unit_actions: Tensor,
+        log_density: Tensor,
+        rewards: Tensor,
+        next_observations: Tensor,
+        terminated: Tensor,
+    ) -> None:
+        """Store one transition per agent: shapes as in `Batch` without B."""
+        row = self._data[:, self._added % self.capacity]
+        parts = row.split(self._widths, dim=1)
+        values = (observations, unit_actions, log_density, rewards, next_observations, terminated)
+        for part, value in zip(parts, values, strict=True):
+            part.copy_(value.view(part.shape))
+        self._added += 1
+
+    def sample(self, batch_size: int, generator: torch.Generator) -> Batch:
+        """Transitions drawn uniformly with replacement, for each agent its own."""
+        return self._draw(batch_size, len(self), generator)
+
+    def sample_recent(self, batch_size: int, recent: int, generator: torch.Generator) -> Batch:
+        """The same among the `recent` latest transitions: the best proxy of d^π in the replay."""
+        return self._draw(batch_size, min(recent, len(self)), generator)
+
+    def _draw(self, batch_size: int, window: int, generator: torch.Generator) -> Batch:
+        shape = (self.agents, batch_size)
+        age = torch.randint(window, shape, generator=generator, device=generator.device)
+        rows = (self._added - 1 - age) % self.capacity + self._offsets
+        drawn = self._data.flatten(0, 1).index_select(0, rows.flatten())
+        parts = drawn.view(*shape, -1).split(self._widths, dim=2)
+        observations, unit_actions, log_density, rewards, next_observations, terminated = parts
+        return Batch(
+            observations,
+            unit_actions,
+            log_density.squeeze(2),
+            rewards.squeeze(2),
+            next_observations,
+            terminated.squeeze(2),
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps: the stored transitions and how many were ever added."""
+        return {"data": self._data[:, : len(self)], "added": self._added}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        self._added = state["added"]
+        self._data[:, : len(self)] = state["data"]

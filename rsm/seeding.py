@@ -1,0 +1,46 @@
+"""Every random stream of a run, derived from its seed: nothing draws from a global generator."""
+
+from __future__ import annotations
+
+import enum
+
+import numpy as np
+import torch
+
+HELD_OUT = 1_000_000  # seeds of traffic from here on are for evaluation only
+
+
+class Stream(enum.IntEnum):
+    """What a stream is for; the numbers are part of the reproducibility of a run."""
+
+    EPISODES = 0
+    PARAMETERS = 1
+    ACTING = 2
+    UPDATES = 3
+    JUDGING = 4
+    TOPOLOGY = 5
+    SOURCES = 6
+    CHANNEL = 7
+    CONTROLLER = 8
+
+
+def numpy_generator(seed: int, stream: Stream) -> np.random.Generator:
+    """The generator of one stream of a run."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(stream,)))
+
+
+def torch_generator(seed: int, stream: Stream) -> torch.Generator:
+    """The same for torch, on the CPU."""
+    words = np.random.SeedSequence(seed, spawn_key=(stream,)).generate_state(2, np.uint32)
+    return torch.Generator().manual_seed(int(words[0]) << 31 | int(words[1]) >> 1)
+
+
+def training_seed(seed: int, episode: int) -> int:
+    """Seed of the traffic of a training episode (from 1), below `HELD_OUT`."""
+    sequence = np.random.SeedSequence(seed, spawn_key=(Stream.EPISODES, episode))
+    return int(sequence.generate_state(1)[0]) % HELD_OUT
+
+
+def held_out_seeds(seed: int, episodes: int) -> list[int]:
+    """Seeds of evaluation episodes: the same for all methods, others for each seed, never trained on."""
+    return [HELD_OUT + 1000 * seed + number for number in range(episodes)]

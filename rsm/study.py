@@ -1,0 +1,152 @@
+"""What a study is: one setting for all runs and a grid that expands to runs (study.md)."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+
+from rsm.config import (
+    CONSTANTS,
+    CONTROLS,
+    METHODS,
+    ConfigError,
+    Fraction,
+    RunConfig,
+    RunSettings,
+    Settings,
+    explain,
+    load_yaml,
+    parse_topology,
+    shown,
+)
+
+STUDIES = Path("workflow/studies")
+
+
+class Grid(Settings):
+    """What varies. Methods without a topology, segments or ζ do not multiply by them."""
+
+    methods: tuple[Literal[tuple(METHODS) + CONTROLS], ...] = Field(strict=False)  # type: ignore[valid-type]
+    topologies: tuple[str, ...] = Field(("radius:90",), strict=False)
+    segments: tuple[int, ...] = Field((4,), strict=False)
+    replicas: tuple[int, ...] = Field((3,), strict=False)
+    constants: tuple[Literal[CONSTANTS], ...] = Field(("theorem2",), strict=False)  # type: ignore[valid-type]
+    share: tuple[Literal["actor", "actor+critic"], ...] = Field(("actor",), strict=False)
+    loss_rates: tuple[Fraction, ...] = Field((0.0,), strict=False)
+
+    @field_validator("topologies")
+    @classmethod
+    def _topologies(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        for text in texts:
+            try:
+                parse_topology(text)
+            except ValueError as error:
+                raise ValueError(f"{text}: {error}") from None
+        return texts
+
+    @field_validator("*")
+    @classmethod
+    def _distinct(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not values:
+            raise ValueError("the grid expands to nothing: at least one value is needed")
+        if len(set(values)) < len(values):
+            raise ValueError("each value may be listed once")
+        return values
+
+
+class Study(Settings):
+    """A named grid of runs with the settings they share."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
+    description: str = Field(max_length=2000, description="What a reader should know of it.")
+    seeds: tuple[int, ...] = Field(strict=False)
+    grid: Grid
+    run: RunSettings = Field(
+        RunSettings(), description="Settings of every run alike; the published ones by default."
+    )
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if not seeds:
+            raise ValueError("the grid expands to nothing: at least one seed is needed")
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("each seed may be listed once")
+        return seeds
+
+    def runs(self) -> dict[str, RunConfig]:
+        """Run id → settings, one entry per training job, in the order of the grid.
+
+        Raises ConfigError where a row is not a valid run or two rows share a name.
+        """
+        expanded: dict[str, RunConfig] = {}
+        for method, seed in itertools.product(self.grid.methods, self.seeds):
+            for config in self._variants(method, seed):
+                known = expanded.setdefault(config.run_id, config)
+                if known != config:
+                    raise ConfigError(f"{self.name}: grid: two runs share the name {config.run_id}")
+        return expanded
+
+    def _variants(self, method: str, seed: int) -> list[RunConfig]:
+        traits, grid = METHODS.get(method), self.grid
+        axes: dict[str, tuple[Any, ...]] = {
+            "topology": grid.topologies if traits and traits.topology else (),
+            "segments": grid.segments if traits and traits.segments else (),
+            "replicas": grid.replicas if traits and traits.segments else (),
+            "constant": grid.constants if traits and traits.metric else (),
+            "share": grid.share if traits else (),
+            "loss_rate": grid.loss_rates if traits and method != "independent" else (),
+        }
+        if method == "independent":
+            axes["share"] = ()
+        axes = {name: values for name, values in axes.items() if values}
+        variants = []
+        for values in itertools.product(*axes.values()):
+            row = dict(zip(axes, values, strict=True))
+            constant = {"constant": row.pop("constant")} if "constant" in row else {}
+            content = self.run.model_dump()
+            content |= {"method": method, "seed": seed}
+            content["communication"] |= row
+            content["mixing"] |= constant
+            try:
+                variants.append(RunConfig.model_validate(content))
+            except ValidationError as error:
+                raise ConfigError(explain(error, f"study {self.name}: grid")) from None
+        return variants
+
+
+def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`over` laid upon `base`, mappings merged key by key, everything else replaced."""
+    result = dict(base)
+    for key, value in over.items():
+        below = result.get(key)
+        both = isinstance(value, dict) and isinstance(below, dict)
+        result[key] = merge(below, value) if both else value  # type: ignore[arg-type]
+    return result
+
+
+def parse_study(content: dict[str, Any], source: str) -> Study:
+    """A study from a mapping; raises ConfigError that names `source`, key, value and what is allowed."""
+    try:
+        study = Study.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(explain(error, source)) from None
+    study.runs()
+    return study
+
+
+def study_file(name: str) -> Path:
+    """Where the study called `name` is described; raises ConfigError listing what exists."""
+    path = STUDIES / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in STUDIES.glob("*.yaml"))) or "none"
+        raise ConfigError(f"study: {shown(name)} is not allowed: known studies: {known}")
+    return path
+
+
+def load_study(path: Path, overrides: dict[str, Any] | None = None) -> Study:
+    """Read a study from YAML with overrides merged in; raises ConfigError."""
+    return parse_study(merge(load_yaml(path), overrides or {}), str(path))

@@ -1,0 +1,299 @@
+"""The training loop: act, store, update, communicate, record, checkpoint."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rsm import records
+from rsm.checkpoint import (
+    CURRENT,
+    POLICY,
+    PREVIOUS,
+    load_checkpoint,
+    remove_checkpoints,
+    save_checkpoint,
+    save_policy,
+)
+from rsm.collaboration import Collaboration
+from rsm.comms.channel import Ledger
+from rsm.config import ConfigError, RunConfig
+from rsm.evaluation import controller_driver, evaluate, policy_driver
+from rsm.manifest import manifest
+from rsm.progress import Progress
+from rsm.recording import Recorder, exchange_rows, summary, write_run
+from rsm.sac.learner import Learner, Losses
+from rsm.sac.replay import Replay
+from rsm.seeding import Stream, held_out_seeds, torch_generator, training_seed
+from rsm.traffic.environment import TrafficEnv
+
+RUN_FILES = {
+    *(f"{table}.parquet" for table in records.TABLES),
+    *("config.yaml", "manifest.json", "summary.json", POLICY, CURRENT, PREVIOUS),
+}
+
+
+class Diverged(ArithmeticError):
+    """A loss or parameter is no longer finite: the quantity, the agent and the step are named."""
+
+
+def train(config: RunConfig, folder: Path) -> dict[str, Any]:
+    """Run `config` and leave its run folder; returns the content of summary.json.
+
+    Goes on from a checkpoint of the same settings, does nothing where the folder holds the finished run, and
+    rebuilds a folder whose settings differ. A run that diverges ends as a failed result, with what it has.
+    Raises ConfigError before anything is written.
+    """
+    torch.set_num_threads(1)
+    if (finished := finished_summary(folder, config)) is not None:
+        return finished
+    started, clock = datetime.now(UTC), time.perf_counter()
+    with TrafficEnv(config.traffic) as env:
+        run = Training(config, env)
+        prepare_folder(folder)
+        if config.learns:
+            run.resume(folder)
+            failure = run.learn(folder)
+        else:
+            failure = run.measure_control()
+    run.recorder.add("exchange", *exchange_rows(run.ledger, run.recorder.table("zeta")))
+    wall_s = run.wall_s + time.perf_counter() - clock
+    content = summary(config, run.recorder, run.ledger, run.parameters, wall_s, failure)
+    if config.learns:
+        run.save_policy(folder)
+    write_run(folder, config, run.recorder, manifest(config, started, run.resumed), content)
+    if not failure:
+        remove_checkpoints(folder)
+    return content
+
+
+class Training:
+    """One run under way: agents, replay, exchange, counters and records."""
+
+    def __init__(self, config: RunConfig, env: TrafficEnv) -> None:
+        self.config, self.env = config, env
+        self.recorder = Recorder()
+        self.episode = self.env_steps = self.decisions = self.updates = self.resumed = 0
+        self.wall_s = 0.0
+        seed, sac = config.seed, config.sac
+        parameters = torch_generator(seed, Stream.PARAMETERS)
+        size = (env.n_agents, env.observation_size, env.action_size)
+        self.learner = Learner(sac, *size, env.action_limit, parameters)
+        capacity = sac.replay_size if config.learns else 1
+        self.replay = Replay(env.n_agents, capacity, env.observation_size, env.action_size)
+        self.acting = torch_generator(seed, Stream.ACTING)
+        self.updating = torch_generator(seed, Stream.UPDATES)
+        self.exchange = Collaboration(config, self.learner, self.replay) if config.learns else None
+
+    @property
+    def ledger(self) -> Ledger:
+        """Bytes sent so far."""
+        return self.exchange.channel.ledger if self.exchange else Ledger(self.env.n_agents)
+
+    @property
+    def parameters(self) -> int:
+        """Length of what one agent shares."""
+        return self.exchange.parameters if self.exchange else 0
+
+    def learn(self, folder: Path) -> str | None:
+        """Train to the last episode; returns what diverged, None if nothing did."""
+        config, total = self.config, self.config.training.episodes
+        with Progress(config.run_id, total, self.episode) as progress:
+            if self.resumed:
+                progress.line(f"goes on after episode {self.episode}")
+            while self.episode < total:
+                clock = time.perf_counter()
+                try:
+                    row = self.train_episode()
+                except Diverged as failure:
+                    progress.line(f"FAILED: {failure}")
+                    return str(failure)
+                row["wall_s"] = time.perf_counter() - clock
+                self.recorder.add("episodes", row)
+                if self.episode % config.evaluation.every == 0 or self.episode == total:
+                    self.evaluate()
+                self.wall_s += time.perf_counter() - clock
+                if self.episode < total:
+                    self.save(folder)
+                progress.episode(row["return"], row["bytes_sent"])
+        return None
+
+    def train_episode(self) -> dict[str, Any]:
+        """Drive one episode, learning and communicating; returns its row of `episodes`."""
+        self.episode += 1
+        env, sac, losses = self.env, self.config.sac, list[Losses]()
+        states = torch.from_numpy(env.reset(training_seed(self.config.seed, self.episode)))
+        ended = False
+        while not ended:
+            noise = torch.randn(env.n_agents, env.action_size, generator=self.acting)
+            actions, log_density = self.learner.act(states, noise)
+            step = env.step((actions * env.action_limit).numpy())
+            next_states = torch.from_numpy(step.observation)
+            rewards, terminated = torch.from_numpy(step.reward), torch.from_numpy(step.terminated)
+            self.replay.add(states, actions, log_density, rewards, next_states, terminated)
+            states = next_states
+            ended = step.truncated or bool(step.terminated.all())
+
+            self.decisions += 1
+            if len(self.replay) >= sac.learning_starts and self.decisions % sac.update_every == 0:
+                losses.append(self.update())
+                if self.updates % self.config.communication.period == 0:
+                    self.communicate()
+        return self.episode_row(losses)
+
+    def update(self) -> Losses:
+        """One SAC update of all agents; raises Diverged."""
+        batch = self.replay.sample(self.config.sac.batch_size, self.updating)
+        noise = torch.randn(2, *batch.unit_actions.shape, generator=self.updating)
+        losses = self.learner.update(batch, noise)
+        self.updates += 1
+        if not bool(torch.isfinite(torch.stack(losses)).all()):
+            for name, values in losses._asdict().items():
+                for agent in (~torch.isfinite(values)).nonzero().flatten().tolist():
+                    raise Diverged(
+                        f"{name} loss of agent {agent} is {float(values[agent])} "
+                        f"at update {self.updates}, episode {self.episode}"
+                    )
+        return losses
+
+    def communicate(self) -> None:
+        """One communication round and its records."""
+        if self.exchange is None or self.config.method == "independent":
+            return
+        row, trace = self.exchange.hold_round(self.env.positions())
+        steps = self.env_steps + self.env.stats().steps
+        now = {"episode": self.episode, "env_steps": steps, "updates": self.updates}
+        self.recorder.add("rounds", row | now)
+        self.recorder.add("zeta", *(judged | {"env_steps": steps} for judged in trace))
+
+    def episode_row(self, losses: list[Losses]) -> dict[str, Any]:
+        """The row of `episodes` of the episode that just ended, without its wall time."""
+        stats = self.env.stats()
+        self.env_steps += stats.steps
+        means = [float(torch.stack(values).mean()) for values in zip(*losses, strict=True)]
+        critic_loss, actor_loss, entropy = means or [float("nan")] * 3
+        return {
+            "episode": self.episode,
+            "env_steps": self.env_steps,
+            "updates": self.updates,
+            "return": stats.episode_return,
+            "mean_speed": stats.mean_speed,
+            "collisions": stats.collisions,
+            "teleports": stats.teleports,
+            "steps": stats.steps,
+            "critic_loss": critic_loss,
+            "actor_loss": actor_loss,
+            "entropy": entropy,
+            "alpha": float(self.learner.alpha.mean()),
+            "bytes_sent": self.ledger.bytes_sent,
+        }
+
+    def evaluate(self) -> None:
+        """Measure the policies on held-out seeds, with mean and with sampled actions."""
+        theta = self.learner.theta.detach()
+        modes = ("deterministic", "stochastic")
+        drivers = {mode: policy_driver(self.learner.policy, theta, mode) for mode in modes}
+        seeds = held_out_seeds(self.config.seed, self.config.evaluation.episodes)
+        now = {
+            "episode": self.episode,
+            "env_steps": self.env_steps,
+            "bytes_sent": self.ledger.bytes_sent,
+        }
+        rows = evaluate(self.env, drivers, seeds)
+        self.recorder.add("evaluations", *(row | now for row in rows))
+
+    def measure_control(self) -> None:
+        """A control does not learn: one evaluation, its only mode called deterministic."""
+        drivers = {"deterministic": controller_driver(self.config.method)}
+        seeds = held_out_seeds(self.config.seed, self.config.evaluation.control_episodes)
+        now = {"episode": 0, "env_steps": 0, "bytes_sent": 0}
+        rows = evaluate(self.env, drivers, seeds)
+        self.recorder.add("evaluations", *(row | now for row in rows))
+
+    def save_policy(self, folder: Path) -> None:
+        """The final parameters, and what is needed to drive with them."""
+        learner = self.learner
+        tensors = {
+            "theta": learner.theta,
+            "critics": learner.critics,
+            "log_alpha": learner.log_alpha,
+            "sizes": torch.tensor(learner.policy.sizes),
+            "action_scale": torch.tensor(learner.policy.scale),
+        }
+        save_policy(folder, tensors, {"settings_hash": self.config.settings_hash})
+
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint: all that the rest of the run depends on. Between episodes only."""
+        assert self.exchange is not None
+        counters = ("episode", "env_steps", "decisions", "updates", "resumed", "wall_s")
+        state = {
+            "counters": {name: getattr(self, name) for name in counters},
+            "learner": self.learner.state_dict(),
+            "replay": self.replay.state_dict(),
+            "exchange": self.exchange.state_dict(),
+            "acting": self.acting.get_state(),
+            "updating": self.updating.get_state(),
+            "records": self.recorder.state_dict(),
+        }
+        save_checkpoint(folder, state, self.config.settings_hash)
+
+    def resume(self, folder: Path) -> None:
+        """Go on from the checkpoint in the folder, if there is one of these settings."""
+        state = load_checkpoint(folder, self.config.settings_hash)
+        if state is None:
+            return
+        assert self.exchange is not None
+        for name, value in state["counters"].items():
+            setattr(self, name, value)
+        self.learner.load_state_dict(state["learner"])
+        self.replay.load_state_dict(state["replay"])
+        self.exchange.load_state_dict(state["exchange"])
+        self.acting.set_state(state["acting"])
+        self.updating.set_state(state["updating"])
+        self.recorder.load_state_dict(state["records"])
+        self.resumed += 1
+
+
+def finished_summary(folder: Path, config: RunConfig) -> dict[str, Any] | None:
+    """The summary of a finished run of the same settings in the folder, None if there is none."""
+    try:
+        content = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    same = isinstance(content, dict) and content.get("settings_hash") == config.settings_hash
+    whole = all((folder / name).is_file() for name in run_files(config))
+    return content if same and whole else None
+
+
+def run_files(config: RunConfig) -> list[str]:
+    """Names of the files that a finished run of these settings leaves."""
+    return sorted(RUN_FILES - {CURRENT, PREVIOUS} - (set() if config.learns else {POLICY}))
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the folder, and remove results of other settings from it, checkpoints apart.
+
+    Raises ConfigError where the folder holds anything that is not a run's, or cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        strangers = sorted(
+            entry.name
+            for entry in folder.iterdir()
+            if entry.name not in RUN_FILES and not entry.name.startswith(".")
+        )
+        if strangers:
+            raise ConfigError(
+                f"--out: {folder} is not allowed: it holds {strangers[0]}, which is no run's file; "
+                "an empty, new or run folder is expected"
+            )
+        for name in RUN_FILES - {CURRENT, PREVIOUS}:
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--out: {folder} cannot be written: {error.strerror}") from None
