@@ -104,6 +104,9 @@ def parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "--only", action="append", metavar="RUN_ID", help="a run of the list; may be repeated"
     )
+    verify.add_argument(
+        "--record", action="store_true", help="write the recomputed numbers instead (maintainers)"
+    )
 
     command("doctor", run_doctor, "check Python, packages, SUMO, disk and the store against the pins")
     return top
@@ -147,10 +150,15 @@ def natural(text: str) -> int:
     return int(text)
 
 
+def study_path(text: str) -> Path:
+    """The file of a study given by its name or by that file; raises ConfigError for an unknown name."""
+    looks_like_path = os.sep in text or text.endswith((".yaml", ".yml"))
+    return Path(text) if looks_like_path else study_file(text)
+
+
 def named_study(text: str) -> Study:
     """A study by its name, or by the path of its file; raises ConfigError."""
-    looks_like_path = os.sep in text or text.endswith((".yaml", ".yml"))
-    return load_study(Path(text) if looks_like_path else study_file(text))
+    return load_study(study_path(text))
 
 
 def finished_study(text: str) -> Study:
@@ -264,10 +272,7 @@ def run_resolve(options: argparse.Namespace) -> None:
         overrides = None
     if not isinstance(overrides, dict):
         raise ConfigError(f"--set: {shown(options.set)} is not allowed: a YAML mapping is expected")
-    path = options.study
-    looks_like_path = os.sep in path or path.endswith((".yaml", ".yml"))
-    study = load_study(Path(path) if looks_like_path else study_file(path), overrides)
-    write_text(options.out, dump_yaml(study))
+    write_text(options.out, dump_yaml(load_study(study_path(options.study), overrides)))
 
 
 def run_schema(options: argparse.Namespace) -> None:
@@ -277,7 +282,7 @@ def run_schema(options: argparse.Namespace) -> None:
 def run_verify(options: argparse.Namespace) -> int:
     from rsm.verification import verify
 
-    return verify(options.only)
+    return verify(options.only, options.record)
 
 
 def run_doctor(options: argparse.Namespace) -> int:

@@ -260,14 +260,24 @@ class RunConfig(RunSettings):
         return "-".join(words)
 
 
-def explain(error: ValidationError, source: str) -> str:
-    """One line for the first mistake pydantic found: place, key, value, what is allowed."""
+def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
+    """One line for the first mistake pydantic found in `model`: place, key, value, what is allowed."""
     first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"]) or "(top level)"
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        return f"{source}: {key}: unknown key (value {shown(first['input'])}); see `rsm schema`"
+        allowed = ", ".join(_keys_at(model, first["loc"][:-1]))
+        return f"{source}: {key}: unknown key (value {shown(first['input'])}); allowed: {allowed}"
     return f"{source}: {key}: {shown(first['input'])} is not allowed: {message}"
+
+
+def _keys_at(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
+    """The keys of the settings at a place in the tree of models."""
+    for part in place:
+        below = model.model_fields[str(part)].annotation
+        assert isinstance(below, type) and issubclass(below, BaseModel)
+        model = below
+    return list(model.model_fields)
 
 
 def shown(value: Any) -> str:
@@ -309,7 +319,7 @@ def parse_run(content: dict[str, Any], source: str) -> RunConfig:
     try:
         return RunConfig.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(explain(error, source)) from None
+        raise ConfigError(explain(error, RunConfig, source)) from None
 
 
 def dump_yaml(model: BaseModel) -> str:

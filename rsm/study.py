@@ -114,7 +114,8 @@ class Study(Settings):
             try:
                 variants.append(RunConfig.model_validate(content))
             except ValidationError as error:
-                raise ConfigError(explain(error, f"study {self.name}: grid")) from None
+                source = f"study {self.name}: grid"
+                raise ConfigError(explain(error, RunConfig, source)) from None
         return variants
 
 
@@ -133,7 +134,7 @@ def parse_study(content: dict[str, Any], source: str) -> Study:
     try:
         study = Study.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(explain(error, source)) from None
+        raise ConfigError(explain(error, Study, source)) from None
     study.runs()
     return study
 

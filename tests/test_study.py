@@ -1,0 +1,78 @@
+import pytest
+
+from rsm.config import ConfigError
+from rsm.study import merge, parse_study
+
+BASE = {
+    "name": "tiny",
+    "description": "a test",
+    "seeds": [0, 1],
+    "grid": {
+        "methods": ["independent", "average", "segment-average", "fmarl", "rsm", "human"],
+        "topologies": ["radius:90", "ring"],
+        "segments": [1, 4],
+        "constants": ["theorem2", "trust-region"],
+    },
+    "run": {"training": {"episodes": 2}},
+}
+
+
+def test_methods_multiply_only_by_what_they_have():
+    runs = parse_study(BASE, "tiny.yaml").runs()
+    counts: dict[str, int] = {}
+    for config in runs.values():
+        counts[config.method] = counts.get(config.method, 0) + 1
+    assert counts == {
+        "independent": 2,
+        "average": 4,
+        "segment-average": 8,
+        "fmarl": 2,
+        "rsm": 16,
+        "human": 2,
+    }
+
+
+def test_run_ids_are_those_of_the_settings_and_settings_are_shared():
+    for run_id, config in parse_study(BASE, "tiny.yaml").runs().items():
+        assert config.run_id == run_id
+        assert config.training.episodes == 2
+
+
+def test_share_multiplies_all_methods_that_exchange():
+    study = parse_study(merge(BASE, {"grid": {"share": ["actor", "actor+critic"]}}), "tiny.yaml")
+    runs = study.runs()
+    assert "fmarl-actor+critic-seed0" in runs and "average-ring-actor+critic-seed1" in runs
+    assert "independent-actor+critic-seed0" not in runs
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"seeds": []}, ["tiny.yaml: seeds", "expands to nothing"]),
+        ({"seeds": [1, 1]}, ["tiny.yaml: seeds", "once"]),
+        ({"seeds": [0.5]}, ["tiny.yaml: seeds.0", "0.5"]),
+        ({"grid": {"methods": []}}, ["grid.methods", "expands to nothing"]),
+        ({"grid": {"methods": ["magic"]}}, ["grid.methods.0", "'magic'", "'rsm'"]),
+        ({"grid": {"topologies": ["mesh"]}}, ["grid.topologies", "mesh", "radius:<metres>"]),
+        ({"grid": {"segments": [0]}}, ["segments", "0"]),
+        ({"grid": {"colour": ["red"]}}, ["tiny.yaml: grid.colour", "methods"]),
+        ({"name": "../up"}, ["tiny.yaml: name", "'../up'"]),
+        ({"run": {"seed": 3}}, ["tiny.yaml: run.seed"]),
+        ({"run": {"sac": {"tau": 0}}}, ["tiny.yaml: run.sac.tau", "0", "greater than 0"]),
+        ({"sedes": [1]}, ["tiny.yaml: sedes", "seeds"]),
+    ],
+)
+def test_mistake_is_named_with_file_key_value_and_what_is_allowed(change, words):
+    with pytest.raises(ConfigError) as caught:
+        parse_study(merge(BASE, change), "tiny.yaml")
+    text = str(caught.value)
+    assert "\n" not in text
+    for word in words:
+        assert word in text
+
+
+def test_overrides_change_one_leaf():
+    merged = merge(BASE, {"run": {"sac": {"tau": 0.5}}, "seeds": [7]})
+    study = parse_study(merged, "tiny.yaml")
+    assert study.seeds == (7,) and study.run.sac.tau == 0.5 and study.run.training.episodes == 2
+    assert BASE["seeds"] == [0, 1]

@@ -1,0 +1,191 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rsm import records, training
+from rsm.config import METHODS, ConfigError, dump_yaml
+from rsm.training import Diverged, run_files, train
+
+TIMES = {"manifest.json", "summary.json", "episodes.parquet"}
+
+
+def tables(folder):
+    """The tables of a run folder, times left out."""
+    return {
+        name: pd.read_parquet(folder / f"{name}.parquet").drop(columns="wall_s", errors="ignore")
+        for name in records.TABLES
+    }
+
+
+def assert_same_run(one, other):
+    for name, table in tables(one).items():
+        pd.testing.assert_frame_equal(table, tables(other)[name], check_exact=True)
+    names = {path.name for path in one.iterdir()}
+    assert names == {path.name for path in other.iterdir()}
+    for name in names - TIMES:
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    ours, theirs = (json.loads((folder / "summary.json").read_text()) for folder in (one, other))
+    assert ours | {"wall_s": 0} == theirs | {"wall_s": 0}
+
+
+@pytest.mark.parametrize("method", [*METHODS, "go"])
+def test_run_leaves_a_whole_folder_with_the_documented_columns(method, tiny, tmp_path):
+    config = tiny(method=method)
+    summary = train(config, tmp_path / "run")
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == run_files(config)
+    assert set(summary) == set(records.SUMMARY) - {"reason"}
+    for name, table in tables(tmp_path / "run").items():
+        assert set(table.columns) | {"wall_s"} == set(records.TABLES[name]) | {"wall_s"}
+    assert 0 < summary["final_return"] < 1
+    assert summary["status"] == "finished"
+
+
+def test_totals_of_the_ledger_agree_everywhere(tiny, tmp_path):
+    for method in METHODS:
+        summary = train(tiny(method=method), tmp_path / method)
+        table = tables(tmp_path / method)
+        parts = ["request_bytes", "header_bytes", "payload_bytes"]
+        assert summary["bytes_sent"] == table["exchange"][parts].to_numpy().sum()
+        assert summary["bytes_sent"] == table["rounds"]["bytes_sent"].sum()
+        assert summary["bytes_sent"] == table["episodes"]["bytes_sent"].iloc[-1]
+        assert (summary["bytes_sent"] > 0) == (method != "independent")
+        if method == "fmarl":
+            expected = 2 * 9 * summary["parameters"] * 4 * summary["rounds"]
+            assert summary["payload_bytes"] == expected
+            assert summary["heaviest_share"] == 1
+
+
+def test_trace_has_a_row_for_every_judged_replica(tiny, tmp_path):
+    train(tiny(communication={"topology": "complete"}), tmp_path / "run")
+    table = tables(tmp_path / "run")
+    zeta, rounds = table["zeta"], table["rounds"]
+    assert len(rounds) > 3 and len(zeta) == len(rounds) * 9 * 3
+    assert (rounds["judged"] == 27).all()
+    assert rounds["accepted"].sum() == (zeta["outcome"] == "accepted").sum() > 0
+    assert ((zeta["zeta"] > 0) == (zeta["outcome"] == "accepted")).all()
+    assert (zeta.loc[zeta["advantage"] <= 0, "zeta"] == 0).all()
+    published = zeta[zeta["bound"].notna()]
+    bound = np.sqrt(2 * published["advantage"] / published["constant"] / published["quadratic_form"])
+    np.testing.assert_allclose(published["bound"], bound, rtol=1e-5)
+    np.testing.assert_allclose(published["zeta"], published["bound"].clip(upper=0.8), rtol=1e-6)
+
+
+def test_same_seed_gives_the_same_folder_in_another_process_and_another_seed_does_not(tiny, tmp_path):
+    folders = {name: tmp_path / name for name in ("one", "two", "other")}
+    for name, seed in (("one", 1), ("two", 1), ("other", 2)):
+        file = tmp_path / f"{name}.yaml"
+        file.write_text(dump_yaml(tiny(seed=seed)))
+        command = ["train", "--config", str(file), "--out", str(folders[name])]
+        subprocess.run([sys.executable, "-m", "rsm", *command], check=True, capture_output=True)
+    assert_same_run(folders["one"], folders["two"])
+    assert not tables(folders["one"])["episodes"].equals(tables(folders["other"])["episodes"])
+
+
+def test_interrupted_run_goes_on_to_the_same_end(tiny, tmp_path, monkeypatch):
+    config = tiny(communication={"loss_rate": 0.1})
+    train(config, tmp_path / "whole")
+    real = training.Training.train_episode
+
+    def stops_in_the_third(self):
+        if self.episode == 2:
+            raise KeyboardInterrupt
+        return real(self)
+
+    monkeypatch.setattr(training.Training, "train_episode", stops_in_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "resumed")
+    assert [path.name for path in (tmp_path / "resumed").glob("checkpoint*")]
+    assert not (tmp_path / "resumed" / "summary.json").exists()
+    monkeypatch.undo()
+    train(config, tmp_path / "resumed")
+    assert_same_run(tmp_path / "whole", tmp_path / "resumed")
+    manifest = json.loads((tmp_path / "resumed" / "manifest.json").read_text())
+    assert manifest["resumed"] == 1
+
+
+def test_killed_run_leaves_nothing_that_looks_finished(tiny, tmp_path):
+    config, folder = tiny(training={"episodes": 200}), tmp_path / "run"
+    file = tmp_path / "run.yaml"
+    file.write_text(dump_yaml(config))
+    command = [sys.executable, "-m", "rsm", "train", "--config", str(file), "--out", str(folder)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not (folder / "checkpoint.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert (folder / "checkpoint.pt").exists()
+    assert not (folder / "summary.json").exists()
+    assert training.finished_summary(folder, config) is None
+
+
+def test_finished_run_is_not_run_again_and_other_settings_rebuild_it(tiny, tmp_path):
+    folder = tmp_path / "run"
+    train(tiny(method="go"), folder)
+    written = (folder / "manifest.json").stat().st_mtime_ns
+    train(tiny(method="go"), folder)
+    assert (folder / "manifest.json").stat().st_mtime_ns == written
+    changed = train(tiny(method="go", seed=5), folder)
+    assert changed["seed"] == 5
+    assert json.loads((folder / "summary.json").read_text())["seed"] == 5
+
+
+def test_folder_that_holds_something_else_is_left_alone(tiny, tmp_path):
+    folder = tmp_path / "papers"
+    folder.mkdir()
+    (folder / "thesis.tex").write_text("precious")
+    with pytest.raises(ConfigError, match="thesis.tex"):
+        train(tiny(method="go"), folder)
+    assert [path.name for path in folder.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize(
+    "communication", [{"topology": "regular:9"}, {"segments": 60_000}, {"topology": "regular:3"}]
+)
+def test_exchange_that_cannot_be_is_refused_before_anything_is_created(communication, tiny, tmp_path):
+    with pytest.raises(ConfigError, match=r"communication\.(topology|segments): .* is not allowed"):
+        train(tiny(communication=communication), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_run_that_diverges_is_recorded_as_failed(tiny, tmp_path, monkeypatch):
+    def diverges(self):
+        raise Diverged("critic loss of agent 4 is nan at update 7, episode 1")
+
+    monkeypatch.setattr(training.Training, "update", diverges)
+    summary = train(tiny(), tmp_path / "run")
+    assert summary["status"] == "failed" and "agent 4" in summary["reason"]
+    assert summary["final_return"] is None
+    assert json.loads((tmp_path / "run" / "manifest.json").read_text())["status"] == "failed"
+
+
+def test_a_loss_that_is_not_finite_names_quantity_agent_and_step(tiny, tmp_path):
+    from rsm.traffic.environment import TrafficEnv
+
+    config = tiny()
+    with TrafficEnv(config.traffic) as env:
+        run = training.Training(config, env)
+        run.train_episode()
+        run.learner.critics[3] = float("nan")
+        with pytest.raises(Diverged, match=r"critic loss of agent 3 is nan at update \d+, episode 1"):
+            run.update()
+
+
+def test_critics_travel_only_when_they_are_shared(tiny, tmp_path):
+    sizes = {}
+    for share in ("actor", "actor+critic"):
+        folder = tmp_path / share
+        summary = train(tiny(method="fmarl", communication={"share": share}), folder)
+        sizes[share] = summary["parameters"]
+        shutil.rmtree(folder)
+    actor = (6 + 1) * 16 + 17 * 16 + 17 * 2
+    critic = (7 + 1) * 16 + 17 * 16 + 17
+    assert sizes == {"actor": actor, "actor+critic": actor + 2 * critic}
