@@ -1,0 +1,21 @@
+"""Reads finished runs and turns them into tables and figures; knows nothing of how they were made.
+
+The names below are all that a workflow needs to list its outputs; importing them is cheap.
+"""
+
+# One module of rsm.analysis.figures each, in the order of the study page.
+FIGURES: tuple[str, ...] = (
+    "learning_curves",
+    "return_vs_bytes",
+    "segments",
+    "topologies",
+    "zeta",
+    "exchange_heatmaps",
+    "profiles",
+)
+
+# Files that `rsm.analysis.aggregate.write_tables` leaves in `results/<study>/tables/`.
+TABLES: tuple[str, ...] = ("main.csv", "main.md", "main.tex", "runs.csv", "marl_eval.json")
+
+# Files per figure that `rsm.analysis.aggregate.write_figures` leaves in `results/<study>/figures/`.
+FORMATS: tuple[str, ...] = ("pdf", "png", "csv")

@@ -1,0 +1,65 @@
+"""From the finished runs of a study to its tables and figures: what the commands and rules call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from rsm.analysis import FIGURES, FORMATS, TABLES, figures
+from rsm.analysis.load import load_runs
+from rsm.config import ConfigError
+from rsm.records import write_json, write_text
+from rsm.study import Study
+
+
+def table_files(results: Path) -> list[Path]:
+    """The files that `write_tables` leaves, without writing them."""
+    return [results / "tables" / name for name in TABLES]
+
+
+def figure_files(results: Path, only: Sequence[str] | None = None) -> list[Path]:
+    """The files that `write_figures` leaves, without writing them."""
+    names = only if only is not None else FIGURES
+    return [results / "figures" / f"{name}.{suffix}" for name in names for suffix in FORMATS]
+
+
+def write_tables(study: Study, results: Path) -> list[Path]:
+    """Write the tables of `study`, whose runs lie in `results/runs`, to `results/tables`.
+
+    Missing and failed runs are shown as such. Raises ConfigError where a run folder has other settings
+    than the study, or cannot be read.
+    """
+    from rsm.analysis import export, tables
+
+    runs = load_runs(study, results / "runs")
+    table = tables.main_table(runs)
+    folder = results / "tables"
+    write_text(folder / "main.csv", _csv(table))
+    write_text(folder / "main.md", export.markdown(table, runs))
+    write_text(folder / "main.tex", export.latex(table))
+    write_text(folder / "runs.csv", _csv(tables.runs_table(runs)))
+    write_json(folder / "marl_eval.json", export.marl_eval(runs))
+    return table_files(results)
+
+
+def write_figures(study: Study, results: Path, only: Sequence[str] | None = None) -> list[Path]:
+    """Draw the figures of `study` named in `only` (all by default) into `results/figures`.
+
+    Raises ConfigError for an unknown figure, before anything is drawn, and as `write_tables`.
+    """
+    names = list(FIGURES if only is None else only)
+    unknown = [name for name in names if name not in FIGURES]
+    if unknown:
+        raise ConfigError(
+            f"figure: {unknown[0]!r} is not allowed: known figures: {', '.join(FIGURES)}"
+        )
+    runs = load_runs(study, results / "runs")
+    for name in names:
+        figures.save(name, runs, results / "figures")
+    return figure_files(results, names)
+
+
+def _csv(table: pd.DataFrame) -> str:
+    return table.to_csv(index=False, lineterminator="\n")

@@ -1,0 +1,98 @@
+"""Tables as text: Markdown, LaTeX, and the JSON shape of marl-eval."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from rsm.analysis.load import Runs
+from rsm.analysis.tables import readable
+
+CAPTION = (
+    "Final return (0–1) is the interquartile mean over seeds with its 95 % stratified bootstrap "
+    "interval. P(better than …) is the probability of improvement. The go–platoon gap is 0 % at the "
+    "selfish control and 100 % at the platoon. Sent: all bytes put on the wire by anybody (requests, "
+    "headers, payload, lost frames too), mean per run; payload per agent: parameter bytes over agents. "
+    "Heaviest node: share of all bytes that the busiest node sent or received. Rounds: by the first "
+    "evaluation, after episode ep., that reached 95 % of the final return of fmarl; a method that "
+    "does not communicate has the episode only."
+)
+
+
+def markdown(table: pd.DataFrame, runs: Runs) -> str:
+    """The main table as Markdown with its caption and whatever run failed or is missing."""
+    text = readable(table).to_markdown(
+        index=False, disable_numparse=True, colalign=("left", "left", *["right"] * 15)
+    )
+    lines = [f"# {runs.study}: main table", "", text, "", CAPTION]
+    if runs.failed:
+        reasons = "; ".join(f"{run_id} ({reason})" for run_id, reason in runs.failed.items())
+        lines += ["", f"Failed runs: {reasons}."]
+    if runs.missing:
+        lines += ["", f"Missing runs: {', '.join(runs.missing)}."]
+    return "\n".join(lines) + "\n"
+
+
+def latex(table: pd.DataFrame) -> str:
+    """The main table for `\\usepackage{booktabs,graphicx}`, across both columns of a page."""
+    frame = readable(table)
+    heads = " & ".join(_escaped(name) for name in frame.columns)
+    rows = [
+        " & ".join(_escaped(str(cell)) for cell in row) for row in frame.itertuples(index=False)
+    ]
+    return "\n".join(
+        [
+            r"\begin{table*}",
+            r"\centering",
+            rf"\caption{{{_escaped(CAPTION)}}}",
+            r"\resizebox{\textwidth}{!}{%",
+            rf"\begin{{tabular}}{{lll{'r' * (len(frame.columns) - 3)}}}",
+            r"\toprule",
+            rf"{heads} \\",
+            r"\midrule",
+            *(rf"{row} \\" for row in rows),
+            r"\bottomrule",
+            r"\end{tabular}}",
+            r"\end{table*}",
+            "",
+        ]
+    )
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "–": "--", "ő": r"\H{o}", "é": r"\'e", "…": r"\ldots{}",
+}  # fmt: skip
+
+
+def _escaped(text: str) -> str:
+    return "".join(_LATEX.get(letter, letter) for letter in text)
+
+
+def marl_eval(runs: Runs) -> dict[str, Any]:
+    """Evaluations in the JSON shape of instadeepai/marl-eval.
+
+    scenario → task → algorithm → seed_<n> → step_<i> → step_count, return, mean_speed; and
+    absolute_metrics, the last evaluation. The scenario is its own single task and a cell is an
+    algorithm; lists hold one value per held-out seed, deterministic mode. Controls have no steps and
+    are left out.
+    """
+    learners = runs.index[~runs.index["control"]]
+    wanted = ["episode", "env_steps", "mode", "eval_seed", "return", "mean_speed"]
+    table = runs.table("evaluations", learners, wanted)
+    table = table[table["mode"] == "deterministic"].sort_values(["episode", "eval_seed"])
+    scenario = dict(zip(runs.finished["run_id"], runs.finished["scenario"], strict=True))
+    content: dict[str, Any] = {}
+    for (run_id, cell, seed), part in table.groupby(["run_id", "cell", "seed"], sort=False):
+        steps: dict[str, Any] = {}
+        metrics: dict[str, list[float]] = {}
+        for number, (_, evaluation) in enumerate(part.groupby("episode")):
+            metrics = {name: evaluation[name].tolist() for name in ("return", "mean_speed")}
+            count = int(evaluation["env_steps"].iloc[0])
+            steps[f"step_{number}"] = {"step_count": count} | metrics
+        world = scenario[run_id]
+        algorithms = content.setdefault(world, {}).setdefault(world, {})
+        algorithms.setdefault(cell, {})[f"seed_{seed}"] = steps | {"absolute_metrics": metrics}
+    return content

@@ -1,0 +1,113 @@
+"""Figure 6: who sent parameters to whom, and whose replicas were accepted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
+from rsm.analysis import cells
+from rsm.analysis.figures import style
+from rsm.analysis.labels import topology_label
+from rsm.analysis.load import Runs
+from rsm.records import SERVER
+
+_COLUMNS = ("sender", "receiver", "payload_megabytes", "judged", "accepted")
+MOST = 5  # panels in a row
+
+
+def data(runs: Runs) -> pd.DataFrame:
+    """One cell per method that exchanges: one P and the first topology of the study.
+
+    Columns: those of `cells.counts`, sender, receiver (−1 the server), payload_megabytes (mean over
+    seeds), judged and accepted (sums over seeds; of replicas that hold a segment of the sender). A
+    cell without traffic has one row without sender.
+    """
+    learners = cells.representative(cells.learners(runs))
+    chosen = learners[learners["share"].notna()]
+    chosen = cells.on_topology(chosen, cells.topologies(chosen)[0])
+    frames = []
+    for row in cells.records(cells.counts(chosen)):
+        part = chosen[chosen["cell"] == row["cell"]]
+        finished = max(int((part["status"] == "finished").sum()), 1)
+        columns = ["sender", "receiver", "payload_bytes", "judged", "accepted"]
+        pairs = runs.table("exchange", part, columns).groupby(["sender", "receiver"])
+        frame = pairs[columns[2:]].sum().reset_index()
+        frame["payload_megabytes"] = frame.pop("payload_bytes").astype(float) / 1e6 / finished
+        if frame.empty:
+            frame = pd.DataFrame([{"payload_megabytes": np.nan}])
+        frames.append(pd.DataFrame([row] * len(frame)).join(frame))
+    return cells.gathered(frames, _COLUMNS)
+
+
+def draw(data: pd.DataFrame) -> Figure:
+    """First the payload of every cell on one colour scale, then accepted shares on another."""
+    if data.empty:
+        return style.empty("no method of this study exchanges parameters")
+    labels = list(dict.fromkeys(data["label"]))
+    regulated = [name for name in labels if _part(data, name)["judged"].fillna(0).sum() > 0]
+    blocks = -(-len(labels) // MOST)
+    columns = max(3, -(-len(labels) // blocks))
+    rows = [-(-len(names) // columns) for names in (labels, regulated)]
+    figure = Figure(figsize=(style.PAGE, sum(rows) * (0.65 + 5.6 / columns)))
+    grid = figure.subplots(sum(rows), columns, squeeze=False)
+    nodes = sorted(set(data["sender"].dropna()) | set(data["receiver"].dropna()))
+    nodes = [node for node in nodes if node != SERVER] + [node for node in nodes if node == SERVER]
+    most = data["payload_megabytes"].max()
+    share = max((_part(data, name)["accepted_share"].max() for name in regulated), default=0.0)
+    kinds = (
+        (labels, grid[: rows[0]], "payload_megabytes", "payload (MB)", most if most > 0 else 1),
+        (regulated, grid[rows[0] :], "accepted_share", "replicas accepted (%)", share or 1),
+    )
+    for names, block, column, unit, top in kinds:
+        image = None
+        for position, axis in enumerate(block.flat):
+            if position >= len(names):
+                axis.set_axis_off()
+                continue
+            part = _part(data, names[position])
+            image = _draw_panel(axis, part, column, nodes, top)
+        if image is not None:
+            bar = figure.colorbar(
+                image, ax=block.ravel().tolist(), pad=0.01, aspect=14 * len(block)
+            )
+            bar.set_label(unit)
+            bar.outline.set_visible(False)
+    return figure
+
+
+def _part(data: pd.DataFrame, label: str) -> pd.DataFrame:
+    part = data[data["label"] == label]
+    with np.errstate(invalid="ignore"):
+        share = 100 * part["accepted"] / part["judged"].where(part["judged"] > 0)
+    return part.assign(accepted_share=share)
+
+
+def _draw_panel(
+    axis: Axes, part: pd.DataFrame, column: str, nodes: list[float], top: float
+) -> AxesImage:
+    """Draw a node × node matrix, white where nothing was exchanged; returns the image."""
+    place = {node: number for number, node in enumerate(nodes)}
+    matrix = np.full((max(len(nodes), 1),) * 2, np.nan)
+    for row in part.dropna(subset=["sender"]).to_dict("records"):
+        matrix[place[row["sender"]], place[row["receiver"]]] = row[column]
+    image = axis.imshow(matrix, cmap="cividis_r", vmin=0, vmax=top, interpolation="nearest")
+    names = ["S" if node == SERVER else f"{node:.0f}" for node in nodes]
+    every = max(1, -(-len(names) // 15))
+    axis.set_xticks(range(0, len(names), every), names[::every])
+    axis.set_yticks(range(0, len(names), every), names[::every])
+    axis.tick_params(labelsize=5.5, length=1.5)
+    axis.grid(visible=False)
+    axis.set_xlabel("receiver", labelpad=1)
+    axis.set_ylabel("sender", labelpad=1)
+    first = part.iloc[0]
+    where = [topology_label(first["topology"])] if isinstance(first["topology"], str) else []
+    where += [f"P = {first['segments']:g}"] if np.isfinite(first["segments"]) else []
+    axis.set_title("\n".join([first["label"], ", ".join(where)]), fontsize=6.5)
+    if column == "accepted_share" and not part["accepted"].sum():
+        axis.set_xlabel("receiver\nno replica accepted", labelpad=1)
+    elif np.isnan(matrix).all():
+        style.note(axis, "nothing sent")
+    return image

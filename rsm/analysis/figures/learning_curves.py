@@ -1,0 +1,56 @@
+"""Figure 1: return and mean speed against environment steps, methods as lines with intervals."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rsm.analysis import cells
+from rsm.analysis.figures import style
+from rsm.analysis.figures.looks import Look, looks
+from rsm.analysis.load import Runs
+
+QUANTITIES = {"return": "return", "mean_speed": "mean speed (m/s)"}
+
+
+def data(runs: Runs) -> pd.DataFrame:
+    """`cells.evaluation_curves` of every method at one P, then a row per control without episode."""
+    curves = cells.evaluation_curves(runs, cells.representative(cells.learners(runs)))
+    return pd.concat([curves, cells.levels(runs)], ignore_index=True)
+
+
+def draw(data: pd.DataFrame) -> Figure:
+    """A column per topology; methods without one are repeated in every column."""
+    curves, levels = cells.learned_and_levels(data)
+    if curves.empty and levels.empty:
+        return style.empty("no run has finished")
+    shown = looks(curves["label"])
+    topologies = cells.topologies(curves)
+    figure, axes = style.panels(len(QUANTITIES), len(topologies))
+    named: dict[Axes, dict[str, float]] = {}
+    for (column, unit), row in zip(QUANTITIES.items(), axes, strict=True):
+        values = dict(zip(levels["label"], levels[column], strict=True))
+        for topology, axis in zip(topologies, row, strict=True):
+            part = cells.on_topology(curves, topology)
+            _draw_panel(axis, part, column, shown)
+            style.draw_levels(axis, values)
+            axis.set_title(style.panel_title(topology, part["segments"].max()))
+            axis.set_ylabel(unit)
+            axis.set_xlabel("environment steps (thousand)")
+        style.share_y(row)
+        named |= dict.fromkeys(style.last_of_rows(row), values)
+    style.once(axes)
+    style.legend(figure, curves, shown)
+    style.name_levels(figure, named)
+    return figure
+
+
+def _draw_panel(axis: Axes, part: pd.DataFrame, column: str, shown: dict[str, Look]) -> None:
+    for label, curve in part.groupby("label", sort=False):
+        known = curve.dropna(subset=[column])
+        look, steps = shown[str(label)], known["env_steps"] / 1e3
+        style.band(axis, steps, known[f"{column}_low"], known[f"{column}_high"], look.color)
+        axis.plot(steps, known[column], markevery=style.markers_at(len(known)), **look.line())
+    if part.dropna(subset=[column]).empty:
+        style.note(axis, "no run has finished")

@@ -1,0 +1,90 @@
+"""What a method looks like in every figure.
+
+Colours are told apart by colour-blind readers and, by their lightness, in greyscale; line style and
+marker repeat the difference. A method has one colour everywhere; its variants differ in line style,
+marker and filling.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, Literal, NamedTuple
+
+Dash = str | tuple[float, tuple[float, ...]]
+
+
+class Look(NamedTuple):
+    """How the cells of one label are drawn."""
+
+    color: str
+    dash: Dash
+    marker: str
+    filling: Literal["full", "none", "left", "bottom"]
+
+    def line(self) -> dict[str, Any]:
+        """Keywords of a line with markers."""
+        return {"color": self.color, "linestyle": self.dash} | self.point()
+
+    def point(self) -> dict[str, Any]:
+        """Keywords of markers."""
+        return {
+            "color": self.color,
+            "marker": self.marker,
+            "fillstyle": self.filling,
+            "markeredgewidth": 0.7,
+            "markerfacecoloralt": "white",
+        }
+
+
+# Relative luminance from dark to light: fmarl, rsm, average, segment-average, independent.
+_METHODS: dict[str, tuple[str, Dash, str]] = {
+    "fmarl": ("#000000", (0, (4, 1.5)), "P"),
+    "rsm": ("#0B56A4", "-", "o"),
+    "average": ("#C8500A", (0, (5, 1.5, 1, 1.5)), "D"),
+    "segment-average": ("#CF9420", (0, (2.5, 1)), "v"),
+    "independent": ("#86C5EA", "-", "s"),
+}
+_OTHERS = ("#7A1F5C", "#4E8A52", "#B58FC2")  # methods that came later, by name
+_CONSTANTS: dict[str, tuple[Dash, str]] = {
+    "trust-region": ((0, (1.2, 0.9)), "^"),
+    "certified": ((0, (6, 1, 1, 1, 1, 1)), "*"),
+    "line-search": ((0, (7, 2)), "X"),
+    "fixed": ((0, (1, 2)), "h"),
+}
+_FILLINGS: tuple[Literal["full", "none", "left", "bottom"], ...] = (
+    "full",
+    "none",
+    "left",
+    "bottom",
+)
+
+
+def looks(labels: Iterable[str]) -> dict[str, Look]:
+    """Label → look. Method and way of finding ζ decide colour, line and marker wherever they occur;
+    other variants (`2 % loss`) take the fillings in order."""
+    found: dict[str, Look] = {}
+    seen: dict[tuple[str, str], list[str]] = {}
+    names = list(dict.fromkeys(labels))
+    unknown = sorted({_parts(name)[0] for name in names} - set(_METHODS))
+    for name in names:
+        method, words = _parts(name)
+        if method in _METHODS:
+            color, dash, marker = _METHODS[method]
+        else:
+            color, dash, marker = _OTHERS[unknown.index(method) % len(_OTHERS)], "-", "d"
+        constant = next((word for word in words if word in _CONSTANTS), "")
+        if constant:
+            dash, marker = _CONSTANTS[constant]
+        rest = ", ".join(word for word in words if word not in (constant, "theorem2"))
+        variants = seen.setdefault((method, constant), [])
+        if rest not in variants:
+            variants.append(rest)
+        found[name] = Look(color, dash, marker, _FILLINGS[variants.index(rest) % len(_FILLINGS)])
+    return found
+
+
+def _parts(label: str) -> tuple[str, list[str]]:
+    match = re.fullmatch(r"(\S+)(?: \((.*)\))?", label)
+    method, words = match.groups() if match else (label, None)
+    return method, words.split(", ") if words else []

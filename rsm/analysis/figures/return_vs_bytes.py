@@ -1,0 +1,90 @@
+"""Figure 2: return against bytes sent so far – the price of performance."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+
+from rsm.analysis import cells
+from rsm.analysis.figures import style
+from rsm.analysis.figures.looks import Look, looks
+from rsm.analysis.load import Runs
+
+
+def data(runs: Runs) -> pd.DataFrame:
+    """`cells.evaluation_curves` of every method at one P, then a row per control without episode.
+
+    bytes_sent counts all bytes put on the wire by anybody, requests, headers and lost frames too.
+    """
+    curves = cells.evaluation_curves(runs, cells.representative(cells.learners(runs)))
+    return pd.concat([curves, cells.levels(runs)], ignore_index=True)
+
+
+def draw(data: pd.DataFrame) -> Figure:
+    """A panel per topology; a method that sends nothing is a point at the left, where x is 0."""
+    curves, levels = cells.learned_and_levels(data)
+    if curves.empty and levels.empty:
+        return style.empty("no run has finished")
+    shown = looks(curves["label"])
+    topologies = cells.topologies(curves)
+    figure, [row] = style.panels(1, len(topologies), height=2.3, most=2)
+    values = dict(zip(levels["label"], levels["return"], strict=True))
+    positive = curves.loc[curves["bytes_sent"] > 0, "bytes_sent"] / 1e6
+    edges = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
+    for topology, axis in zip(topologies, row, strict=True):
+        part = cells.on_topology(curves, topology)
+        _draw_panel(axis, part, shown, edges)
+        style.draw_levels(axis, values)
+        axis.set_title(style.panel_title(topology, part["segments"].max()))
+        axis.set_ylabel("return")
+        axis.set_xlabel("bytes sent by all nodes so far (MB, log scale)")
+    style.share_y(row)
+    style.legend(figure, curves, shown)
+    style.name_levels(figure, dict.fromkeys(style.last_of_rows(row), values))
+    return figure
+
+
+def _draw_panel(
+    axis: Axes, part: pd.DataFrame, shown: dict[str, Look], edges: tuple[float, float]
+) -> None:
+    nothing = edges[0] / 3  # where x = 0 stands on the log axis
+    axis.set_xscale("log")
+    silent = 0
+    for label, curve in part.groupby("label", sort=False):
+        look, known = shown[str(label)], curve.dropna(subset=["return"])
+        sent = known[known["bytes_sent"] > 0]
+        if len(sent):
+            megabytes = sent["bytes_sent"] / 1e6
+            style.band(axis, megabytes, sent["return_low"], sent["return_high"], look.color)
+            every = style.markers_at(len(sent))
+            axis.plot(megabytes, sent["return"], markevery=every, **look.line())
+        elif len(known):
+            last = known.iloc[-1]
+            place = nothing * 1.25**silent  # two silent methods stand side by side
+            silent += 1
+            axis.plot([place] * 2, last[["return_low", "return_high"]], color=look.color)
+            axis.plot([place], [last["return"]], **look.point())
+    if part.dropna(subset=["return"]).empty:
+        style.note(axis, "no run has finished")
+    _label_zero(axis, nothing, edges)
+
+
+def _label_zero(axis: Axes, nothing: float, edges: tuple[float, float]) -> None:
+    """Decades as ticks, and `0` where the methods without bytes stand, behind a divide."""
+    low, high = edges
+    axis.set_xlim(nothing / 1.35, high * 1.3)
+    axis.axvline(nothing * 1.7, color="0.6", linewidth=0.6, linestyle=":")
+    ticks = [
+        tick for tick in LogLocator().tick_values(low, high) if low * 0.75 <= tick <= high * 1.3
+    ]
+    if len(ticks) < 2:
+        fine = LogLocator(subs=(1, 2, 5)).tick_values(low, high)
+        ticks = [tick for tick in fine if low * 0.75 <= tick <= high * 1.3]
+    axis.xaxis.set_major_locator(FixedLocator([nothing, *ticks]))
+    axis.xaxis.set_major_formatter(
+        FuncFormatter(lambda tick, _: "0" if np.isclose(tick, nothing) else f"{tick:g}")
+    )
+    axis.xaxis.set_minor_locator(NullLocator())

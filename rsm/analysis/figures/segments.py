@@ -1,0 +1,72 @@
+"""Figure 3: final return and bytes sent against the number of segments P, per topology."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rsm.analysis import cells
+from rsm.analysis.figures import style
+from rsm.analysis.figures.looks import Look, looks
+from rsm.analysis.load import Runs
+
+QUANTITIES = {"return": "final return", "megabytes": "bytes sent by all nodes (MB)"}
+
+
+def data(runs: Runs) -> pd.DataFrame:
+    """`cells.final_scores` of every learning run: return, and megabytes put on the wire by anybody."""
+    index = cells.learners(runs)
+    index = index.assign(megabytes=index["bytes_sent"] / 1e6)
+    return cells.final_scores(index, {"final_return": "return", "megabytes": "megabytes"})
+
+
+def draw(data: pd.DataFrame) -> Figure:
+    """A column per topology; P is a category, methods without segments are levels across it."""
+    split = data[data["segments"].notna()]
+    if split.empty:
+        return style.empty("no method of this study has segments")
+    shown = looks(data["label"])
+    topologies, numbers = cells.topologies(split), sorted(split["segments"].unique())
+    figure, axes = style.panels(len(QUANTITIES), len(topologies))
+    for (column, unit), row in zip(QUANTITIES.items(), axes, strict=True):
+        for topology, axis in zip(topologies, row, strict=True):
+            _draw_panel(axis, cells.on_topology(data, topology), column, numbers, shown)
+            axis.set_title(style.panel_title(topology, np.nan))
+            axis.set_ylabel(unit)
+            axis.set_xlabel("segments P")
+            if column == "megabytes":
+                axis.set_ylim(bottom=-0.03 * axis.get_ylim()[1])
+        style.share_y(row)
+    style.once(axes)
+    style.legend(figure, data, shown)
+    return figure
+
+
+def _draw_panel(
+    axis: Axes,
+    part: pd.DataFrame,
+    column: str,
+    numbers: list[float],
+    shown: dict[str, Look],
+) -> None:
+    split = part[part["segments"].notna()]
+    for label, level in part[part["segments"].isna()].groupby("label", sort=False):
+        look, value = shown[str(label)], level[f"{column}_iqm"].iloc[0]
+        # Markers in the margins keep the level recognisable and clear of the points.
+        axis.plot([-0.46, len(numbers) - 0.54], [value] * 2, zorder=1.8, **look.line())
+    labels = list(dict.fromkeys(split["label"]))
+    for label, offset in zip(labels, style.side_by_side(len(labels), 0.6), strict=True):
+        look, runs = shown[label], split[split["label"] == label]
+        places = runs["segments"].map(numbers.index) + offset
+        style.seeds(axis, places, runs[column], look)
+        rows = runs.drop_duplicates("segments").sort_values("segments")
+        places = rows["segments"].map(numbers.index) + offset
+        style.intervals(axis, places, rows, column, look)
+        axis.plot(places, rows[f"{column}_iqm"], linestyle=look.dash, color=look.color)
+    axis.set_xlim(-0.55, len(numbers) - 0.45)
+    axis.set_xticks(range(len(numbers)), [f"{number:g}" for number in numbers])
+    axis.grid(visible=False, axis="x")
+    if split[column].isna().all():
+        style.note(axis, "no run has finished")

@@ -1,0 +1,217 @@
+"""One look for all figures: panels, intervals, levels, legends and notes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from rsm.analysis.figures.looks import Dash, Look
+from rsm.analysis.labels import topology_label
+from rsm.analysis.statistics import Floats
+
+SHEET = Path(__file__).with_name("style.mplstyle")
+COLUMN, PAGE = 3.5, 7.16  # widths of a two-column paper, inches
+GREY = "0.35"
+
+_LEVELS: dict[str, Dash] = {
+    "human": (0, (1, 1.2)),
+    "go": (0, (5, 2)),
+    "platoon": (0, (7, 1.5, 1, 1.5)),
+}
+
+
+def panels(
+    quantities: int, count: int, height: float = 1.75, most: int = 4
+) -> tuple[Figure, list[list[Axes]]]:
+    """A figure of page width with `count` panels for each quantity → axes [quantity][panel].
+
+    Quantities stand below each other and panels beside each other, at most `most` in a row; a single
+    panel per quantity stands two in a row instead.
+    """
+    columns = min(2, quantities) if count == 1 else min(most, count)
+    blocks = -(-quantities // columns) if count == 1 else -(-count // columns)
+    rows = blocks if count == 1 else blocks * quantities
+    figure = Figure(figsize=(PAGE, rows * height + 0.55))
+    grid = figure.subplots(rows, columns, squeeze=False)
+    unused = {(row, column) for row in range(rows) for column in range(columns)}
+    axes: list[list[Axes]] = []
+    for quantity in range(quantities):
+        places = [divmod(quantity, columns)] if count == 1 else []
+        for panel in range(count if count > 1 else 0):
+            block, column = divmod(panel, columns)
+            places.append((block * quantities + quantity, column))
+        unused -= set(places)
+        axes.append([grid[place] for place in places])
+    for place in unused:
+        grid[place].remove()
+    return figure, axes
+
+
+def share_y(row: list[Axes]) -> None:
+    """One y range for the panels of a quantity; only the first panel of a row keeps its numbers."""
+    if len(row) == 1:  # its neighbour is another quantity
+        return
+    limits = [axis.get_ylim() for axis in row]
+    for axis in row:
+        axis.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+        spec = axis.get_subplotspec()
+        if spec is not None and not spec.is_first_col():
+            axis.tick_params(labelleft=False)
+            axis.set_ylabel("")
+
+
+def once(axes: list[list[Axes]]) -> None:
+    """Where quantities stand below each other on the same x, head and x label stand only once."""
+    if len(axes[0]) == 1:
+        return
+    for above in axes[:-1]:
+        for axis in above:
+            axis.set_xlabel("")
+            axis.tick_params(labelbottom=False)
+    for below in axes[1:]:
+        for axis in below:
+            axis.set_title("")
+
+
+def last_of_rows(row: list[Axes]) -> list[Axes]:
+    """The panels of a quantity that have nothing to their right: where levels are named."""
+    places = [spec for axis in row if (spec := axis.get_subplotspec()) is not None]
+    ends = {place.rowspan.start: axis for place, axis in zip(places, row, strict=True)}
+    return list(ends.values())
+
+
+def panel_title(topology: str | None, segments: float) -> str:
+    """Heading of a panel: its topology and, where one P was chosen, which."""
+    words = [topology_label(topology)] if isinstance(topology, str) else []
+    if np.isfinite(segments):
+        words.append(f"P = {segments:g}")
+    return ", ".join(words)
+
+
+def markers_at(count: int) -> int:
+    """Every how many of `count` points a line carries a marker, so that they stay apart."""
+    return max(1, count // 8)
+
+
+def band(axis: Axes, x: Any, low: Any, high: Any, color: str) -> None:
+    """An interval around a line."""
+    axis.fill_between(x, low, high, color=color, alpha=0.16, linewidth=0)
+
+
+def side_by_side(count: int, width: float) -> Floats:
+    """Offsets of `count` neighbours within `width` of a category."""
+    step = width / max(count, 1)
+    return np.asarray((np.arange(count) - (count - 1) / 2) * step)
+
+
+def seeds(axis: Axes, x: pd.Series, values: pd.Series, look: Look) -> None:
+    """Every run as a small pale point, left of its interval."""
+    axis.plot(
+        x - 0.065, values, linestyle="", marker=look.marker, markersize=2.2, alpha=0.55,
+        color=look.color, markeredgewidth=0, zorder=2.2,
+    )  # fmt: skip
+
+
+def intervals(axis: Axes, x: pd.Series, rows: pd.DataFrame, column: str, look: Look) -> None:
+    """IQM as a marker with its interval as a bar."""
+    axis.vlines(x, rows[f"{column}_low"], rows[f"{column}_high"], color=look.color, linewidth=1)
+    axis.plot(x, rows[f"{column}_iqm"], linestyle="", **look.point())
+
+
+def draw_levels(axis: Axes, values: Mapping[str, float]) -> None:
+    """Controls as horizontal lines across the panel."""
+    for name, value in values.items():
+        if np.isfinite(value):
+            dash = _LEVELS.get(name, "-")
+            axis.axhline(value, color=GREY, linewidth=0.9, linestyle=dash, zorder=1.5)
+
+
+def name_levels(figure: Figure, named: Mapping[Axes, Mapping[str, float]]) -> None:
+    """Write the controls' names to the right of the panels, kept apart where levels are close.
+
+    To be called last, when the limits of the axes are final.
+    """
+    size = mpl.rcParams["legend.fontsize"]
+    texts: dict[Axes, list[tuple[float, Any]]] = {}
+    for axis, values in named.items():
+        for name, value in sorted(values.items(), key=lambda item: item[1]):
+            low, high = axis.get_ylim()
+            if not low <= value <= high:
+                continue
+            text = axis.annotate(
+                name, (1, value), (4, 0), xycoords=("axes fraction", "data"),
+                textcoords="offset points", va="center", color=GREY, fontsize=size,
+            )  # fmt: skip
+            texts.setdefault(axis, []).append((value, text))
+    figure.draw_without_rendering()  # the layout decides how many points a unit is
+    for axis, entries in texts.items():
+        scale = 72 / figure.dpi
+        wanted = np.array([axis.transData.transform((0, value))[1] * scale for value, _ in entries])
+        placed = apart(wanted, size * 1.15)
+        for (_, text), shift in zip(entries, placed - wanted, strict=True):
+            text.xyann = (4, shift)
+
+
+def apart(positions: Floats, gap: float) -> Floats:
+    """Ascending positions moved as little as possible so that neighbours are `gap` apart."""
+    index = np.arange(len(positions)) * gap
+    shifted = positions - index
+    # Pools of equal value are moved together: isotonic regression, written out for a few numbers.
+    pools: list[list[float]] = []
+    for value in shifted:
+        pools.append([value])
+        while len(pools) > 1 and np.mean(pools[-2]) > np.mean(pools[-1]):
+            last = pools.pop()
+            pools[-1] += last
+    means = [float(np.mean(pool)) for pool in pools for _ in pool]
+    return np.asarray(means, dtype=np.float64) + index
+
+
+def legend(
+    figure: Figure, data: pd.DataFrame, shown: Mapping[str, Look], lines: bool = True
+) -> None:
+    """A legend below the panels: every label once, with runs that failed or are missing."""
+    cells = data[data["label"].isin(shown)].drop_duplicates("cell")
+    states = ["seeds", "failed", "missing"]
+    sums = cells.groupby("label", sort=False)[states].sum().astype(int)
+    handles = []
+    for label, look in shown.items():
+        text = label
+        if label in sums.index:
+            asked = sums["seeds"][label]
+            for word in states[1:]:
+                bad = sums[word][label]
+                text += f" [{bad} of {asked} runs {word}]" if bad else ""
+        style = look.line() if lines else look.point() | {"linestyle": ""}
+        handles.append(Line2D([], [], label=text, **style))
+    if handles:
+        longest = max(len(str(handle.get_label())) for handle in handles)
+        fitting = max(1, int(PAGE * 72 / (longest * 3.7 + 36)))
+        rows = -(-len(handles) // min(fitting, 6))
+        columns = -(-len(handles) // rows)
+        figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+
+
+def note(axis: Axes, text: str, above: bool = False) -> None:
+    """Say in an empty panel why it is empty, or above the right corner of one that is not."""
+    x, y, side, base = (1.0, 1.0, "right", "bottom") if above else (0.5, 0.5, "center", "center")
+    axis.text(
+        x, y, text, transform=axis.transAxes, ha=side, va=base, color=GREY, style="italic", size=6
+    )
+
+
+def empty(text: str) -> Figure:
+    """A figure that says why there is nothing to draw."""
+    figure = Figure(figsize=(COLUMN, 1.2))
+    axis = figure.subplots()
+    axis.set_axis_off()
+    note(axis, text)
+    return figure

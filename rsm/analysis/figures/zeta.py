@@ -1,0 +1,119 @@
+"""Figure 5: how the regulation behaves – ζ, acceptance, A⁺ and q over training."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rsm.analysis import cells
+from rsm.analysis.figures import style
+from rsm.analysis.figures.looks import Look, looks
+from rsm.analysis.load import Runs
+
+BINS = 20
+QUANTITIES = {
+    "zeta": "ζ of accepted replicas",
+    "acceptance": "accepted of judged (%)",
+    "advantage": "advantage A⁺ (reward)",
+    "quadratic_form": "quadratic form q (nats)",
+}
+_COLUMNS = (
+    "env_steps", "judged", "acceptance", "zeta", "zeta_low", "zeta_high", "advantage",
+    "advantage_low", "advantage_high", "quadratic_form", "quadratic_form_low", "quadratic_form_high",
+)  # fmt: skip
+_TRACE = ["env_steps", "advantage", "quadratic_form", "zeta", "outcome"]
+
+
+def data(runs: Runs) -> pd.DataFrame:
+    """The ζ trace of every cell that has a ζ, at one P, in equal bins of environment steps.
+
+    Columns: those of `cells.counts`, env_steps (middle of the bin), judged, acceptance (%), and for
+    zeta (accepted replicas), advantage and quadratic_form (all judged) the median over replicas of
+    all seeds with deciles 1 and 9 as `_low` and `_high`. A cell that judged nothing has one row.
+    """
+    learners = cells.representative(cells.learners(runs))
+    frames = []
+    for row in cells.records(cells.counts(learners[learners["constant"].notna()])):
+        trace = runs.table("zeta", learners[learners["cell"] == row["cell"]], _TRACE)
+        frame = _binned(trace) if len(trace) else pd.DataFrame([{"judged": 0}])
+        frames.append(pd.DataFrame([row] * len(frame)).join(frame))
+    return cells.gathered(frames, _COLUMNS)
+
+
+def _binned(trace: pd.DataFrame) -> pd.DataFrame:
+    steps = trace["env_steps"].to_numpy(dtype=np.float64)
+    width = max(steps.max(), 1.0) / BINS
+    number = np.minimum(steps // width, BINS - 1)
+    accepted = trace["outcome"] == "accepted"
+    values = pd.DataFrame(
+        {
+            "zeta": trace["zeta"].where(accepted),
+            "advantage": trace["advantage"],
+            "quadratic_form": trace["quadratic_form"],
+        }
+    ).astype(np.float64)
+    grouped = values.groupby(number)
+    frame = pd.DataFrame({"judged": grouped.size()})
+    frame["acceptance"] = 100 * accepted.groupby(number).mean()
+    for name in ("zeta", "advantage", "quadratic_form"):
+        frame[name] = grouped[name].median()
+        frame[f"{name}_low"] = grouped[name].quantile(0.1)
+        frame[f"{name}_high"] = grouped[name].quantile(0.9)
+    frame.insert(0, "env_steps", (frame.index.to_numpy() + 0.5) * width)
+    return frame.reset_index(drop=True)
+
+
+def draw(data: pd.DataFrame) -> Figure:
+    """A row per quantity and a column per topology; a line per way of finding ζ."""
+    if data.empty:
+        return style.empty("no method of this study finds a ζ")
+    shown = looks(data["label"])
+    topologies = cells.topologies(data)
+    figure, axes = style.panels(len(QUANTITIES), len(topologies), height=1.5)
+    for (column, unit), row in zip(QUANTITIES.items(), axes, strict=True):
+        for topology, axis in zip(topologies, row, strict=True):
+            part = cells.on_topology(data, topology)
+            _draw_panel(axis, part, column, shown)
+            axis.set_title(style.panel_title(topology, part["segments"].max()))
+            axis.set_ylabel(unit)
+            axis.set_xlabel("environment steps (thousand)")
+        style.share_y(row)
+    style.once(axes)
+    style.legend(figure, data, shown)
+    return figure
+
+
+def _draw_panel(axis: Axes, part: pd.DataFrame, column: str, shown: dict[str, Look]) -> None:
+    silent = []
+    for label, trace in part.groupby("label", sort=False):
+        known = trace.dropna(subset=[column])
+        if _log(column):
+            known = known[known[column] > 0]  # log axis; identical policies have q = 0
+        if known.empty:
+            silent.append(str(label))
+            continue
+        look, steps = shown[str(label)], known["env_steps"] / 1e3
+        if column != "acceptance":
+            # A decile of 0 has no place on a log axis: the band ends far below the line instead.
+            low = known[f"{column}_low"].clip(
+                lower=known[column].min() / 1e3 if _log(column) else None
+            )
+            style.band(axis, steps, low, known[f"{column}_high"], look.color)
+        axis.plot(steps, known[column], markevery=style.markers_at(len(known)), **look.line())
+    if _log(column):
+        axis.set_yscale("log")
+    elif column == "acceptance":
+        axis.set_ylim(0, 100)
+    else:
+        axis.axhline(0, color="0.6", linewidth=0.6)
+    if silent:
+        every = len(silent) == part["label"].nunique()
+        judged = part.loc[part["label"].isin(silent), "judged"].sum()
+        what = "no replica accepted" if judged else "no replica judged"
+        style.note(axis, what if every else f"{', '.join(silent)}: {what}", above=not every)
+
+
+def _log(column: str) -> bool:
+    return column in ("zeta", "quadratic_form")

@@ -1,0 +1,95 @@
+"""What a cell of a study is called in a legend, a table and an axis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rsm.config import METHODS, RunConfig, parse_topology
+
+
+def labels(configs: Iterable[RunConfig]) -> dict[str, str]:
+    """Cell → label of its method, with whatever sets it apart from other cells of that method.
+
+    Topology and P have axes of their own and are left out. The way ζ is found is named wherever it
+    varies or is not the published one: `rsm (trust-region)`.
+    """
+    every = list(configs)
+    varied: dict[str, dict[str, set[Any]]] = {}
+    for config in every:
+        seen = varied.setdefault(config.method, {})
+        for name, value in _traits(config).items():
+            seen.setdefault(name, set()).add(value)
+    result = {}
+    for config in every:
+        words = []
+        for name, value in _traits(config).items():
+            named = len(varied[config.method][name]) > 1
+            if named or (name == "constant" and value != "theorem2"):
+                words.append(_word(name, value))
+        result[config.cell] = f"{config.method} ({', '.join(words)})" if words else config.method
+    return result
+
+
+def _traits(config: RunConfig) -> dict[str, Any]:
+    """Settings, beside topology and P, in which cells of this method can differ."""
+    traits = METHODS.get(config.method)
+    if traits is None:
+        return {}
+    found: dict[str, Any] = {}
+    if traits.metric:
+        found["constant"] = config.mixing.constant
+    if traits.segments:
+        found["replicas"] = config.communication.replicas
+    if config.method != "independent":
+        found["share"] = config.communication.share
+        found["loss_rate"] = config.communication.loss_rate
+    return found
+
+
+def _word(name: str, value: Any) -> str:
+    match name:
+        case "replicas":
+            return f"K = {value}"
+        case "loss_rate":
+            return f"{100 * value:g} % loss"
+        case _:
+            return str(value)
+
+
+def identity(config: RunConfig, label: str) -> dict[str, Any]:
+    """What a run is, as columns; None where its method has no such thing."""
+    traits = METHODS.get(config.method)
+    shares = traits is not None and config.method != "independent"
+    communication = config.communication
+    return {
+        "run_id": config.run_id,
+        "cell": config.cell,
+        "label": label,
+        "method": config.method,
+        "control": traits is None,
+        "topology": communication.topology if traits and traits.topology else None,
+        "segments": communication.segments if traits and traits.segments else None,
+        "replicas": communication.replicas if traits and traits.segments else None,
+        "constant": config.mixing.constant if traits and traits.metric else None,
+        "share": communication.share if shares else None,
+        "loss_rate": communication.loss_rate if shares else None,
+        "seed": config.seed,
+    }
+
+
+def topology_label(text: str) -> str:
+    """A topology as it stands on an axis, e.g. `radius:90` → `radius 90 m`."""
+    family, numbers = parse_topology(text)
+    words = [f"{number:g}" for number in numbers]
+    match family:
+        case "radius":
+            return f"radius {words[0]} m"
+        case "regular":
+            return f"{words[0]}-regular"
+        case "erdos-renyi":
+            return f"Erdős–Rényi {words[0]}"
+        case "small-world":
+            return f"small world ({words[0]}, {words[1]})"
+        case _:
+            return family

@@ -1,0 +1,138 @@
+"""Read the finished run folders of a study into pandas frames.
+
+Runs that are missing or failed stay in the index with their status; none is dropped silently.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rsm.analysis.labels import identity, labels
+from rsm.config import ConfigError, RunConfig
+from rsm.records import SUMMARY, TABLES
+from rsm.study import Study, load_study
+
+# Identity columns that every table carries beside its own.
+IDENTITY = (
+    "run_id", "cell", "label", "method", "control", "topology", "segments", "replicas", "constant",
+    "share", "loss_rate", "seed",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs that a study asks for, and what each left behind.
+
+    `index` has one row per run asked for, in the order of the study: the columns IDENTITY, `status`
+    (finished, failed or missing), `reason`, and the summary of rsm.records (null where missing).
+    """
+
+    study: str
+    folder: Path
+    index: pd.DataFrame
+
+    @property
+    def finished(self) -> pd.DataFrame:
+        """The rows of `index` that finished."""
+        return self.index.loc[self.index["status"] == "finished"]
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Run id → reason, for every run that failed."""
+        rows = self.index[self.index["status"] == "failed"]
+        return dict(zip(rows["run_id"], rows["reason"].fillna("no reason given"), strict=True))
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Ids of the runs without a summary."""
+        return tuple(self.index.loc[self.index["status"] == "missing", "run_id"])
+
+    def table(
+        self, name: str, rows: pd.DataFrame | None = None, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """One table of rsm.records for finished runs, IDENTITY first; read from disk at each call.
+
+        `rows` is the part of the index wanted (all finished runs by default) and `columns` the columns
+        of the table: the ζ trace of a long study is large. Raises ConfigError for a missing or
+        unreadable file.
+        """
+        wanted = list(columns or TABLES[name])
+        chosen = self.finished if rows is None else rows[rows["status"] == "finished"]
+        frames = []
+        for position, run_id in zip(chosen.index, chosen["run_id"], strict=True):
+            path = self.folder / run_id / f"{name}.parquet"
+            try:
+                frame = pq.read_table(path, columns=wanted).to_pandas()
+            except (OSError, KeyError, pa.ArrowException) as error:
+                raise ConfigError(f"{path}: cannot be read: {_line(error)}") from None
+            if len(frame):
+                frames.append(frame.assign(row=position))
+        if not frames:
+            return pd.DataFrame(columns=[*IDENTITY, *wanted])
+        tall = pd.concat(frames, ignore_index=True)
+        who = chosen.loc[tall.pop("row"), list(IDENTITY)].reset_index(drop=True)
+        return pd.concat([who, tall], axis=1)
+
+
+def load_runs(study: Study, folder: Path) -> Runs:
+    """Read what the runs of `study` left in `folder`, which holds one folder per run id.
+
+    Raises ConfigError where a run folder has other settings than the study asks for, or where its
+    summary cannot be read.
+    """
+    configs = study.runs()
+    names = labels(configs.values())
+    rows = []
+    for run_id, config in configs.items():
+        row: dict[str, Any] = {"status": "missing", "reason": None}
+        row |= dict.fromkeys(SUMMARY)
+        row |= _summary(folder / run_id / "summary.json", config)
+        row["status"] = row["status"] or "missing"
+        row |= identity(config, names[config.cell])
+        rows.append(row)
+    frame = pd.DataFrame(rows)
+    rest = [name for name in ("status", "reason", *SUMMARY) if name not in IDENTITY]
+    frame = frame[[*IDENTITY, *dict.fromkeys(rest)]]
+    texts = set(IDENTITY) - {"segments", "replicas", "loss_rate"} | {"status", "reason", *_TEXTS}
+    for name in frame.columns.difference(list(texts)):
+        frame[name] = pd.to_numeric(frame[name])
+    return Runs(study.name, folder, frame)
+
+
+def load_study_runs(results: Path) -> Runs:
+    """The runs of the resolved study `<results>/study.yaml`; raises ConfigError."""
+    return load_runs(load_study(results / "study.yaml"), results / "runs")
+
+
+_TEXTS = ("settings_hash", "scenario")
+
+
+def _summary(path: Path, config: RunConfig) -> dict[str, Any]:
+    """The known keys of a summary; empty where there is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read: {_line(error)}") from None
+    if not isinstance(content, dict) or content.get("status") not in ("finished", "failed"):
+        raise ConfigError(f"{path}: status: finished or failed is expected; run the study again")
+    found = content.get("settings_hash")
+    if found != config.settings_hash:
+        raise ConfigError(
+            f"{path}: settings_hash: {found!r} is not allowed: the study asks for settings with the "
+            f"hash {config.settings_hash!r}; run the study again or remove the folder"
+        )
+    return {key: value for key, value in content.items() if key in SUMMARY or key == "reason"}
+
+
+def _line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

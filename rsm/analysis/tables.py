@@ -1,0 +1,189 @@
+"""The main table of a study, a row per cell, and one row per run beside it.
+
+Bytes are named by convention wherever they stand: `sent` counts all bytes put on the wire by anybody
+(requests, headers, payload, lost frames too); `payload per agent` counts parameter bytes over N.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rsm.analysis import cells
+from rsm.analysis.labels import topology_label
+from rsm.analysis.load import Runs
+from rsm.analysis.statistics import (
+    UNKNOWN,
+    Estimate,
+    probability_of_improvement_estimate,
+    ratio_of_interquartile_means,
+)
+from rsm.config import CONTROLS
+
+TARGET = 0.95  # of the final return of fmarl, for the rounds it takes to get there
+REFERENCES = ("fmarl", "average")
+
+
+def main_table(runs: Runs) -> pd.DataFrame:
+    """One row per cell, controls last, full precision; NaN where a number does not exist.
+
+    Columns: those of `cells.counts`, replicas, finished; return_iqm, return_low, return_high;
+    mean_speed (m/s, IQM); ratio_to_fmarl with _low and _high; improvement_over_fmarl and
+    improvement_over_average with _low and _high (against `average` on the same topology);
+    gap_share = (return − go) / (platoon − go); megabytes_sent and payload_megabytes_per_agent
+    (means over seeds); heaviest_share; rounds_to_target and episode_to_target (first evaluation at
+    which the cell's IQM reaches 95 % of the final return of fmarl); acceptance_rate; wall_min (mean
+    per run).
+    """
+    index = cells.in_order(runs.index)
+    curves = cells.evaluation_curves(runs, index[~index["control"]])
+    finished = index[(index["status"] == "finished") & index["final_return"].notna()]
+    rows = []
+    for row in cells.records(cells.counts(index)):
+        part = finished[finished["cell"] == row["cell"]]
+        row["replicas"] = index.loc[index["cell"] == row["cell"], "replicas"].iloc[0]
+        row["finished"] = len(part)
+        row |= _spread("return", cells.estimate(part["final_return"]), "_iqm")
+        row["mean_speed"] = cells.estimate(part["final_mean_speed"]).value
+        row |= _against_references(part, finished)
+        row["gap_share"] = _gap_share(row["return_iqm"], finished)
+        row["megabytes_sent"] = part["bytes_sent"].mean() / 1e6
+        row["payload_megabytes_per_agent"] = part["payload_per_agent"].mean() / 1e6
+        row["heaviest_share"] = part["heaviest_share"].mean()
+        row |= _time_to_target(runs, part, curves)
+        judged = part["judged"].sum()
+        row["acceptance_rate"] = part["accepted"].sum() / judged if judged else np.nan
+        row["wall_min"] = part["wall_s"].mean() / 60
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def runs_table(runs: Runs) -> pd.DataFrame:
+    """One row per run that the study asks for, missing and failed ones included: the summaries."""
+    return cells.in_order(runs.index).drop(columns=["label", "control"])
+
+
+def _spread(name: str, estimate: Estimate, suffix: str = "") -> dict[str, float]:
+    keys = (f"{name}{suffix}", f"{name}_low", f"{name}_high")
+    return dict(zip(keys, estimate, strict=True))
+
+
+def _against_references(part: pd.DataFrame, finished: pd.DataFrame) -> dict[str, float]:
+    """Ratio to fmarl, and probability of improvement over the references."""
+    row: dict[str, float] = {}
+    own = part["final_return"].to_numpy(dtype=np.float64)
+    central = _reference(part, finished, "fmarl")
+    ratio = UNKNOWN
+    if len(own) and set(part["cell"]) == set(central["cell"]):
+        ratio = Estimate(1.0, np.nan, np.nan)  # itself: nothing to estimate
+    elif len(own) and len(central):
+        central_scores = central["final_return"].to_numpy(dtype=np.float64)
+        ratio = ratio_of_interquartile_means([own], [central_scores], cells.generator())
+    row |= _spread("ratio_to_fmarl", ratio)
+    for name in REFERENCES:
+        other = _reference(part, finished, name)
+        estimate = UNKNOWN
+        if len(own) and len(other) and not set(part["label"]) & set(other["label"]):
+            names = [str(side["label"].iloc[0]) for side in (part, other)]
+            x, y = cells.paired(pd.concat([part, other]), *names)
+            if x:
+                estimate = probability_of_improvement_estimate(x, y, cells.generator())
+        row |= _spread(f"improvement_over_{name}", estimate)
+    return row
+
+
+def _reference(part: pd.DataFrame, finished: pd.DataFrame, method: str) -> pd.DataFrame:
+    """Runs of the reference that share what is exchanged and how much is lost, else the first."""
+    found = finished[finished["method"] == method]
+    if found["label"].nunique() > 1 and len(part):
+        first = part.iloc[0]
+        same = (found["share"] == first["share"]) & (found["loss_rate"] == first["loss_rate"])
+        chosen = found[same] if same.any() else found
+        found = chosen[chosen["label"] == chosen["label"].iloc[0]]
+    return found
+
+
+def _gap_share(value: float, finished: pd.DataFrame) -> float:
+    """Where a return lies between the selfish `go` (0) and the `platoon` (1)."""
+    low, high = (
+        cells.estimate(finished.loc[finished["method"] == name, "final_return"]).value
+        for name in ("go", "platoon")
+    )
+    return (value - low) / (high - low) if high > low else float("nan")
+
+
+def _time_to_target(runs: Runs, part: pd.DataFrame, curves: pd.DataFrame) -> dict[str, float]:
+    """First evaluation that reaches the target: its training episode and the rounds by then (median
+    over seeds; NaN for a method without rounds)."""
+    never = {"rounds_to_target": np.nan, "episode_to_target": np.nan}
+    central = _reference(part, runs.finished, "fmarl")
+    if part.empty or central.empty or curves.empty or part["control"].iloc[0]:
+        return never
+    target = TARGET * cells.estimate(central["final_return"]).value
+    curve = curves[(curves["cell"] == part["cell"].iloc[0]) & (curves["return"] >= target)]
+    if curve.empty:
+        return never
+    episode = float(curve["episode"].iloc[0])
+    rounds = runs.table("rounds", part, ["round", "episode"])
+    if rounds.empty:
+        return never | {"episode_to_target": episode}
+    by_then = rounds[rounds["episode"] <= episode].groupby("seed").size()
+    count = by_then.reindex(part["seed"].unique(), fill_value=0).median()
+    return {"rounds_to_target": float(count), "episode_to_target": episode}
+
+
+HEADINGS = (
+    "method", "topology", "P", "K", "seeds", "return", "speed (m/s)", "ratio to fmarl",
+    "P(better than fmarl)", "P(better than average)", "go–platoon gap (%)", "sent (MB)",
+    "payload per agent (MB)", "heaviest node (%)", "rounds to 95 % of fmarl", "accepted (%)",
+    "wall (min)",
+)  # fmt: skip
+
+
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """The main table as text: value and interval in one cell of it, `–` where there is none."""
+    rows = []
+    for row in cells.records(table):
+        rounds = _number(row["rounds_to_target"], "{:.0f}")
+        if np.isfinite(row["episode_to_target"]):
+            rounds += f" (ep. {row['episode_to_target']:.0f})"
+        learned = row["method"] not in CONTROLS  # a control has no radio
+        texts = (
+            row["label"],
+            topology_label(row["topology"]) if isinstance(row["topology"], str) else "–",
+            _number(row["segments"], "{:.0f}"),
+            _number(row["replicas"], "{:.0f}"),
+            _seeds(row),
+            _interval(row, "return", "{:.3f}", "_iqm"),
+            _number(row["mean_speed"], "{:.2f}"),
+            _interval(row, "ratio_to_fmarl", "{:.2f}"),
+            _interval(row, "improvement_over_fmarl", "{:.2f}"),
+            _interval(row, "improvement_over_average", "{:.2f}"),
+            _number(100 * row["gap_share"], "{:.0f}"),
+            _number(row["megabytes_sent"], "{:.1f}") if learned else "–",
+            _number(row["payload_megabytes_per_agent"], "{:.2f}") if learned else "–",
+            _number(100 * row["heaviest_share"], "{:.0f}"),
+            rounds,
+            _number(100 * row["acceptance_rate"], "{:.1f}"),
+            _number(row["wall_min"], "{:.1f}"),
+        )
+        rows.append(dict(zip(HEADINGS, texts, strict=True)))
+    return pd.DataFrame(rows, columns=list(HEADINGS))
+
+
+def _number(value: float, form: str) -> str:
+    return form.format(value) if np.isfinite(value) else "–"
+
+
+def _interval(row: dict[str, Any], name: str, form: str, suffix: str = "") -> str:
+    value = _number(row[f"{name}{suffix}"], form)
+    low, high = (_number(row[f"{name}_{end}"], form) for end in ("low", "high"))
+    return value if low == "–" else f"{value} [{low}, {high}]"
+
+
+def _seeds(row: dict[str, Any]) -> str:
+    words = [f"{row[name]} {name}" for name in ("failed", "missing") if row[name]]
+    count = f"{row['finished']} of {row['seeds']}" if words else f"{row['seeds']}"
+    return f"{count} ({', '.join(words)})" if words else count

@@ -1,0 +1,206 @@
+"""Every figure from many kinds of studies: whole, honest about gaps, the same bytes twice."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from rsm.analysis import FIGURES, figures
+from rsm.analysis.figures import style
+from rsm.analysis.figures.looks import looks
+from rsm.analysis.load import Runs, load_study_runs
+from rsm.config import METHODS, ConfigError
+
+
+def drawn(name: str, runs: Runs) -> tuple[pd.DataFrame, Figure]:
+    """The data of a figure as read back from CSV, and the figure laid out."""
+    text = figures.module(name).data(runs).to_csv(index=False)
+    data = pd.read_csv(io.StringIO(text))
+    with mpl.rc_context(fname=style.SHEET):
+        figure = figures.module(name).draw(data)
+        figure.draw_without_rendering()
+    return data, figure
+
+
+def texts(figure: Figure) -> str:
+    return "\n".join(item.get_text() for item in figure.findobj(mpl.text.Text))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_panels_name_their_axes_and_no_text_leaves_the_page(name: str, runs: Runs) -> None:
+    _, figure = drawn(name, runs)
+    assert figure.get_figwidth() in (style.PAGE, style.COLUMN)
+    labels = [axis.get_xlabel() or axis.get_ylabel() for axis in figure.axes if axis.axison]
+    assert sum(map(bool, labels)) >= len(labels) / 2  # shared axes are named once
+    with mpl.rc_context(fname=style.SHEET):
+        figure.draw_without_rendering()  # a second pass settles panels of fixed aspect
+        box = figure.get_tightbbox()
+    assert box.x0 >= -0.02
+    assert box.x1 <= figure.get_figwidth() + 0.02
+
+
+@pytest.mark.parametrize("name", ["learning_curves", "return_vs_bytes", "segments", "topologies"])
+def test_a_legend_lies_below_the_panels(name: str, runs: Runs) -> None:
+    _, figure = drawn(name, runs)
+    [legend] = figure.legends
+    top = legend.get_window_extent().y1
+    assert all(axis.get_tightbbox().y0 >= top for axis in figure.axes)
+    assert "rsm (trust-region)" in {item.get_text() for item in legend.get_texts()}
+
+
+@pytest.mark.parametrize("name", ["learning_curves", "return_vs_bytes", "topologies"])
+def test_controls_are_named_levels(name: str, runs: Runs) -> None:
+    data, figure = drawn(name, runs)
+    assert set(data.loc[data["control"], "label"]) == {"human", "go", "platoon"}
+    for level in ("human", "go", "platoon"):
+        assert level in texts(figure)
+
+
+def test_saving_twice_gives_the_same_bytes_and_the_csv_is_enough(
+    runs: Runs, tmp_path: Path
+) -> None:
+    first = figures.save("profiles", runs, tmp_path / "a")
+    again = figures.redraw("profiles", first[0], tmp_path / "b")
+    assert [path.suffix for path in first] == [".csv", ".pdf", ".png"]
+    for old, new in zip(first[1:], again, strict=True):
+        assert old.read_bytes() == new.read_bytes()
+    pdf = first[1].read_bytes()
+    assert b"CreationDate" not in pdf
+    assert b"/FontType 3" not in pdf
+
+
+@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize(
+    "methods", [["independent", "human"], ["rsm"], ["human", "go"]], ids="-".join
+)
+def test_a_study_of_few_methods_is_drawn(
+    name: str, methods: list[str], make: Callable[..., Path]
+) -> None:
+    grid = {"topologies": ["ring"], "segments": [2], "constants": ["theorem2"], "episodes": 10}
+    drawn(name, load_study_runs(make(methods=methods, seeds=[0], **grid)))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_study_without_any_run_is_drawn_with_a_note(name: str, tmp_path: Path) -> None:
+    source = "name: none\ndescription: ''\nseeds: [0]\ngrid: {methods: [rsm, fmarl, human]}\n"
+    (tmp_path / "study.yaml").write_text(source)
+    _, figure = drawn(name, load_study_runs(tmp_path))
+    assert "no run" in texts(figure) or "nothing" in texts(figure) or "no replica" in texts(figure)
+
+
+@pytest.mark.parametrize("name", ["learning_curves", "segments", "zeta"])
+@pytest.mark.parametrize("topologies", [["ring"], ["ring", "star"]], ids=len)
+def test_every_quantity_keeps_its_unit_and_numbers(
+    name: str, topologies: list[str], make: Callable[..., Path]
+) -> None:
+    results = make(methods=["rsm"], topologies=topologies, seeds=[0, 1], episodes=10)
+    _, figure = drawn(name, load_study_runs(results))
+    first = [axis for axis in figure.axes if axis.get_ylabel()]
+    units = figures.module(name).QUANTITIES.values()
+    assert sorted(axis.get_ylabel() for axis in first) == sorted(units)
+    for axis in first:
+        assert any(label.get_text() and label.get_visible() for label in axis.get_yticklabels())
+
+
+@pytest.mark.parametrize("name", ["zeta", "exchange_heatmaps"])
+def test_a_gate_that_never_opens_is_said(name: str, make: Callable[..., Path]) -> None:
+    grid = {"topologies": ["ring"], "segments": [4], "seeds": [0], "episodes": 10}
+    results = make(methods=["rsm"], accepted=False, **grid)
+    data, figure = drawn(name, load_study_runs(results))
+    assert "no replica accepted" in texts(figure)
+    assert data["judged"].sum() > 0
+
+
+def test_failed_runs_stand_in_the_legend(make: Callable[..., Path]) -> None:
+    grid = {"methods": ["fmarl", "average"], "topologies": ["ring"], "episodes": 10}
+    _, figure = drawn("learning_curves", load_study_runs(make(failed=("fmarl-seed2",), **grid)))
+    assert "fmarl [1 of 3 runs failed]" in texts(figure)
+
+
+def test_curves_hold_the_mean_of_three_seeds_at_each_evaluation(runs: Runs) -> None:
+    data = figures.module("learning_curves").data(runs)
+    curve = data[data["cell"] == "fmarl"]
+    table = runs.table("evaluations")
+    table = table[(table["cell"] == "fmarl") & (table["mode"] == "deterministic")]
+    assert curve["episode"].tolist() == [0, 10, 20, 30]
+    expected = table.groupby("episode")["return"].mean()
+    assert curve["return"].to_numpy() == pytest.approx(expected.to_numpy())
+    assert (curve["return_low"] <= curve["return"]).all()
+    assert (curve["return"] <= curve["return_high"]).all()
+
+
+def test_every_seed_is_in_the_data_of_segments_and_topologies(runs: Runs) -> None:
+    data = figures.module("segments").data(runs)
+    assert len(data) == (~runs.index["control"]).sum()
+    assert data["megabytes"].max() == pytest.approx(runs.index["bytes_sent"].max() / 1e6)
+    data = figures.module("topologies").data(runs)
+    assert set(data["segments"].dropna()) == {4}
+
+
+def test_heatmaps_show_the_server_of_fmarl_and_mean_payload(runs: Runs) -> None:
+    data = figures.module("exchange_heatmaps").data(runs)
+    central = data[data["label"] == "fmarl"]
+    assert ((central["sender"] == -1) | (central["receiver"] == -1)).all()
+    total = runs.finished.loc[runs.finished["method"] == "fmarl", "payload_bytes"].mean()
+    assert central["payload_megabytes"].sum() == pytest.approx(total / 1e6)
+
+
+def test_acceptance_in_the_zeta_figure_is_that_of_the_trace(runs: Runs) -> None:
+    data = figures.module("zeta").data(runs)
+    cell = data[data["cell"] == "rsm-ring-p4-k3"]
+    summary = runs.finished[runs.finished["cell"] == "rsm-ring-p4-k3"]
+    assert cell["judged"].sum() == summary["judged"].sum()
+    accepted = (cell["acceptance"] / 100 * cell["judged"]).sum()
+    assert accepted == pytest.approx(summary["accepted"].sum())
+
+
+def test_an_unknown_figure_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match="'pie' is not allowed: known figures: learning_curves"):
+        figures.module("pie")
+
+
+def test_a_method_has_one_colour_and_its_variants_differ_otherwise() -> None:
+    found = looks(["rsm", "rsm (trust-region)", "rsm (certified)", "rsm (K = 1)", "fmarl"])
+    rsm = [look for label, look in found.items() if label.startswith("rsm")]
+    assert len({look.color for look in rsm}) == 1
+    assert len({(look.dash, look.marker, look.filling) for look in rsm}) == 4
+    assert looks(["rsm (trust-region)"])["rsm (trust-region)"] == found["rsm (trust-region)"]
+
+
+def test_a_method_of_tomorrow_gets_a_look_beside_the_known_ones() -> None:
+    found = looks(["rsm", "rsm-async"])
+    assert found["rsm-async"].color != found["rsm"].color
+
+
+def test_colours_differ_in_lightness() -> None:
+    grey = sorted(
+        np.dot(to_rgb(look.color), (0.299, 0.587, 0.114)) for look in looks(METHODS).values()
+    )
+    assert min(np.diff(grey)) > 0.1
+    assert grey[-1] < 0.8  # still seen on white
+
+
+def test_names_of_levels_keep_their_distance_and_their_order() -> None:
+    placed = style.apart(np.array([10.0, 10.5, 11.0, 40.0]), 8)
+    assert (np.diff(placed) >= 8 - 1e-9).all()
+    assert placed[:3].mean() == pytest.approx(10.5)
+    assert placed[3] == 40
+
+
+def test_lists_of_outputs_come_without_matplotlib_and_pandas() -> None:
+    code = (
+        "import sys, rsm.analysis.figures; "
+        "print({'matplotlib', 'pandas', 'torch'} & set(sys.modules))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "set()"

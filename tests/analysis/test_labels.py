@@ -1,0 +1,54 @@
+"""A legend names what sets cells apart, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rsm.analysis.labels import labels, topology_label
+from rsm.study import parse_study
+
+
+def study_labels(**grid: Any) -> set[str]:
+    content = {"name": "s", "description": "", "seeds": [0, 1], "grid": grid}
+    return set(labels(parse_study(content, "test").runs().values()).values())
+
+
+def test_a_study_of_published_settings_names_methods_only() -> None:
+    assert study_labels(methods=["rsm", "fmarl", "human"]) == {"rsm", "fmarl", "human"}
+
+
+def test_topology_and_segments_stay_out_of_the_label() -> None:
+    assert study_labels(methods=["rsm"], topologies=["ring", "star"], segments=[1, 2]) == {"rsm"}
+
+
+def test_ways_of_finding_zeta_are_named_where_they_vary() -> None:
+    found = study_labels(methods=["rsm"], constants=["theorem2", "trust-region"])
+    assert found == {"rsm (theorem2)", "rsm (trust-region)"}
+
+
+def test_an_unpublished_way_of_finding_zeta_is_named_even_alone() -> None:
+    assert study_labels(methods=["rsm"], constants=["trust-region"]) == {"rsm (trust-region)"}
+
+
+def test_other_settings_are_named_where_they_vary() -> None:
+    found = study_labels(methods=["average", "independent"], loss_rates=[0.0, 0.25])
+    assert found == {"average (0 % loss)", "average (25 % loss)", "independent"}
+    found = study_labels(methods=["rsm"], replicas=[1, 3], share=["actor", "actor+critic"])
+    assert "rsm (K = 1, actor+critic)" in found
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("radius:90", "radius 90 m"),
+        ("ring", "ring"),
+        ("regular:4", "4-regular"),
+        ("erdos-renyi:0.3", "Erdős–Rényi 0.3"),
+        ("small-world:4:0.1", "small world (4, 0.1)"),
+    ],
+)
+def test_topologies_read_as_words(text: str, label: str) -> None:
+    assert topology_label(text) == label

@@ -1,0 +1,128 @@
+"""The main table: numbers by hand, conventions named, gaps shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rsm.analysis import TABLES
+from rsm.analysis.aggregate import figure_files, table_files, write_figures, write_tables
+from rsm.analysis.load import Runs, load_study_runs
+from rsm.analysis.tables import main_table, readable
+from rsm.config import ConfigError
+from rsm.study import load_study
+
+
+@pytest.fixture(scope="module")
+def table(runs: Runs) -> pd.DataFrame:
+    """The main table by cell."""
+    return main_table(runs).set_index("cell")
+
+
+def test_every_cell_has_a_row_and_controls_come_last(table: pd.DataFrame, runs: Runs) -> None:
+    assert set(table.index) == set(runs.index["cell"])
+    assert list(table.index[-4:]) == ["human", "random", "go", "platoon"]
+
+
+def test_ratio_to_fmarl_is_that_of_the_interquartile_means(table: pd.DataFrame) -> None:
+    row, central = table.loc["rsm-ring-p4-k3"], table.loc["fmarl"]
+    assert row["ratio_to_fmarl"] == pytest.approx(row["return_iqm"] / central["return_iqm"])
+    assert row["ratio_to_fmarl_low"] < row["ratio_to_fmarl"] < row["ratio_to_fmarl_high"]
+    assert central["ratio_to_fmarl"] == 1
+
+
+def test_gap_is_nothing_for_go_and_all_for_the_platoon(table: pd.DataFrame) -> None:
+    assert table.loc["go", "gap_share"] == pytest.approx(0)
+    assert table.loc["platoon", "gap_share"] == pytest.approx(1)
+
+
+def test_average_is_compared_on_the_same_topology(table: pd.DataFrame, runs: Runs) -> None:
+    final = runs.finished.groupby("cell")["final_return"].apply(np.array)
+    x, y = final["rsm-ring-p4-k3"], final["average-ring"]
+    expected = np.mean(x[:, None] > y[None, :])
+    assert table.loc["rsm-ring-p4-k3", "improvement_over_average"] == pytest.approx(expected)
+    assert np.isnan(table.loc["average-ring", "improvement_over_average"])
+
+
+def test_rounds_to_the_target_are_counted_at_the_first_evaluation_that_reaches_it(
+    table: pd.DataFrame, runs: Runs
+) -> None:
+    target = 0.95 * table.loc["fmarl", "return_iqm"]
+    evaluations = runs.table("evaluations")
+    chosen = evaluations[
+        (evaluations["cell"] == "rsm-ring-p4-k3") & (evaluations["mode"] == "deterministic")
+    ]
+    curve = chosen.groupby("episode")["return"].mean()
+    episode = curve.index[curve >= target][0]
+    assert table.loc["rsm-ring-p4-k3", "episode_to_target"] == episode
+    assert table.loc["rsm-ring-p4-k3", "rounds_to_target"] == 2 * episode  # two rounds an episode
+    assert np.isnan(table.loc["independent", "rounds_to_target"])
+
+
+def test_bytes_are_those_of_the_summaries(table: pd.DataFrame, runs: Runs) -> None:
+    rows = runs.finished[runs.finished["cell"] == "average-ring"]
+    assert table.loc["average-ring", "megabytes_sent"] == pytest.approx(
+        rows["bytes_sent"].mean() / 1e6
+    )
+    assert table.loc["independent", "megabytes_sent"] == 0
+
+
+def test_failed_seeds_are_shown_and_do_not_count_as_returns(make: Callable[..., Path]) -> None:
+    grid = {"methods": ["fmarl", "human"], "episodes": 10}
+    runs = load_study_runs(make(failed=("fmarl-seed1",), **grid))
+    table = main_table(runs)
+    row = table.set_index("cell").loc["fmarl"]
+    assert (row["seeds"], row["failed"], row["finished"]) == (3, 1, 2)
+    assert np.isfinite(row["return_iqm"])
+    assert readable(table)["seeds"].iloc[0] == "2 of 3 (1 failed)"
+
+
+def test_a_study_without_any_run_has_a_table_of_dashes(make: Callable[..., Path]) -> None:
+    results = make(methods=["rsm", "human"], seeds=[0], episodes=10)
+    study = load_study(results / "study.yaml")
+    written = write_tables(study, results / "elsewhere")
+    assert "1 missing" in written[1].read_text()
+    assert "Missing runs: rsm-radius90-p1-k3-seed0" in written[1].read_text()
+
+
+def test_tables_are_written_in_every_form(results: Path, tmp_path: Path) -> None:
+    (tmp_path / "runs").symlink_to(results / "runs")
+    written = write_tables(load_study(results / "study.yaml"), tmp_path)
+    assert [path.name for path in written] == list(TABLES)
+    assert written == table_files(tmp_path)
+    main, text, tex, rows, export = (path.read_text() for path in written)
+    assert "megabytes_sent,payload_megabytes_per_agent" in main
+    assert "sent (MB)" in text
+    assert "payload per agent (MB)" in text
+    assert r"\toprule" in tex
+    assert tex.isascii()
+    widths = {line.count("&") for line in tex.splitlines() if line.endswith(r"\\")}
+    assert widths == {16}
+    assert len(rows.splitlines()) == 61
+    content = json.loads(export)["figure-eight"]["figure-eight"]
+    seed = content["fmarl"]["seed_0"]
+    assert list(seed) == ["step_0", "step_1", "step_2", "step_3", "absolute_metrics"]
+    assert len(seed["step_1"]["return"]) == 3
+    assert "human" not in content
+    again = write_tables(load_study(results / "study.yaml"), tmp_path)
+    assert [path.read_text() for path in again] == [main, text, tex, rows, export]
+
+
+def test_figures_are_written_where_they_are_announced(results: Path, tmp_path: Path) -> None:
+    (tmp_path / "runs").symlink_to(results / "runs")
+    study = load_study(results / "study.yaml")
+    written = write_figures(study, tmp_path, ["segments"])
+    assert written == figure_files(tmp_path, ["segments"])
+    assert all(path.stat().st_size for path in written)
+
+
+def test_an_unknown_figure_draws_nothing(results: Path, tmp_path: Path) -> None:
+    (tmp_path / "runs").symlink_to(results / "runs")
+    with pytest.raises(ConfigError, match="'pie' is not allowed"):
+        write_figures(load_study(results / "study.yaml"), tmp_path, ["segments", "pie"])
+    assert not (tmp_path / "figures").exists()
