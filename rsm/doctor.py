@@ -74,9 +74,9 @@ def simulator() -> Iterator[Finding]:
     except ImportError as error:
         yield Finding("libsumo", str(error), "run `make setup`")
     try:
-        from rsm.traffic.networks import netconvert
+        from rsm.traffic.networks import netconvert_binary
 
-        command = str(netconvert())
+        command = str(netconvert_binary())
         done = subprocess.run([command, "--version"], capture_output=True, text=True, timeout=30)
         first = done.stdout.partition("\n")[0]
         yield Finding("netconvert", first, "" if done.returncode == 0 else "run `make setup`")

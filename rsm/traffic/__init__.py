@@ -1,0 +1,1 @@
+"""All that knows SUMO: networks, human drivers, the simulation, the environment, rendering."""

@@ -1,0 +1,129 @@
+"""Controls: drivers of the learning vehicles that do not learn (scenarios.md).
+
+A controller has `reset(env, generator)`, called after the environment's reset, and
+`act(observation)`, which gives accelerations float64[N] in m/s², or None for the human driver.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsm.config import CONTROLS, ConfigError, shown
+from rsm.traffic.environment import TrafficEnv
+
+Actions = NDArray[np.float64]
+ALLOWED = ", ".join((*CONTROLS, "constant:<m/s²>"))
+
+
+class Controller(Protocol):
+    """What drives the learning vehicles."""
+
+    def reset(self, env: TrafficEnv, generator: np.random.Generator) -> None:
+        """Begin an episode; all randomness comes from `generator`."""
+
+    def act(self, observation: NDArray[np.float32]) -> Actions | None:
+        """Accelerations [N] (m/s²) for an observation [N, 6], or None: the human driver."""
+
+
+def controller(name: str) -> Controller:
+    """The control of that name; raises ConfigError listing what is allowed."""
+    plain: dict[str, Callable[[], Controller]]
+    plain = {"human": Human, "random": Random, "platoon": Platoon, "go": Go}
+    if name in plain:
+        return plain[name]()
+    family, _, number = name.partition(":")
+    try:
+        value = float(number) if family == "constant" else math.nan
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ConfigError(f"controller: {shown(name)} is not allowed: one of {ALLOWED}")
+    return Constant(value)
+
+
+class Human:
+    """Our human driver drives the learning vehicles too."""
+
+    def reset(self, env: TrafficEnv, generator: np.random.Generator) -> None:
+        """Nothing to prepare."""
+
+    def act(self, observation: NDArray[np.float32]) -> Actions | None:
+        """None."""
+        return None
+
+
+class Random:
+    """Uniform in ±action_limit, drawn anew at each decision."""
+
+    def reset(self, env: TrafficEnv, generator: np.random.Generator) -> None:
+        """Keep the generator."""
+        self._limit, self._generator = env.action_limit, generator
+
+    def act(self, observation: NDArray[np.float32]) -> Actions | None:
+        """One draw per agent."""
+        return self._generator.uniform(-self._limit, self._limit, len(observation))
+
+
+class Constant:
+    """The same acceleration always."""
+
+    def __init__(self, acceleration: float) -> None:
+        """`acceleration` in m/s²."""
+        self._acceleration = acceleration
+
+    def reset(self, env: TrafficEnv, generator: np.random.Generator) -> None:
+        """Raises ConfigError if the environment would clip the acceleration."""
+        if abs(self._acceleration) > env.action_limit:
+            allowed = f"between {-env.action_limit:g} and {env.action_limit:g} m/s²"
+            raise ConfigError(f"controller: constant:{self._acceleration:g} is not {allowed}")
+
+    def act(self, observation: NDArray[np.float32]) -> Actions | None:
+        """The constant for every agent."""
+        return np.full(len(observation), self._acceleration)
+
+
+class Go:
+    """Full acceleration always, the selfish optimum: SUMO's safe speed is the only brake."""
+
+    def reset(self, env: TrafficEnv, generator: np.random.Generator) -> None:
+        """Keep the limit."""
+        self._limit = env.action_limit
+
+    def act(self, observation: NDArray[np.float32]) -> Actions | None:
+        """+action_limit for every agent."""
+        return np.full(len(observation), self._limit)
+
+
+class Platoon:
+    """One learner leads a platoon of everybody; the other learners accelerate always.
+
+    The leader crawls until the road ahead of it is free for `gap` metres, so that all others have
+    closed up behind it, and then cruises: a platoon shorter than half the loop never meets itself at
+    the crossing. The defaults were chosen on the seeds 9000 to 9003 of three scenarios, which no
+    study reports; better ones exist for each scenario alone.
+    """
+
+    def __init__(self, crawl: float = 1.0, gap: float = 150.0, cruise: float = 7.5) -> None:
+        """Speeds in m/s, gap in metres."""
+        self._crawl, self._gap, self._cruise = crawl, gap, cruise
+
+    def reset(self, env: TrafficEnv, generator: np.random.Generator) -> None:
+        """The last learner in the order of the loop leads."""
+        self._limit, self._length = env.action_limit, env.network.length
+        self._speed_limit = env.limit
+        self._held = env.dt * env.traffic.decision_interval
+        self._closed_up = False
+
+    def act(self, observation: NDArray[np.float32]) -> Actions | None:
+        """Accelerations that reach the leader's speed by the end of the decision."""
+        actions = np.full(len(observation), self._limit)
+        position, speed, _, _, ahead, _ = (float(value) for value in observation[-1])
+        self._closed_up |= (ahead - position) % 1.0 * self._length > self._gap
+        wanted = self._cruise if self._closed_up else self._crawl
+        actions[-1] = (wanted - speed * self._speed_limit) / self._held
+        return actions.clip(-self._limit, self._limit)

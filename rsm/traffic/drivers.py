@@ -1,0 +1,34 @@
+"""The human driver: the intelligent driver model (IDM) with acceleration noise.
+
+Source: Treiber, Hennecke, Helbing, Phys. Rev. E 62 (2000) 1805, with the parameters of the Flow
+benchmarks (scenarios.md). Plain floats: at 14 vehicles small arrays cost more than SUMO's own step.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class HumanDriver:
+    """Parameters of the IDM."""
+
+    v0: float = 30.0  # desired speed, m/s
+    headway: float = 1.0  # T, s
+    accel: float = 1.0  # a, m/s²
+    decel: float = 1.5  # b, comfortable, m/s²
+    delta: float = 4.0  # exponent
+    s0: float = 2.0  # jam distance, m
+
+    def acceleration(self, speed: float, gap: float, leader_speed: float) -> float:
+        """IDM acceleration in m/s², without noise.
+
+        `gap` is bumper to bumper (m); one of nearly nothing counts as a millimetre, as in Flow.
+        """
+        if abs(gap) < 1e-3:
+            gap = 1e-3
+        closing = speed * (speed - leader_speed) / (2.0 * math.sqrt(self.accel * self.decel))
+        wanted = self.s0 + max(0.0, speed * self.headway + closing)
+        free = float((speed / self.v0) ** self.delta)
+        return self.accel * (1.0 - free - (wanted / gap) ** 2)

@@ -1,0 +1,192 @@
+"""The figure-eight road: plain node and edge descriptions, built into a SUMO network by netconvert.
+
+Geometry and numbers follow Flow's figure-eight network (flow-project/flow,
+flow/networks/figure_eight.py; netconvert options in flow/core/kernel/network/traci.py). Lengths are
+read back from the network that netconvert built, never from tables.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import math
+import os
+import subprocess
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+
+from rsm.config import ConfigError
+
+INSTALL = "pip install eclipse-sumo==1.28.* libsumo==1.28.*"
+ROUTE = ("bottom", "top", "upper_ring", "right", "left", "lower_ring")
+
+
+@dataclass(frozen=True)
+class Network:
+    """A closed one-lane loop that netconvert built.
+
+    `offsets` maps every lane to the loop position (m) of its beginning, in the order of driving and
+    with the short lanes inside junctions (their names begin with ':') among them; `lengths` likewise.
+    `shape` holds the centre line (x, y) in metres, closed, as it is drawn.
+    """
+
+    file: Path
+    length: float
+    offsets: dict[str, float]
+    lengths: dict[str, float]
+    route: tuple[str, ...]
+    shape: tuple[tuple[float, float], ...]
+
+    def place(self, position: float) -> tuple[str, float]:
+        """Edge and distance along it (m) for a loop position (m), never inside a junction.
+
+        A vehicle cannot be inserted inside a junction: it starts at the beginning of the next edge,
+        as in Flow.
+        """
+        position %= self.length
+        for lane, start in self.offsets.items():
+            if position < start:
+                return lane.rsplit("_", 1)[0], 0.0
+            if not lane.startswith(":") and position < start + self.lengths[lane]:
+                return lane.rsplit("_", 1)[0], position - start
+        return self.route[0], 0.0
+
+
+@lru_cache(maxsize=8)
+def figure_eight(limit: float, radius: float = 30.0, points: int = 40) -> Network:
+    """The figure eight with a speed limit in m/s; `radius` in metres, `points` per ring.
+
+    Built once per content into the cache folder; raises ConfigError where netconvert is missing or
+    fails.
+    """
+    return read_network(build_network(figure_eight_xml(limit, radius, points)), ROUTE)
+
+
+def figure_eight_xml(limit: float, radius: float, points: int) -> dict[str, str]:
+    """Plain XML of nodes, edges and connections, by the netconvert option that takes it."""
+    r = radius
+    places = {"center": (0, 0), "right": (r, 0), "top": (0, r), "left": (-r, 0), "bottom": (0, -r)}
+    nodes = ElementTree.Element("nodes")
+    for name, (x, y) in places.items():
+        node = ElementTree.SubElement(nodes, "node", id=name, x=f"{x}", y=f"{y}", type="priority")
+        if name == "center":
+            node.set("radius", "3.1")  # (2.9 + 3.3 · lanes) / 2 in Flow
+    edges = ElementTree.Element("edges")
+
+    def edge(name: str, start: str, end: str, length: float, **more: str) -> None:
+        ElementTree.SubElement(
+            edges,
+            "edge",
+            {"id": name, "from": start, "to": end, "length": repr(length)}
+            | {"numLanes": "1", "speed": repr(float(limit))}
+            | more,
+        )
+
+    edge("bottom", "bottom", "center", r, priority="78")
+    edge("top", "center", "top", r, priority="78")
+    edge("right", "right", "center", r, priority="46")  # this stream yields
+    edge("left", "center", "left", r, priority="46")
+    upper = [(r - r * math.cos(t), r + r * math.sin(t)) for t in three_quarters(0.0, points)]
+    lower = [(-r + r * math.cos(t), -r + r * math.sin(t)) for t in three_quarters(0.25, points)]
+    ring = 1.5 * math.pi * r
+    edge("upper_ring", "top", "right", ring, shape=polyline(upper))
+    edge("lower_ring", "left", "bottom", ring, shape=polyline(lower))
+    connections = ElementTree.Element("connections")
+    for start, end in (("bottom", "top"), ("right", "left")):
+        ElementTree.SubElement(
+            connections, "connection", {"from": start, "to": end, "fromLane": "0", "toLane": "0"}
+        )
+    parts = {"node-files": nodes, "edge-files": edges, "connection-files": connections}
+    return {option: ElementTree.tostring(part, "unicode") for option, part in parts.items()}
+
+
+def three_quarters(turn: float, points: int) -> list[float]:
+    """Angles (rad) of a 3/4 circle that begins after `turn` of a full turn."""
+    return [2 * math.pi * (turn + 0.75 * i / (points - 1)) for i in range(points)]
+
+
+def polyline(points: list[tuple[float, float]]) -> str:
+    """Points (m) as SUMO writes a shape."""
+    return " ".join(f"{x:.2f},{y:.2f}" for x, y in points)
+
+
+def netconvert_binary() -> Path:
+    """The netconvert of the eclipse-sumo wheel; raises ConfigError where it is missing."""
+    try:
+        import sumo  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    except ImportError:
+        raise ConfigError(f"traffic: netconvert is not installed: {INSTALL}") from None
+    binary = Path(sumo.SUMO_HOME) / "bin" / ("netconvert.exe" if os.name == "nt" else "netconvert")
+    if not binary.is_file():
+        raise ConfigError(f"traffic: netconvert is missing from eclipse-sumo: {INSTALL}")
+    return binary
+
+
+def cache_folder() -> Path:
+    """Where built networks are kept: RSM_CACHE, or the user's cache folder, or a temporary one."""
+    base = os.environ.get("RSM_CACHE") or os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    folder = Path(base).expanduser() / "rsm" / "networks"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    except (OSError, RuntimeError):
+        pass
+    folder = Path(tempfile.gettempdir()) / f"rsm-networks-{getpass.getuser()}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def build_network(parts: dict[str, str]) -> Path:
+    """Run netconvert over plain XML parts; the file's name is the hash of content and version.
+
+    Safe with parallel processes: each builds into a folder of its own and renames the result.
+    Raises ConfigError where netconvert is missing or fails.
+    """
+    binary = netconvert_binary()
+    content = metadata.version("eclipse-sumo") + "".join(f"{k}{v}" for k, v in parts.items())
+    folder = cache_folder()
+    target = folder / f"{hashlib.sha256(content.encode()).hexdigest()[:16]}.net.xml"
+    if target.is_file():
+        return target
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as name:
+        build = Path(name)
+        command = [str(binary), "--no-turnarounds", "true", "--no-internal-links", "false"]
+        command += ["--xml-validation", "never", "--output-file", str(build / "net.xml")]
+        for option, text in parts.items():
+            (build / f"{option}.xml").write_text(text, encoding="utf-8")
+            command += [f"--{option}", str(build / f"{option}.xml")]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0 or not (build / "net.xml").is_file():
+            reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[0]
+            raise ConfigError(f"traffic: netconvert failed: {reason}; try {INSTALL}")
+        os.replace(build / "net.xml", target)
+    return target
+
+
+def read_network(file: Path, route: tuple[str, ...]) -> Network:
+    """Lane offsets, loop length and centre line of a closed one-lane route in a built network."""
+    root = ElementTree.parse(file).getroot()
+    lanes = {lane.attrib["id"]: lane.attrib for lane in root.iter("lane")}
+    via = {
+        (link.attrib["from"], link.attrib["to"]): link.attrib["via"]
+        for link in root.iter("connection")
+        if "via" in link.attrib
+    }
+    offsets: dict[str, float] = {}
+    lengths: dict[str, float] = {}
+    shape: list[tuple[float, float]] = []
+    position = 0.0
+    for edge, following in zip(route, route[1:] + route[:1], strict=True):
+        for lane in (f"{edge}_0", via[edge, following]):
+            offsets[lane] = position
+            lengths[lane] = float(lanes[lane]["length"])
+            position += lengths[lane]
+            for point in lanes[lane]["shape"].split():
+                x, y = point.split(",")[:2]
+                shape.append((float(x), float(y)))
+    return Network(file, position, offsets, lengths, route, (*shape, shape[0]))

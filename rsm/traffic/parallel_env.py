@@ -1,0 +1,109 @@
+"""The traffic environment as a PettingZoo ParallelEnv, for other people's multi-agent libraries."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+from gymnasium.spaces import Box
+from numpy.typing import NDArray
+from pettingzoo import ParallelEnv
+
+from rsm.config import Traffic
+from rsm.traffic.environment import EpisodeStats, Step, TrafficEnv, Vehicles
+from rsm.traffic.scenarios import scenario
+from rsm.traffic.worker import RemoteEnv
+
+Array = NDArray[np.float32]
+
+
+class ParallelTrafficEnv(ParallelEnv[str, Array, Array]):  # type: ignore[misc]
+    """Agents `vehicle_<i>`, i the place in the order of the loop; units as in `TrafficEnv`.
+
+    Actions are accelerations in m/s², float32[1]; observations float32[6] as of `TrafficEnv`. Every
+    instance drives a process of its own, so several can be stepped in turns. `infos` of an ended
+    episode hold its `EpisodeStats` as a mapping.
+    """
+
+    metadata = {"name": "rsm_traffic_v0", "render_modes": [], "is_parallelizable": True}  # noqa: RUF012
+
+    def __init__(self, traffic: Traffic | None = None) -> None:
+        """The published scenario by default; raises ConfigError as `TrafficEnv` does."""
+        self.traffic = traffic if traffic is not None else Traffic()
+        road = scenario(self.traffic.scenario)
+        self.render_mode = None
+        self.possible_agents = [f"vehicle_{index}" for index in road.learners]
+        self.agents: list[str] = []
+        # SUMO lets a driver exceed the limit by an own factor, at most 2.
+        high = np.array([1, 2] * 3, dtype=np.float32)
+        low = np.zeros(TrafficEnv.observation_size, dtype=np.float32)
+        force = np.full(TrafficEnv.action_size, road.action_limit, dtype=np.float32)
+        self.observation_spaces = {name: Box(low, high) for name in self.possible_agents}
+        self.action_spaces = {name: Box(-force, force) for name in self.possible_agents}
+        self._generator = np.random.default_rng()
+        self._remote = RemoteEnv(self.traffic)
+
+    def observation_space(self, agent: str) -> Box:
+        """The same space object for an agent at every call."""
+        return self.observation_spaces[agent]
+
+    def action_space(self, agent: str) -> Box:
+        """The same space object for an agent at every call."""
+        return self.action_spaces[agent]
+
+    def reset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Array], dict[str, dict[str, Any]]]:
+        """Begin an episode. A seed also decides the episodes of later resets without one."""
+        if seed is not None:
+            self._generator = np.random.default_rng(seed)
+        observation = self._remote.call("reset", int(self._generator.integers(2**31)))
+        self.agents = list(self.possible_agents)
+        return self._by_agent(observation), {agent: {} for agent in self.agents}
+
+    def step(
+        self, actions: dict[str, Array]
+    ) -> tuple[
+        dict[str, Array],
+        dict[str, float],
+        dict[str, bool],
+        dict[str, bool],
+        dict[str, dict[str, Any]],
+    ]:
+        """One decision of all agents; raises ValueError if one of them has none."""
+        missing = [agent for agent in self.agents if agent not in actions]
+        if missing or not self.agents:
+            reason = f"no action for {', '.join(missing)}" if missing else "no episode is running"
+            raise ValueError(f"{reason}; every agent of `agents` acts, after reset()")
+        rows = [np.asarray(actions[agent], dtype=np.float32).reshape(-1) for agent in self.agents]
+        done = cast(Step, self._remote.call("step", np.stack(rows)))
+        agents = self.agents
+        infos: dict[str, dict[str, Any]] = {agent: {} for agent in agents}
+        if done.truncated or bool(done.terminated.all()):
+            stats = self.stats()._asdict()
+            infos = {agent: dict(stats) for agent in agents}
+            self.agents = []
+        return (
+            self._by_agent(done.observation),
+            {agent: float(r) for agent, r in zip(agents, done.reward, strict=True)},
+            {agent: bool(t) for agent, t in zip(agents, done.terminated, strict=True)},
+            dict.fromkeys(agents, done.truncated),
+            infos,
+        )
+
+    def state(self) -> NDArray[np.float64]:
+        """Loop position (m), then speed (m/s), of all vehicles: float64[2 V]."""
+        vehicles = cast(Vehicles, self._remote.call("vehicles"))
+        return np.concatenate([vehicles.position, vehicles.speed])
+
+    def stats(self) -> EpisodeStats:
+        """The episode so far."""
+        return cast(EpisodeStats, self._remote.call("stats"))
+
+    def close(self) -> None:
+        """End the process; may be called twice."""
+        self.agents = []
+        self._remote.close()
+
+    def _by_agent(self, observation: Array) -> dict[str, Array]:
+        return dict(zip(self.possible_agents, observation, strict=True))

@@ -1,0 +1,188 @@
+"""An episode drawn from above: GIF, MP4 or one PNG, by the ending of the file's name."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from numpy.typing import NDArray
+from PIL import Image
+
+from rsm.config import ConfigError
+from rsm.traffic.environment import TrafficEnv
+from rsm.traffic.recording import Prepare, Recording, record_episode
+
+Frame = NDArray[np.uint8]  # [height, width, 3]
+
+# The most frames of a film and how many are shown per second: 150 s of traffic last 15 s as a GIF
+# of some megabytes, and 25 s, twice as smooth, as MP4.
+FILMS = {".gif": (300, 20), ".mp4": (500, 20)}
+INCHES, DPI = (7.2, 5.4), 100
+SPEED_COLOURS = "viridis"  # ordered in brightness, so also without colour vision
+
+
+def check_output(out: Path) -> None:
+    """Raises ConfigError unless `out` is a name that `render` can write."""
+    ending = out.suffix.lower()
+    if ending not in (*FILMS, ".png"):
+        raise ConfigError(f"--out: {str(out)!r} is not allowed: it must end in .gif, .mp4 or .png")
+    if out.is_dir():
+        raise ConfigError(f"--out: {str(out)!r} is not allowed: it is a folder")
+    if ending == ".mp4":
+        ffmpeg()
+
+
+def render(
+    env: TrafficEnv, prepare: Prepare, out: Path, seed: int, at: float | None = None
+) -> Recording:
+    """Drive the episode of `seed` and write it to `out`, whole or not at all.
+
+    `prepare` is called after the reset and gives the driver, a function from observations [N, 6] to
+    accelerations [N] (m/s²) or None. A PNG shows the moment `at` (s), or the end. Returns what was
+    drawn. Raises ConfigError for another file ending.
+    """
+    out = Path(out)
+    check_output(out)
+    ending = out.suffix.lower()
+    every = 1 if ending == ".png" else math.ceil(env.horizon / FILMS[ending][0])
+    recording = record_episode(env, prepare, seed, every)
+    picture = Picture(env, recording)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.stem}.", suffix=ending)
+    os.close(descriptor)
+    temporary = Path(name)
+    try:
+        if ending == ".png":
+            moment = -1 if at is None else int(np.abs(recording.time - at).argmin())
+            Image.fromarray(picture.frame(moment)).save(temporary)
+        elif ending == ".gif":
+            write_gif(temporary, picture.frames(), FILMS[ending][1])
+        else:
+            write_mp4(temporary, picture.frames(), FILMS[ending][1])
+        temporary.chmod(0o644)
+        os.replace(temporary, out)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return recording
+
+
+def write_gif(path: Path, frames: Iterator[Frame], rate: int) -> None:
+    """A GIF that repeats, with one palette for all frames so that nothing flickers."""
+    first = Image.fromarray(next(frames))
+    palette = first.quantize(256, dither=Image.Dither.NONE)
+    rest = (
+        Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
+        for frame in frames
+    )
+    palette.save(
+        path, save_all=True, append_images=rest, duration=1000 // rate, loop=0, optimize=False
+    )
+
+
+def write_mp4(path: Path, frames: Iterator[Frame], rate: int) -> None:
+    """An H.264 film that browsers play."""
+    first = next(frames)
+    size = (first.shape[1], first.shape[0])
+    writer = ffmpeg().write_frames(str(path), size, fps=rate, quality=7, macro_block_size=2)
+    writer.send(None)
+    try:
+        for frame in (first, *frames):
+            writer.send(np.ascontiguousarray(frame))
+    finally:
+        writer.close()
+
+
+def ffmpeg() -> Any:
+    """The wheel that carries ffmpeg; raises ConfigError where it is missing."""
+    try:
+        import imageio_ffmpeg  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    except ImportError:
+        raise ConfigError("--out: .mp4 needs ffmpeg: pip install imageio-ffmpeg") from None
+    return imageio_ffmpeg
+
+
+class Picture:
+    """The road with its vehicles; only what moves is drawn anew for each frame."""
+
+    def __init__(self, env: TrafficEnv, recording: Recording) -> None:
+        """Draw what stands still."""
+        self._recording = recording
+        self._label = f"{env.scenario.name}, {env.n_agents} learning of {env.n_vehicles} vehicles"
+        self.figure = Figure(figsize=INCHES, dpi=DPI, facecolor="white")
+        self._canvas = FigureCanvasAgg(self.figure)
+        axes = self.figure.add_axes((0.03, 0.03, 0.8, 0.84))
+        axes.set_aspect("equal")
+        axes.set_axis_off()
+        road = np.array(env.network.shape)
+        axes.plot(*road.T, color="#d3d3d3", linewidth=12, solid_joinstyle="round", zorder=1)
+        axes.plot(*road.T, color="white", linewidth=0.8, linestyle=(0, (6, 6)), zorder=1)
+        fastest = min(env.limit, 1.05 * max(float(recording.speed.max()), 1.0))
+        human = np.setdiff1d(np.arange(env.n_vehicles), recording.learners)
+        style: dict[str, Any] = {
+            "cmap": SPEED_COLOURS,
+            "vmin": 0.0,
+            "vmax": fastest,
+            "animated": True,
+            "zorder": 3,
+        }
+        self._groups: list[tuple[NDArray[Any], PathCollection]] = []
+        kinds = (
+            ("human driver", human, "o", 80, "#555555", 0.8),
+            ("learning vehicle", recording.learners, "s", 100, "#d1006c", 2.2),
+        )
+        for label, members, marker, size, edge, width in kinds:
+            dots = axes.scatter(
+                [0.0] * len(members), [0.0] * len(members), c=[0.0] * len(members), s=size,
+                marker=marker, edgecolors=edge, linewidths=width, **style,
+            )  # fmt: skip
+            self._groups.append((members, dots))
+            if len(members):
+                axes.scatter(
+                    [], [], s=size, marker=marker, facecolors="#cccccc", edgecolors=edge,
+                    linewidths=width, label=label,
+                )  # fmt: skip
+        pad = 8.0
+        axes.set_xlim(road[:, 0].min() - pad, road[:, 0].max() + pad)
+        axes.set_ylim(road[:, 1].min() - pad, road[:, 1].max() + pad)
+        axes.legend(loc="lower right", frameon=False)
+        bar = self.figure.colorbar(
+            self._groups[0][1], cax=self.figure.add_axes((0.87, 0.1, 0.025, 0.72))
+        )
+        if bar.solids is not None:
+            bar.solids.set(animated=False)
+        bar.set_label("speed (m/s)")
+        self.figure.text(0.03, 0.935, self._label, fontsize=12)
+        self._clock: Text = self.figure.text(0.03, 0.885, "", fontsize=11, animated=True)
+        self._canvas.draw()
+        self._still = self._canvas.copy_from_bbox(self.figure.bbox)  # type: ignore[attr-defined]
+
+    def frame(self, moment: int) -> Frame:
+        """The picture of one recorded moment."""
+        recording = self._recording
+        self._canvas.restore_region(self._still)  # type: ignore[attr-defined]
+        renderer = self._canvas.get_renderer()
+        for members, dots in self._groups:
+            dots.set_offsets(np.ma.masked_invalid(recording.xy[moment, members]))
+            dots.set_array(recording.speed[moment, members])
+            dots.draw(renderer)
+        mean = recording.speed[moment].mean()
+        ended = recording.stats.collisions > 0 and moment in (-1, len(recording.time) - 1)
+        self._clock.set_text(
+            f"{recording.time[moment]:5.1f} s    mean speed {mean:4.1f} m/s"
+            + ("    collision" if ended else "")
+        )
+        self._clock.draw(renderer)
+        return np.asarray(self._canvas.buffer_rgba())[..., :3].copy()
+
+    def frames(self) -> Iterator[Frame]:
+        """Every recorded moment in turn."""
+        return (self.frame(moment) for moment in range(len(self._recording.time)))

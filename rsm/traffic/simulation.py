@@ -1,0 +1,201 @@
+"""SUMO in this process (libsumo): vehicles on a closed loop, commanded by target speeds.
+
+libsumo holds one simulation per process. `Simulation.reset` loads it anew, so several environments
+may live in one process as long as they take turns episode by episode; an environment whose
+simulation was replaced says so at its next step instead of driving somebody else's vehicles.
+
+The per-step calls go to the C functions below libsumo's Python wrappers, with plain floats and
+lists: the wrappers and small numpy arrays each cost as much as the simulation step itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+from rsm.config import ConfigError
+from rsm.traffic.networks import INSTALL, Network
+from rsm.traffic.scenarios import HUMAN, CarModel, Scenario
+
+# SUMO's speed mode "obey safe speed" and nothing else; modes 0, 7 and 33 collide (scenarios.md).
+SAFE_SPEED = 1
+RELEASE = -1.0  # target speed that hands a vehicle back to SUMO's own car-following
+MAX_SEED = 2**31 - 1  # of SUMO's --seed
+
+
+class Simulation:
+    """Vehicles of one scenario on its loop.
+
+    After `reset` and after every `step`, plain lists hold the state of vehicle i: `speed[i]` (m/s),
+    `position[i]` (m along the loop, of its front), `lane[i]` (its lane, empty while SUMO teleports
+    it) and the number of vehicles that began to collide or teleport in the last step.
+    """
+
+    def __init__(self, scenario: Scenario, network: Network, horizon: int) -> None:
+        """Prepare routes for `horizon` steps; raises ConfigError where libsumo is missing."""
+        self.scenario, self.network = scenario, network
+        self._libsumo = import_libsumo()
+        self._call: Any = self._libsumo._libsumo
+        self.ids = [f"{kind}{index}" for index, kind in enumerate(scenario.order)]
+        self._folder = tempfile.TemporaryDirectory(prefix="rsm-sumo-")
+        routes = Path(self._folder.name) / "vehicles.rou.xml"
+        routes.write_text(routes_xml(scenario, network, self.ids, horizon), encoding="utf-8")
+        self._options = ["--net-file", str(network.file), "--route-files", str(routes)]
+        self._options += ["--step-length", str(scenario.dt), "--xml-validation", "never"]
+        # Flow's options: no teleport of vehicles that wait, collisions also inside junctions.
+        self._options += ["--time-to-teleport", "-1", "--collision.check-junctions", "true"]
+        self._options += ["--collision.action", "teleport"]
+        self._options += ["--no-step-log", "true", "--no-warnings", "true"]
+        count = scenario.n_vehicles
+        self.speed, self.position, self.lane = [0.0] * count, [0.0] * count, [""] * count
+        self.collided, self.teleported = 0, 0
+        self._commanded = [False] * count
+        self._absent = False
+
+    def reset(self, seed: int) -> None:
+        """Load anew and insert every vehicle at rest at its place. The same seed gives the same bits.
+
+        `load` is used even though a saved state would be quicker: a second episode after SUMO's
+        `loadState` was not bit-identical.
+        """
+        global _owner
+        options = [*self._options, "--seed", str(seed % MAX_SEED)]
+        if self._libsumo.simulation.isLoaded():
+            self._libsumo.load(options)
+        else:
+            self._libsumo.start(["sumo", *options])
+        _owner = self
+        self._call.simulation_step(0.0)
+        present = set(self._call.vehicle_getIDList())
+        missing = [name for name in self.ids if name not in present]
+        if missing:
+            raise RuntimeError(f"SUMO did not insert the vehicles {', '.join(missing)}")
+        for name in self.ids:
+            self._call.vehicle_setSpeedMode(name, SAFE_SPEED)
+        self._commanded = [False] * len(self.ids)
+        self._absent = False
+        self.collided = self.teleported = 0
+        self._read()
+
+    def command(self, index: int, speed: float) -> None:
+        """Target speed (m/s) of vehicle `index` from the next step on; RELEASE hands it to SUMO."""
+        if speed >= 0.0:
+            self._call.vehicle_setSpeed(self.ids[index], speed)
+            self._commanded[index] = True
+        elif self._commanded[index]:
+            self._call.vehicle_setSpeed(self.ids[index], RELEASE)
+            self._commanded[index] = False
+
+    def step(self) -> None:
+        """Advance by one step and read the state; raises RuntimeError if the simulation was replaced."""
+        self._require_ownership()
+        call = self._call
+        call.simulation_step(0.0)
+        self.teleported = call.simulation_getStartingTeleportNumber()
+        self.collided = 0
+        if self.teleported:
+            # With the action "teleport" every collision starts a teleport in the same step.
+            self.collided = len(call.simulation_getCollisions())
+            self._absent = True
+        self._read()
+
+    def xy(self) -> list[tuple[float, float]]:
+        """Where the front of every vehicle is, in metres; NaN while SUMO teleports it."""
+        self._require_ownership()
+        nan = float("nan")
+        get = self._call.vehicle_getPosition
+        return [
+            tuple(get(name)[:2]) if lane else (nan, nan)
+            for name, lane in zip(self.ids, self.lane, strict=True)
+        ]
+
+    def close(self) -> None:
+        """End the simulation if it is still ours, and remove the route file."""
+        global _owner
+        if _owner is self:
+            _owner = None
+            self._libsumo.close()
+        self._folder.cleanup()
+
+    def _require_ownership(self) -> None:
+        if _owner is not self:
+            raise RuntimeError(
+                "this environment has no running simulation: libsumo holds one per process, and it "
+                "was closed or another environment was reset since; call reset() first"
+            )
+
+    def _read(self) -> None:
+        call, names = self._call, self.ids
+        if self._absent:
+            self._read_with_absent()
+            return
+        speed, lane = call.vehicle_getSpeed, call.vehicle_getLaneID
+        along = call.vehicle_getLanePosition
+        offsets = self.network.offsets
+        self.speed = [speed(name) for name in names]
+        self.lane = lanes = [lane(name) for name in names]
+        self.position = [
+            offsets[lane] + along(name) for lane, name in zip(lanes, names, strict=True)
+        ]
+
+    def _read_with_absent(self) -> None:
+        """As `_read` while vehicles teleport: they stand where they vanished, with speed 0."""
+        call = self._call
+        present = set(call.vehicle_getIDList())
+        self._absent = False
+        for i, name in enumerate(self.ids):
+            lane = call.vehicle_getLaneID(name) if name in present else ""
+            self.lane[i] = lane
+            if lane:
+                self.speed[i] = call.vehicle_getSpeed(name)
+                self.position[i] = self.network.offsets[lane] + call.vehicle_getLanePosition(name)
+            else:
+                self.speed[i] = 0.0
+                self._absent = True
+
+
+# Whose vehicles libsumo's one simulation holds. This mirrors libsumo's own state, nothing else.
+_owner: Simulation | None = None
+
+
+def import_libsumo() -> ModuleType:
+    """libsumo, without its notice about pyarrow on standard output; raises ConfigError."""
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            import libsumo  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    except ImportError as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"traffic: libsumo is not usable ({reason}): {INSTALL}") from None
+    return libsumo  # type: ignore[no-any-return, unused-ignore]
+
+
+def routes_xml(scenario: Scenario, network: Network, ids: Sequence[str], horizon: int) -> str:
+    """Vehicle types and vehicles, evenly spread over the loop, at rest, with routes that do not end."""
+    fastest = 2.0 * max(scenario.limit, scenario.human.max_speed, scenario.learner.max_speed)
+    rounds = int(horizon * scenario.dt * fastest / network.length) + 3
+    lines = ["<routes>", vtype_xml("human", scenario.human), vtype_xml("learner", scenario.learner)]
+    for index, (name, kind) in enumerate(zip(ids, scenario.order, strict=True)):
+        edge, along = network.place(index * network.length / scenario.n_vehicles)
+        first = network.route.index(edge)
+        route = " ".join(network.route[first:] + network.route[:first])
+        lines.append(
+            f'<vehicle id={quoteattr(name)} type="{"human" if kind == HUMAN else "learner"}" '
+            f'depart="0" departLane="0" departPos="{along!r}" departSpeed="0">'
+            f'<route repeat="{rounds}" edges="{route}"/></vehicle>'
+        )
+    return "\n".join([*lines, "</routes>"])
+
+
+def vtype_xml(name: str, car: CarModel) -> str:
+    """A SUMO vehicle type."""
+    return (
+        f'<vType id="{name}" carFollowModel="IDM" accel="{car.accel}" decel="{car.decel}" '
+        f'maxSpeed="{car.max_speed}" minGap="{car.min_gap}" tau="{car.tau}" speedFactor="1" '
+        f'speedDev="{car.speed_deviation}" length="{car.length}"/>'
+    )

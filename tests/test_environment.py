@@ -1,0 +1,57 @@
+"""environment.yml and constraints.txt agree with pyproject.toml."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CONDA = yaml.safe_load((ROOT / "environment.yml").read_text())
+
+
+def constraints() -> list[str]:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    return [line for line in lines if not line.startswith("#")]
+
+
+def pins() -> dict[str, str]:
+    """Package to exact version, as constrained."""
+    split = (line.split("==") for line in constraints())
+    return {canonicalize_name(name): version for name, version in split}
+
+
+def requirements() -> list[Requirement]:
+    extras = PROJECT["optional-dependencies"]["dev"]
+    return [Requirement(text) for text in PROJECT["dependencies"] + extras]
+
+
+def test_environment_yml_pins_what_constraints_txt_pins() -> None:
+    (from_pip,) = [entry["pip"] for entry in CONDA["dependencies"] if isinstance(entry, dict)]
+    assert from_pip == constraints()
+
+
+def test_environment_yml_holds_every_requirement_of_pyproject_in_its_range() -> None:
+    (from_pip,) = [entry["pip"] for entry in CONDA["dependencies"] if isinstance(entry, dict)]
+    listed = {canonicalize_name(line.split("==")[0]): line.split("==")[1] for line in from_pip}
+    for requirement in requirements():
+        version = listed[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(version), f"{requirement} excludes {version}"
+
+
+def test_environment_yml_asks_for_a_python_that_pyproject_allows() -> None:
+    (python,) = [entry for entry in CONDA["dependencies"] if str(entry).startswith("python=")]
+    assert SpecifierSet(PROJECT["requires-python"]).contains(f"{python.removeprefix('python=')}.0")
+
+
+def test_every_pin_is_exact_and_carries_no_local_version() -> None:
+    for name, version in pins().items():
+        assert "+" not in version, (
+            f"{name} {version}: a local version cannot be installed elsewhere"
+        )
+        assert "*" not in version

@@ -1,0 +1,305 @@
+"""Publishing to real SQLite stores in a temporary folder, read back through MLflow's API."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+from rsm import records, tracking
+from rsm.config import ConfigError, RunConfig, dump_yaml
+
+ROOT = Path(__file__).parent.parent
+STUDY = "tiny"
+STORE = "results/mlflow/mlflow.db"
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+def write_run(config: RunConfig, final_return: float = 0.25, status: str = "finished") -> Path:
+    """A run folder with three episodes, four rounds and two evaluations."""
+    folder = Path("results", STUDY, "runs", config.run_id)
+    records.write_text(folder / "config.yaml", dump_yaml(config))
+    blank: dict[str, dict[str, Any]] = {
+        table: dict.fromkeys(columns, 0) for table, columns in records.TABLES.items()
+    }
+    episodes = [
+        blank["episodes"]
+        | {"episode": e, "env_steps": 100 * e, "return": 0.1 * e, "mean_speed": 2.0 * e}
+        | {"critic_loss": float("nan") if e == 1 else 0.5 / e, "bytes_sent": 1000 * e}
+        for e in (1, 2, 3)
+    ]
+    rounds = [
+        blank["rounds"]
+        | {"round": r, "episode": e, "env_steps": 100 * e - 50, "messages": 10 * r}
+        | {"judged": 4, "accepted": r % 2}
+        for r, e in ((1, 2), (2, 2), (3, 3), (4, 3))
+    ]
+    zeta = [
+        blank["zeta"]
+        | {"round": r, "sources": [1, 2], "outcome": "accepted" if r % 2 else "rejected"}
+        | {"replica": k, "zeta": 0.1 * r * k if r % 2 else 0.0}
+        for r in (1, 2, 3, 4)
+        for k in (1, 2)
+    ]
+    evaluations = [
+        blank["evaluations"]
+        | {"env_steps": steps, "mode": mode, "eval_seed": seed}
+        | {"return": 0.001 * steps + 0.01 * seed, "mean_speed": 3.0}
+        for steps in (0, 300)
+        for mode in ("deterministic", "stochastic")
+        for seed in (0, 1)
+    ]
+    tables = {"episodes": episodes, "rounds": rounds, "zeta": zeta, "evaluations": evaluations}
+    for table in records.TABLES:
+        records.write_table(folder, table, tables.get(table, []))
+    records.write_json(
+        folder / "manifest.json",
+        {
+            "commit": "abc",
+            "started": "2026-01-01T10:00:00+00:00",
+            "ended": "2026-01-01T10:01:40+00:00",
+        },
+    )
+    summary = dict.fromkeys(records.SUMMARY) | {
+        "run_id": config.run_id,
+        "cell": config.cell,
+        "settings_hash": config.settings_hash,
+        "status": status,
+        "method": config.method,
+        "topology": "radius:90",
+        "segments": 4,
+        "seed": config.seed,
+        "scenario": "figure-eight",
+        "env_steps": 300,
+        "final_return": final_return,
+        "bytes_sent": 3000,
+    }
+    records.write_json(folder / "summary.json", summary)
+    if config.learns:
+        (folder / "policy.safetensors").write_bytes(b"weights")
+    return folder
+
+
+def reader(store: str = STORE) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{Path.cwd()}/{store}")
+
+
+def published(study: str = STUDY, store: str = STORE) -> dict[str, Run]:
+    """The runs of the store that stand for run folders, by run id."""
+    client = reader(store)
+    experiment = client.get_experiment_by_name(study)
+    runs = client.search_runs([experiment.experiment_id]) if experiment else []
+    found = [run for run in runs if "run_id" in run.data.tags]
+    assert len({run.data.tags["run_id"] for run in found}) == len(found), "published twice"
+    return {run.data.tags["run_id"]: run for run in found}
+
+
+def history(run: Run, store: str = STORE) -> dict[str, list[tuple[int, float]]]:
+    """Everything the store holds of a run's metrics: key to (step, value)."""
+    client = reader(store)
+    return {
+        key: sorted((m.step, m.value) for m in client.get_metric_history(run.info.run_id, key))
+        for key in run.data.metrics
+    }
+
+
+def test_published_metrics_equal_the_tables_of_the_run_folder() -> None:
+    folder = write_run(RunConfig())
+    tracking.publish(folder, STUDY)
+    (run,) = published().values()
+    found = history(run)
+    episodes = pd.read_parquet(folder / "episodes.parquet")
+    for key, column in (("episode/return", "return"), ("comm/bytes_sent", "bytes_sent")):
+        assert found[key] == list(zip(episodes["env_steps"], episodes[column], strict=True))
+    evaluations = pd.read_parquet(folder / "evaluations.parquet")
+    for key, mode in (("eval/return", "deterministic"), ("eval/return_stochastic", "stochastic")):
+        means = evaluations[evaluations["mode"] == mode].groupby("env_steps")["return"].mean()
+        assert dict(found[key]) == pytest.approx(means.to_dict())
+    assert found["comm/messages"] == [(200, 30.0), (300, 100.0)]
+    assert found["mixing/acceptance_rate"] == [(200, 0.125), (300, 0.125)]
+    assert found["mixing/zeta_mean"] == [(200, pytest.approx(0.15)), (300, pytest.approx(0.45))]
+    assert found["mixing/zeta_p90"] == [(200, pytest.approx(0.19)), (300, pytest.approx(0.57))]
+    assert found["final/return"] == [(300, 0.25)]
+
+
+def test_values_that_are_not_numbers_are_left_out() -> None:
+    tracking.publish(write_run(RunConfig()), STUDY)
+    (run,) = published().values()
+    assert history(run)["sac/critic_loss"] == [(200, 0.25), (300, pytest.approx(0.5 / 3))]
+
+
+def test_params_are_the_resolved_settings_and_tags_say_what_the_run_is() -> None:
+    config = RunConfig(seed=3)
+    tracking.publish(write_run(config), STUDY)
+    (run,) = published().values()
+    assert run.data.params["sac.batch_size"] == "256"
+    assert run.data.params["sac.hidden"] == "[256, 256]"
+    assert run.data.params["communication.topology"] == "radius:90"
+    tags = run.data.tags
+    assert (tags["method"], tags["seed"], tags["commit"]) == ("rsm", "3", "abc")
+    assert tags["settings_hash"] == config.settings_hash
+    assert run.info.end_time - run.info.start_time == 100_000
+    assert run.info.status == "FINISHED"
+
+
+def test_every_file_of_the_run_folder_is_an_artifact_except_the_checkpoint() -> None:
+    folder = write_run(RunConfig())
+    (folder / "checkpoint.pt").write_bytes(b"large")
+    tracking.publish(folder, STUDY)
+    (run,) = published().values()
+    artifacts = {file.path for file in reader().list_artifacts(run.info.run_id)}
+    assert artifacts == {file.name for file in folder.iterdir()} - {"checkpoint.pt"}
+
+
+def test_publishing_twice_leaves_one_run() -> None:
+    folder = write_run(RunConfig())
+    first = tracking.publish(folder, STUDY)
+    assert tracking.publish(folder, STUDY) == first
+    assert list(published()) == [RunConfig().run_id]
+
+
+def test_a_changed_run_folder_replaces_its_run() -> None:
+    tracking.publish(write_run(RunConfig()), STUDY)
+    tracking.publish(write_run(RunConfig(), final_return=0.5), STUDY)
+    (run,) = published().values()
+    assert run.data.metrics["final/return"] == 0.5
+
+
+def test_a_run_published_in_part_is_published_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_run(RunConfig())
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "log_artifact", fail)
+        with pytest.raises(OSError, match="disk full"):
+            tracking.publish(folder, STUDY)
+    tracking.publish(folder, STUDY)
+    (run,) = published().values()
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["final/return"] == 0.25
+
+
+def test_seeds_of_a_cell_share_one_parent_run() -> None:
+    for seed in range(3):
+        tracking.publish(write_run(RunConfig(seed=seed)), STUDY)
+    parents = {run.data.tags["mlflow.parentRunId"] for run in published().values()}
+    assert len(parents) == 1
+    parent = reader().get_run(parents.pop())
+    assert parent.data.tags["cell"] == RunConfig().cell
+    assert parent.info.run_name == RunConfig().cell
+
+
+def test_a_failed_seed_is_shown_as_failed() -> None:
+    tracking.publish(write_run(RunConfig(), status="failed"), STUDY)
+    (run,) = published().values()
+    assert run.info.status == "FAILED"
+
+
+def test_a_control_is_published_without_a_policy() -> None:
+    tracking.publish(write_run(RunConfig(method="human")), STUDY)
+    assert list(published()) == ["human-seed0"]
+
+
+def test_sync_restores_a_wiped_store_identically() -> None:
+    for seed in range(2):
+        tracking.publish(write_run(RunConfig(seed=seed)), STUDY)
+
+    def content(store: str) -> list[Any]:
+        return [
+            (key, run.data.params, history(run, store), run.info.status, run.info.start_time)
+            for key, run in sorted(published(store=store).items())
+        ]
+
+    before = content(STORE)
+    shutil.rmtree("results/mlflow")
+    # In a process of its own, as `rsm sync` is: MLflow keeps connections to the file it knew.
+    command = "from rsm import tracking; print(tracking.sync('tiny'))"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", command], capture_output=True, text=True, env=environment, check=True
+    )
+    assert done.stdout == "2 finished runs are in the MLflow store\n"
+    assert content("results/./mlflow/mlflow.db") == before
+
+
+def test_sync_leaves_unfinished_run_folders_alone() -> None:
+    write_run(RunConfig())
+    (write_run(RunConfig(seed=1)) / "summary.json").unlink()
+    tracking.sync(STUDY)
+    assert list(published()) == [RunConfig().run_id]
+
+
+def test_sync_of_a_study_without_runs_says_so() -> None:
+    with pytest.raises(ConfigError, match="holds no finished run"):
+        tracking.sync("nothing")
+    assert not Path("results").exists()
+
+
+def test_an_unfinished_folder_is_refused_in_one_line() -> None:
+    folder = write_run(RunConfig())
+    (folder / "summary.json").unlink()
+    with pytest.raises(ConfigError, match="summary.json: cannot be read") as error:
+        tracking.publish(folder, STUDY)
+    assert "\n" not in str(error.value)
+    assert not Path("results/mlflow").exists()
+
+
+def test_the_store_is_sqlite_with_a_write_ahead_log_and_one_experiment() -> None:
+    first = tracking.create_store(STUDY)
+    assert tracking.create_store(STUDY) == first
+    database = sqlite3.connect(STORE)
+    assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    database.close()
+
+
+def test_the_environment_switches_to_another_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{Path.cwd()}/elsewhere/other.db")
+    tracking.publish(write_run(RunConfig()), STUDY)
+    assert list(published(store="elsewhere/other.db")) == [RunConfig().run_id]
+    assert not Path(STORE).exists()
+
+
+@pytest.mark.parametrize(
+    "uri", ["nonsense", "http://", "htp:/x", "file:///tmp/runs", "sqlite:///", "http://host:port"]
+)
+def test_a_malformed_address_is_one_line_and_leaves_nothing(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(ConfigError, match="MLFLOW_TRACKING_URI") as error:
+        tracking.create_store(STUDY)
+    assert "\n" not in str(error.value)
+    assert not Path("results").exists()
+
+
+def test_a_server_that_does_not_answer_is_one_line_without_its_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(ConfigError, match=r"127\.0\.0\.1 does not answer") as error:
+        tracking.create_store(STUDY)
+    assert "secret" not in str(error.value)
+
+
+def test_the_receipt_is_json_and_names_the_run() -> None:
+    receipt = tracking.publish(write_run(RunConfig()), STUDY)
+    assert json.loads(json.dumps(receipt))["run_id"] == RunConfig().run_id
+    assert receipt["mlflow_run_id"] == published()[RunConfig().run_id].info.run_id

@@ -1,0 +1,94 @@
+"""The PettingZoo interface: its own tests pass, and it equals the array interface."""
+
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from pettingzoo.test import parallel_api_test, parallel_seed_test
+
+from rsm.config import ConfigError, Traffic
+from rsm.traffic.environment import TrafficEnv
+from rsm.traffic.parallel_env import ParallelTrafficEnv
+from rsm.traffic.worker import RemoteEnv
+
+
+@pytest.fixture
+def short() -> Iterator[ParallelTrafficEnv]:
+    """Twenty steps of the published scenario."""
+    env = ParallelTrafficEnv(Traffic(horizon=20))
+    yield env
+    env.close()
+
+
+@pytest.mark.parametrize("collision", ["terminate", "teleport"])
+def test_pettingzoos_parallel_api_test_passes_without_a_warning(collision: str) -> None:
+    env = ParallelTrafficEnv(Traffic(horizon=120, collision=collision))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        parallel_api_test(env, num_cycles=150)
+    env.close()
+
+
+def test_pettingzoos_parallel_seed_test_passes() -> None:
+    parallel_seed_test(lambda: ParallelTrafficEnv(Traffic(horizon=80)), num_cycles=100)
+
+
+def test_it_is_the_array_interface_by_names(short: ParallelTrafficEnv) -> None:
+    observations, _ = short.reset(seed=11)
+    episode = int(np.random.default_rng(11).integers(2**31))
+    with TrafficEnv(short.traffic) as arrays:
+        expected = arrays.reset(episode)
+        assert short.possible_agents[:3] == ["vehicle_1", "vehicle_3", "vehicle_4"]
+        assert np.array_equal(np.stack(list(observations.values())), expected)
+        for _ in range(20):
+            actions = {agent: np.array([1.0], dtype=np.float32) for agent in short.agents}
+            observations, rewards, terminated, truncated, infos = short.step(actions)
+            step = arrays.step(np.ones(9))
+            assert np.array_equal(np.stack(list(observations.values())), step.observation)
+            assert list(rewards.values()) == step.reward.tolist()
+        assert step.truncated
+        assert all(truncated.values())
+        assert not any(terminated.values())
+        assert infos["vehicle_1"]["mean_speed"] == arrays.stats().mean_speed
+        assert short.agents == []
+
+
+def test_observations_of_driving_fast_stay_inside_their_space() -> None:
+    env = ParallelTrafficEnv(Traffic(scenario="flow-figure-eight-1", horizon=200))
+    observations, _ = env.reset(seed=0)
+    while env.agents:
+        for agent, observation in observations.items():
+            assert env.observation_space(agent).contains(observation)
+        actions = {agent: np.array([3.0], dtype=np.float32) for agent in env.agents}
+        observations = env.step(actions)[0]
+    env.close()
+
+
+def test_a_step_with_an_agent_missing_is_refused(short: ParallelTrafficEnv) -> None:
+    short.reset(seed=0)
+    actions = {agent: np.zeros(1, dtype=np.float32) for agent in short.agents}
+    del actions["vehicle_4"]
+    with pytest.raises(ValueError, match="no action for vehicle_4"):
+        short.step(actions)
+
+
+def test_mistakes_of_the_other_process_are_raised_here() -> None:
+    remote = RemoteEnv(Traffic(horizon=5))
+    try:
+        with pytest.raises(RuntimeError, match="reset"):
+            remote.call("step", None)
+        remote.call("reset", 0)
+        with pytest.raises(ValueError, match="shape"):
+            remote.call("step", np.zeros(3))
+        remote.call("step", np.zeros(9))
+    finally:
+        remote.close()
+    with pytest.raises(RuntimeError, match="has ended"):
+        remote.call("reset", 0)
+
+
+def test_an_unknown_scenario_is_refused_before_a_process_starts() -> None:
+    unknown = Traffic.model_construct(scenario="merge")
+    with pytest.raises(ConfigError, match="not allowed"):
+        ParallelTrafficEnv(unknown)

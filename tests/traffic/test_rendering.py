@@ -1,0 +1,112 @@
+"""Pictures and films: the right kind of file, whole or not at all."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rsm.config import ConfigError, Traffic
+from rsm.traffic import rendering
+from rsm.traffic.environment import TrafficEnv
+from rsm.traffic.recording import Act, record_episode
+from rsm.traffic.rendering import Picture, check_output, render
+
+
+def humans() -> Act:
+    """Our human driver."""
+    return lambda observation: None
+
+
+@pytest.fixture(scope="module")
+def env():  # type: ignore[no-untyped-def]
+    """Three seconds of the published scenario."""
+    with TrafficEnv(Traffic(horizon=30)) as env:
+        yield env
+
+
+def test_a_gif_has_a_frame_per_moment_and_repeats(env: TrafficEnv, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "film.gif"
+    recording = render(env, humans, out, seed=0)
+    with Image.open(out) as film:
+        assert film.format == "GIF"
+        # Frames that look alike may be joined.
+        assert 10 < film.n_frames <= len(recording.time)  # type: ignore[attr-defined]
+        assert film.info["loop"] == 0
+    assert [path.name for path in out.parent.iterdir()] == ["film.gif"]
+
+
+def test_an_mp4_is_a_film_that_can_be_read_back(env: TrafficEnv, tmp_path: Path) -> None:
+    imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    out = tmp_path / "film.mp4"
+    recording = render(env, humans, out, seed=0)
+    frames = imageio_ffmpeg.read_frames(str(out))
+    meta = next(frames)
+    assert meta["codec"] == "h264"
+    assert len(list(frames)) == len(recording.time)
+
+
+def test_a_png_shows_the_chosen_moment(env: TrafficEnv, tmp_path: Path) -> None:
+    render(env, humans, tmp_path / "end.png", seed=0)
+    render(env, humans, tmp_path / "start.PNG", seed=0, at=0.0)
+    with Image.open(tmp_path / "end.png") as end, Image.open(tmp_path / "start.PNG") as start:
+        assert end.format == start.format == "PNG"
+        assert end.size == (720, 540)
+        assert not np.array_equal(np.asarray(end), np.asarray(start))
+
+
+def test_every_vehicle_is_drawn_where_it_is(env: TrafficEnv) -> None:
+    recording = record_episode(env, humans, seed=0)
+    picture = Picture(env, recording)
+    empty = picture.frame(0).astype(int)
+    hidden = recording._replace(xy=np.full_like(recording.xy, np.nan))
+    road = Picture(env, hidden).frame(0).astype(int)
+    changed = np.abs(empty - road).sum(axis=2) > 60
+    axes = picture.figure.axes[0]
+    pixels = axes.transData.transform(recording.xy[0])
+    for x, y in pixels:
+        assert changed[round(540 - y), round(x)]
+    assert changed.sum() < 14 * 250  # and nothing else has changed
+
+
+def test_long_episodes_are_thinned_out_to_a_few_hundred_frames(
+    env: TrafficEnv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(rendering.FILMS, ".gif", (10, 20))
+    recording = render(env, humans, tmp_path / "film.gif", seed=0)
+    assert len(recording.time) == 11
+
+
+def test_a_failed_film_leaves_the_old_file_and_no_remains(
+    env: TrafficEnv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "film.gif"
+    out.write_bytes(b"old")
+
+    def fail(*arguments: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(rendering, "write_gif", fail)
+    with pytest.raises(OSError, match="disk full"):
+        render(env, humans, out, seed=0)
+    assert out.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("name", ["film.avi", "film", "gif"])
+def test_another_file_ending_is_refused_with_what_is_allowed(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"must end in \.gif, \.mp4 or \.png"):
+        check_output(Path(name))
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.gif").mkdir()
+    with pytest.raises(ConfigError, match="folder"):
+        check_output(tmp_path / "x.gif")
+
+
+def test_mp4_without_ffmpeg_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    with pytest.raises(ConfigError, match="pip install imageio-ffmpeg"):
+        check_output(Path("film.mp4"))

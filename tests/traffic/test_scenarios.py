@@ -1,0 +1,56 @@
+"""The registry holds what scenarios.md says."""
+
+import pytest
+
+from rsm.config import SCENARIOS, ConfigError
+from rsm.traffic.scenarios import REGISTRY, scenario
+
+
+def test_the_registry_is_the_list_that_the_settings_allow() -> None:
+    assert tuple(REGISTRY) == SCENARIOS
+
+
+@pytest.mark.parametrize(
+    ("name", "learners", "limit"),
+    [
+        ("figure-eight", 9, 20.0),
+        ("figure-eight-all", 14, 20.0),
+        ("flow-figure-eight-0", 1, 30.0),
+        ("flow-figure-eight-1", 7, 30.0),
+        ("flow-figure-eight-2", 14, 30.0),
+    ],
+)
+def test_every_variant_has_14_vehicles_and_its_learners(
+    name: str, learners: int, limit: float
+) -> None:
+    road = scenario(name)
+    assert (road.n_vehicles, len(road.learners), road.limit) == (14, learners, limit)
+    assert (road.action_limit, road.dt, road.target_speed) == (3.0, 0.1, 20.0)
+
+
+def test_the_published_order_of_vehicles() -> None:
+    assert scenario("figure-eight").order == "hrhrrrrhrrrhrh"
+    assert scenario("flow-figure-eight-0").learners == (13,)
+    assert scenario("flow-figure-eight-1").learners == (1, 3, 5, 7, 9, 11, 13)
+
+
+def test_car_models_and_rewards() -> None:
+    published, flow = scenario("figure-eight"), scenario("flow-figure-eight-1")
+    for car in (published.human, published.learner):
+        assert (car.accel, car.decel, car.max_speed) == (1.5, 1.5, 20.0)
+    assert (flow.human.accel, flow.human.decel, flow.human.max_speed) == (2.6, 1.5, 30.0)
+    assert (flow.learner.accel, flow.learner.decel) == (2.6, 4.5)
+    for car in (published.human, flow.human, flow.learner):
+        assert (car.min_gap, car.tau, car.speed_deviation, car.length) == (2.5, 1.0, 0.1, 5.0)
+    assert (published.reward, flow.reward) == ("mean-speed", "desired-velocity")
+
+
+def test_the_noise_of_the_published_experiment_is_not_scaled_by_the_step() -> None:
+    published, flow = scenario("figure-eight"), scenario("flow-figure-eight-0")
+    assert published.noise == 0.2
+    assert published.noise / flow.noise == pytest.approx(10**0.5)
+
+
+def test_an_unknown_scenario_is_refused_with_what_is_allowed() -> None:
+    with pytest.raises(ConfigError, match="'merge' is not allowed: one of figure-eight, "):
+        scenario("merge")
