@@ -53,7 +53,7 @@ def train(config: RunConfig, folder: Path) -> dict[str, Any]:
     torch.set_num_threads(1)
     if (finished := finished_summary(folder, config)) is not None:
         return finished
-    started, clock = datetime.now(UTC), time.perf_counter()
+    started = datetime.now(UTC)
     with TrafficEnv(config.traffic) as env:
         run = Training(config, env)
         prepare_folder(folder)
@@ -63,8 +63,7 @@ def train(config: RunConfig, folder: Path) -> dict[str, Any]:
         else:
             failure = run.measure_control()
     run.recorder.add("exchange", *exchange_rows(run.ledger, run.recorder.table("zeta")))
-    wall_s = run.wall_s + time.perf_counter() - clock
-    content = summary(config, run.recorder, run.ledger, run.parameters, wall_s, failure)
+    content = summary(config, run.recorder, run.ledger, run.parameters, run.wall_s, failure)
     if config.learns:
         run.save_policy(folder)
     write_run(folder, config, run.recorder, manifest(config, started, run.resumed), content)
@@ -80,7 +79,7 @@ class Training:
         self.config, self.env = config, env
         self.recorder = Recorder()
         self.episode = self.env_steps = self.decisions = self.updates = self.resumed = 0
-        self.wall_s = 0.0
+        self._clock, self._wall_before = time.perf_counter(), 0.0
         seed, sac = config.seed, config.sac
         parameters = torch_generator(seed, Stream.PARAMETERS)
         size = (env.n_agents, env.observation_size, env.action_size)
@@ -90,6 +89,11 @@ class Training:
         self.acting = torch_generator(seed, Stream.ACTING)
         self.updating = torch_generator(seed, Stream.UPDATES)
         self.exchange = Collaboration(config, self.learner, self.replay) if config.learns else None
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds of wall time so far, earlier attempts that were resumed included."""
+        return self._wall_before + time.perf_counter() - self._clock
 
     @property
     def ledger(self) -> Ledger:
@@ -118,7 +122,6 @@ class Training:
                 self.recorder.add("episodes", row)
                 if self.episode % config.evaluation.every == 0 or self.episode == total:
                     self.evaluate()
-                self.wall_s += time.perf_counter() - clock
                 if self.episode < total:
                     self.save(folder)
                 progress.episode(row["return"], row["bytes_sent"])
@@ -231,9 +234,10 @@ class Training:
     def save(self, folder: Path) -> None:
         """Write a checkpoint: all that the rest of the run depends on. Between episodes only."""
         assert self.exchange is not None
-        counters = ("episode", "env_steps", "decisions", "updates", "resumed", "wall_s")
+        counters = ("episode", "env_steps", "decisions", "updates", "resumed")
         state = {
             "counters": {name: getattr(self, name) for name in counters},
+            "wall_s": self.wall_s,
             "learner": self.learner.state_dict(),
             "replay": self.replay.state_dict(),
             "exchange": self.exchange.state_dict(),
@@ -251,6 +255,7 @@ class Training:
         assert self.exchange is not None
         for name, value in state["counters"].items():
             setattr(self, name, value)
+        self._wall_before = state["wall_s"]
         self.learner.load_state_dict(state["learner"])
         self.replay.load_state_dict(state["replay"])
         self.exchange.load_state_dict(state["exchange"])

@@ -264,6 +264,7 @@ def test_an_unfinished_folder_is_refused_in_one_line() -> None:
 def test_the_store_is_sqlite_with_a_write_ahead_log_and_one_experiment() -> None:
     first = tracking.create_store(STUDY)
     assert tracking.create_store(STUDY) == first
+    assert tracking.experiments() == ["Default", STUDY]
     database = sqlite3.connect(STORE)
     assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     database.close()

@@ -1,0 +1,91 @@
+# The commands of the README, and the few a maintainer needs.
+#   make setup | reproduce | test | bench | ui | report | clean | constraints
+STUDY ?= quick
+CORES ?= all
+PYTHON ?= python3.11
+# What pip needs on this machine, e.g. '--extra-index-url ADDRESS' of PyTorch's CPU builds.
+PIP_FLAGS ?=
+# Overrides of leaves of the study: CONFIG="seeds=[0] 'run={training: {episodes: 5}}'"
+CONFIG ?=
+
+BIN := .venv/bin
+SETUP := .venv/.setup-done
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
+RESULTS := results/$(STUDY)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := 1
+
+.PHONY: schema setup reproduce report test lint unit smoke bench ui clean constraints
+.DELETE_ON_ERROR:
+
+setup: $(SETUP)
+
+# The build of our own package runs in the same pinned environment (no isolation, no other versions).
+$(SETUP): pyproject.toml constraints.txt
+	@echo "== environment: .venv from constraints.txt"
+	@command -v $(PYTHON) >/dev/null || { echo "setup: $(PYTHON) not found; give one with PYTHON=..."; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet $(PIP_FLAGS) -c constraints.txt setuptools
+	$(BIN)/pip install --quiet $(PIP_FLAGS) -c constraints.txt --no-build-isolation -e '.[dev]'
+	@touch $@
+
+reproduce: setup
+	$(SNAKEMAKE) --config study=$(STUDY) $(CONFIG)
+	@echo
+	@echo "Study '$(STUDY)' is done:"
+	@echo "  figures   $(RESULTS)/figures/  (PDF, PNG, and the data as CSV)"
+	@echo "  tables    $(RESULTS)/tables/   (start with main.md)"
+	@echo "  report    $(RESULTS)/report.html  (one file; open it in a browser)"
+	@echo "  runs      $(RESULTS)/runs/     (one folder a run: settings, manifest, tables, policy)"
+	@echo "  MLflow    results/mlflow/      ('make ui', then open http://127.0.0.1:5000)"
+
+report: setup
+	$(SNAKEMAKE) --config study=$(STUDY) $(CONFIG) -- $(RESULTS)/report.html
+
+ui: setup
+	@test -n "$$MLFLOW_TRACKING_URI" -o -f results/mlflow/mlflow.db || { echo "ui: no store yet: run 'make reproduce' first"; exit 2; }
+	$(BIN)/mlflow ui --host 127.0.0.1 --port 5000 \
+	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///results/mlflow/mlflow.db}"
+
+test: lint unit smoke
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+unit: setup
+	$(BIN)/pytest -n 2
+
+# A real, tiny study through Snakemake; then again, which must find nothing to do.
+smoke: setup
+	$(SNAKEMAKE) --config study=ci
+	$(SNAKEMAKE) --config study=ci 2>&1 | grep "Nothing to be done"
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+# Results stay: they are hours of work. Only those of the `ci` study go.
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info results/ci
+	@echo "results/ is kept; remove a study with: rm -r results/NAME"
+
+# For maintainers: resolve the ranges of pyproject.toml anew, and write down what came out.
+constraints:
+	rm -rf .venv-new
+	$(PYTHON) -m venv .venv-new
+	.venv-new/bin/pip install --quiet $(PIP_FLAGS) 'torch==2.13.0' setuptools
+	.venv-new/bin/pip install --quiet $(PIP_FLAGS) --no-build-isolation -e '.[dev]'
+	{ echo "# Every version of the environment, exact; written by 'make constraints'."; \
+	  .venv-new/bin/pip freeze --all --exclude-editable --exclude pip | sed 's/+cpu$$//'; } > constraints.txt
+	{ sed '/^      - /d' environment.yml; sed '/^#/d; s/^/      - /' constraints.txt; } > environment.new
+	mv environment.new environment.yml
+	rm -rf .venv-new
+
+# After a change of the settings: the JSON schema of a study, from its models.
+schema: setup
+	$(BIN)/rsm schema > workflow/schemas/study.schema.json

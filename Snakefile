@@ -1,0 +1,64 @@
+# The entry: reads a study and builds its DAG. `snakemake --cores N --config study=NAME`;
+# any leaf of the study can be overridden the same way, e.g. 'run={sac: {batch_size: 64}}'.
+import hashlib
+import importlib.util
+import json
+import os
+import sys
+
+from snakemake.utils import min_version, validate
+
+from rsm import analysis, records
+from rsm.config import ConfigError, dump_yaml
+from rsm.study import load_study, study_file
+
+min_version("9.20")
+
+
+include: "workflow/rules/common.smk"
+
+
+configured = config.get("study", "paper")
+overrides = {key: typed(value) for key, value in config.items() if key != "study"}
+try:
+    study = load_study(study_file(configured), overrides)
+    runs = study.runs()
+    if importlib.util.find_spec("libsumo") is None:
+        raise ConfigError(
+            "environment: libsumo: SUMO is not installed: run `make setup`"
+        )
+except ConfigError as error:
+    # A user's mistake, before Snakemake writes anything: one line, no traceback.
+    print(error, file=sys.stderr)
+    sys.exit(2)
+validate(
+    study.model_dump(mode="json"),
+    "workflow/schemas/study.schema.json",
+    set_default=False,
+)
+
+# Rules call `python` of this environment, whether or not it is activated.
+os.environ.update(
+    PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()])
+)
+RESULTS = f"results/{study.name}"
+
+
+wildcard_constraints:
+    run=r"[a-z0-9.+-]+",
+
+
+include: "workflow/rules/tracking.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/aggregate.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.tables.output,
+        rules.draw.output,
+        expand(rules.publish.output, run=runs),
+        rules.report.output,

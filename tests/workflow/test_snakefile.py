@@ -1,0 +1,198 @@
+"""The DAG by dry runs, bad input, and what makes a job run again (with `rsm` itself replaced)."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from rsm.study import load_study
+
+from .conftest import ROOT, Workflow, job_counts
+
+# Stands in for the commands: every one writes its files at once, and is written down.
+STAND_IN = """
+import argparse, json, sys
+from pathlib import Path
+import yaml
+from rsm import analysis, records
+from rsm.config import dump_yaml, parse_run
+from rsm.study import load_study, study_file
+
+parser = argparse.ArgumentParser()
+parser.add_argument("command")
+parser.add_argument("folder", nargs="?")
+for name in ("study", "set", "out", "config", "receipt"):
+    parser.add_argument("--" + name)
+options = parser.parse_args()
+def write(path, text="x"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+done = options.command
+if done == "resolve":
+    study = load_study(study_file(options.study), yaml.safe_load(options.set))
+    write(Path(options.out), dump_yaml(study))
+elif done == "train":
+    config = parse_run(yaml.safe_load(Path(options.config).read_text()), "stdin")
+    done += " " + config.run_id
+    for table in records.TABLES:
+        write(Path(options.out, table + ".parquet"))
+    for name in ("config.yaml", "manifest.json", "summary.json"):
+        write(Path(options.out, name), config.settings_hash)
+    if config.learns:
+        write(Path(options.out, "policy.safetensors"))
+elif done == "publish":
+    write(Path(options.receipt))
+elif done == "tables":
+    for name in analysis.TABLES:
+        write(Path(options.study).parent / "tables" / name, "a,b\\n1,2\\n")
+elif done == "figures":
+    for name in analysis.FIGURES:
+        for suffix in analysis.FORMATS:
+            write(Path(options.study).parent / "figures" / (name + "." + suffix))
+with open("calls", "a") as file:
+    file.write(done + "\\n")
+"""
+
+
+@pytest.fixture
+def stand_in(workflow: Workflow) -> Workflow:
+    (workflow.folder / "rsm" / "__main__.py").write_text(STAND_IN, encoding="utf-8")
+    return workflow
+
+
+def calls(workflow: Workflow) -> list[str]:
+    """The commands run since the last call."""
+    file = workflow.folder / "calls"
+    lines = file.read_text().splitlines() if file.exists() else []
+    file.unlink(missing_ok=True)
+    return lines
+
+
+def files(folder: Path) -> set[str]:
+    """What lies in a checkout, Snakemake's own log of the command aside."""
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*")}
+    return {path for path in found if "__pycache__" not in path and ".snakemake" not in path}
+
+
+def test_dry_run_of_paper_lists_every_run_in_twenty_seconds(workflow: Workflow) -> None:
+    runs = load_study(ROOT / "workflow/studies/paper.yaml").runs()
+    controls = sum(not config.learns for config in runs.values())
+    start = time.monotonic()
+    counts = job_counts(workflow.snakemake("-n"))
+    assert time.monotonic() - start < 20
+    assert counts["train"] == len(runs) - controls
+    assert counts["control"] == controls
+    assert counts["publish"] == len(runs)
+    assert counts["store"] == counts["resolve"] == 1
+    assert not (workflow.folder / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["study=nope"], r"study: 'nope' .* known studies: .*quick"),
+        (["study=ci", "run={sac: {batch: 3}}"], r"ci\.yaml: run\.sac\.batch: unknown key"),
+        (["study=ci", "run={sac: {tau: fast}}"], r"ci\.yaml: run\.sac\.tau: 'fast' .* number"),
+        (["study=ci", "grid={segments: [0]}"], r"segments: 0 .* greater than or equal to 1"),
+        (["study=ci", "grid={topologies: [hexagon]}"], r"hexagon: no such topology; allowed: rad"),
+        (["study=ci", "grid={topologies: ['radius:0']}"], r"radius:0: .* above 0"),
+        (["study=ci", "grid={methods: [rsn]}"], r"'rsn' .*'independent'"),
+        (["study=ci", "seeds=[]"], r"seeds: .* expands to nothing"),
+    ],
+    ids=[
+        "study",
+        "unknown key",
+        "wrong type",
+        "segments",
+        "topology",
+        "radius",
+        "method",
+        "empty grid",
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2_and_nothing_is_created(
+    workflow: Workflow, overrides: list[str], expected: str
+) -> None:
+    before = files(workflow.folder)
+    done = workflow.snakemake("--cores", "1", "--config", *overrides)
+    assert done.returncode == 2
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("Using workflow")]
+    assert len(lines) == 1, done.stderr
+    assert re.search(expected, lines[0]), lines[0]
+    assert done.stdout == ""
+    assert files(workflow.folder) == before
+
+
+def test_overrides_on_the_command_line_keep_their_types(workflow: Workflow) -> None:
+    overrides = ["run={sac: {tau: 1e-3, hidden: [8, 8], target_entropy: null}}", "seeds=[5]"]
+    counts = job_counts(workflow.snakemake("-n", "--config", "study=ci", *overrides))
+    assert counts["train"] + counts["control"] == 7
+
+
+def test_only_what_changed_runs_again(stand_in: Workflow) -> None:
+    def run(*overrides: str) -> list[str]:
+        done = stand_in.snakemake("--cores", "2", "--config", "study=ci", *overrides)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return sorted(calls(stand_in))
+
+    def trained(lines: list[str]) -> set[str]:
+        return {line.split()[1] for line in lines if line.startswith("train")}
+
+    study = load_study(ROOT / "workflow/studies/ci.yaml")
+    assert trained(run()) == set(study.runs())
+    assert (stand_in.folder / "results/ci/report.html").is_file()
+    assert run() == [], "a second call finds nothing to do"
+
+    more = trained(run("seeds=[0, 1, 7]"))
+    assert len(more) == 7
+    assert all(name.endswith("seed7") for name in more), "a new seed trains the new runs only"
+
+    redrawn = run("description=another")
+    assert not trained(redrawn), "what no run depends on trains nothing"
+    assert "figures" in redrawn
+
+    changed = run("run={training: {episodes: 5}}")
+    assert trained(changed) == set(study.runs()), "changed settings train again"
+    assert changed.count("publish") == len(study.runs()), "and are published again"
+
+
+def test_figures_are_drawn_again_without_training(stand_in: Workflow) -> None:
+    done = stand_in.snakemake("--cores", "2", "--config", "study=ci")
+    assert done.returncode == 0, done.stdout + done.stderr
+    calls(stand_in)
+    picture = stand_in.folder / "results/ci/figures/zeta.png"
+    picture.unlink()
+    # Even where the whole study would train again: one of its runs is missing now.
+    (stand_in.folder / "results/ci/runs/fmarl-seed0/summary.json").unlink()
+    done = stand_in.snakemake("--cores", "1", "figures", "--config", "study=ci")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert calls(stand_in) == ["figures"]
+    assert picture.exists()
+
+
+def test_training_jobs_run_with_one_thread_and_leave_a_log_and_a_benchmark(
+    stand_in: Workflow,
+) -> None:
+    target = "results/ci/runs/fmarl-seed0/summary.json"
+    done = stand_in.snakemake("--cores", "2", target, "--config", "study=ci")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert calls(stand_in) == ["train fmarl-seed0"]
+    results = stand_in.folder / "results/ci"
+    assert (results / "logs/fmarl-seed0.log").is_file()
+    assert (results / "benchmarks/fmarl-seed0.tsv").is_file()
+
+
+def test_lint_finds_nothing(workflow: Workflow) -> None:
+    done = workflow.snakemake("--lint")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_formatting_is_that_of_snakefmt() -> None:
+    command = [sys.executable, "-m", "snakefmt", "--check", "Snakefile", "workflow"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,45 @@
+# Figures over all runs of the study, each in every format, its data beside it.
+
+OTHER_FORMATS = [kind for kind in analysis.FORMATS if kind != "png"]
+
+
+rule draw:
+    input:
+        study=rules.resolve.output[0],
+        runs=expand("{results}/runs/{run}/summary.json", results=RESULTS, run=runs),
+    output:
+        [
+            report(
+                f"{RESULTS}/figures/{figure}.png",
+                caption=f"../report/{figure}.rst",
+                category="Figures",
+                labels={"figure": figure.replace("_", " ")},
+            )
+            for figure in analysis.FIGURES
+        ],
+        expand(
+            "{results}/figures/{figure}.{kind}",
+            results=RESULTS,
+            figure=analysis.FIGURES,
+            kind=OTHER_FORMATS,
+        ),
+    log:
+        f"{RESULTS}/logs/figures.log",
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m rsm figures --study {input.study:q} > {log:q} 2>&1"
+
+
+# `snakemake figures`: draw again from the runs that exist. It has no inputs, so that nothing is
+# ever trained for it, whatever changed since.
+rule figures:
+    log:
+        f"{RESULTS}/logs/redraw.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        study=rules.resolve.output[0],
+    shell:
+        "python -m rsm figures --study {params.study:q} 2>&1 | tee {log:q}"

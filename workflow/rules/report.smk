@@ -1,0 +1,24 @@
+# One HTML file with every figure and table, captioned.
+
+
+report: "../report/workflow.rst"
+
+
+rule report:
+    input:
+        study=rules.resolve.output[0],
+        figures=rules.draw.output,
+        tables=rules.tables.output,
+        published=expand(rules.publish.output, run=runs),
+    output:
+        f"{RESULTS}/report.html",
+    log:
+        f"{RESULTS}/logs/report.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        study=configured,
+    shell:
+        "python -m snakemake --report {output:q} --configfile {input.study:q}"
+        " --config study={params.study:q} > {log:q} 2>&1"

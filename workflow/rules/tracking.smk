@@ -1,0 +1,42 @@
+# MLflow: the store before anything else (the first connections to a new one must not be parallel),
+# then one publish step a run, one at a time (the resource `mlflow`; `rsm publish` locks as well).
+
+# Another server: publish to it too. Hashed, since an address may hold a password.
+SERVER = os.environ.get("MLFLOW_TRACKING_URI", "")
+SERVER = hashlib.sha256(SERVER.encode()).hexdigest()[:12] if SERVER else "local"
+
+
+rule store:
+    output:
+        touch(f"{RESULTS}/mlflow.done"),
+    log:
+        f"{RESULTS}/logs/store.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        study=study.name,
+        server=SERVER,
+    shell:
+        "python -m rsm store --study {params.study:q} > {log:q} 2>&1"
+
+
+rule publish:
+    input:
+        store=rules.store.output,
+        summary=f"{RESULTS}/runs/{{run}}/summary.json",
+    output:
+        f"{RESULTS}/published/{{run}}.json",
+    log:
+        f"{RESULTS}/logs/publish/{{run}}.log",
+    conda:
+        "../../environment.yml"
+    resources:
+        mlflow=1,
+    params:
+        study=study.name,
+        server=SERVER,
+        folder=subpath(input.summary, parent=True),
+    shell:
+        "python -m rsm publish {params.folder:q} --study {params.study:q}"
+        " --receipt {output:q} > {log:q} 2>&1"

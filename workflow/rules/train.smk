@@ -1,0 +1,53 @@
+# One job a run. A run folder is written file by file; summary.json comes last. The checkpoint is
+# not declared as output, so that Snakemake leaves it where an interrupted run can go on from it.
+
+RECORDS = [f"{table}.parquet" for table in records.TABLES]
+RUN_FILES = ["config.yaml", "manifest.json", *RECORDS, "summary.json"]
+
+
+rule resolve:
+    output:
+        f"{RESULTS}/study.yaml",
+    log:
+        f"{RESULTS}/logs/resolve.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        study=configured,
+        overrides=json.dumps(overrides),
+        resolved=dump_yaml(study),
+    shell:
+        "python -m rsm resolve --study {params.study:q} --set {params.overrides:q}"
+        " --out {output:q} > {log:q} 2>&1"
+
+
+# The settings of a run come as a parameter, so that a run is trained again when its own settings
+# change and not when another part of the study does. (An `ancient` study file would not do:
+# Snakemake 9 overlooks changed jobs below an ancient input that is itself to be rewritten.)
+rule train:
+    output:
+        expand("{results}/runs/{{run}}/{file}", results=RESULTS, file=RUN_FILES),
+        f"{RESULTS}/runs/{{run}}/policy.safetensors",
+    log:
+        f"{RESULTS}/logs/{{run}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{run}}.tsv"
+    wildcard_constraints:
+        run="(independent|average|segment-average|fmarl|rsm)-.+",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    params:
+        settings=lambda wildcards: runs[wildcards.run].model_dump_json(),
+        folder=subpath(output[0], parent=True),
+    shell:
+        "printf %s {params.settings:q} |"
+        " python -m rsm train --config /dev/stdin --out {params.folder:q} > {log:q} 2>&1"
+
+
+use rule train as control with:
+    output:
+        expand("{results}/runs/{{run}}/{file}", results=RESULTS, file=RUN_FILES),
+    wildcard_constraints:
+        run="(human|random|go|platoon)-.+",
