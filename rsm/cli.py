@@ -70,7 +70,11 @@ def parser() -> argparse.ArgumentParser:
     render = command("render", run_render, "draw one episode as an animation or a picture")
     driving_options(render)
     render.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help="a file ending in .gif, .mp4 or .png"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="a file ending in .gif, .mp4 or .png",
     )
 
     figures = command("figures", run_figures, "draw the figures of a study from its run folders")
@@ -93,13 +97,17 @@ def parser() -> argparse.ArgumentParser:
 
     resolve = command("resolve", run_resolve, "write a study with every default and override in it")
     study_option(resolve)
-    resolve.add_argument("--set", default="{}", metavar="YAML", help="a mapping laid upon the study")
+    resolve.add_argument(
+        "--set", default="{}", metavar="YAML", help="a mapping laid upon the study"
+    )
     resolve.add_argument("--out", type=Path, required=True, metavar="FILE")
 
     command("schema", run_schema, "print the JSON schema of a study")
 
     verify = command(
-        "verify", run_verify, "recompute some committed numbers and compare them with results/reference"
+        "verify",
+        run_verify,
+        "recompute some committed numbers and compare them with results/reference",
     )
     verify.add_argument(
         "--only", action="append", metavar="RUN_ID", help="a run of the list; may be repeated"
@@ -108,14 +116,19 @@ def parser() -> argparse.ArgumentParser:
         "--record", action="store_true", help="write the recomputed numbers instead (maintainers)"
     )
 
-    command("doctor", run_doctor, "check Python, packages, SUMO, disk and the store against the pins")
+    command(
+        "doctor", run_doctor, "check Python, packages, SUMO, disk and the store against the pins"
+    )
     return top
 
 
 def study_option(command: argparse.ArgumentParser) -> None:
     """`--study`, by name or by file."""
     command.add_argument(
-        "--study", required=True, metavar="NAME|FILE", help="a name in workflow/studies, or a YAML file"
+        "--study",
+        required=True,
+        metavar="NAME|FILE",
+        help="a name in workflow/studies, or a YAML file",
     )
 
 
@@ -163,6 +176,9 @@ def named_study(text: str) -> Study:
 
 def finished_study(text: str) -> Study:
     """The study as it was run: resolved with its overrides beside its results, if it is there."""
+    by_name = RESULTS / text / "study.yaml"
+    if os.sep not in text and by_name.is_file():
+        return load_study(by_name)
     study = named_study(text)
     resolved = RESULTS / study.name / "study.yaml"
     return load_study(resolved) if resolved.is_file() else study
@@ -198,9 +214,7 @@ def run_train(options: argparse.Namespace) -> None:
 def run_evaluate(options: argparse.Namespace) -> None:
     from rsm.evaluation import evaluation_report
 
-    report = evaluation_report(
-        options.scenario, options.controller, options.episodes, options.seed
-    )
+    report = evaluation_report(options.scenario, options.controller, options.episodes, options.seed)
     if options.json:
         print(json.dumps(report))
         return
@@ -276,7 +290,8 @@ def run_resolve(options: argparse.Namespace) -> None:
 
 
 def run_schema(options: argparse.Namespace) -> None:
-    print(json.dumps(Study.model_json_schema(), indent=2, ensure_ascii=False))
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    print(json.dumps(dialect | Study.model_json_schema(), indent=2, ensure_ascii=False))
 
 
 def run_verify(options: argparse.Namespace) -> int:

@@ -128,7 +128,11 @@ class Sac(Settings):
     """Soft actor-critic of every agent."""
 
     hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
-        (256, 256), min_length=1, max_length=4, strict=False, description="Units of the ReLU layers."
+        (256, 256),
+        min_length=1,
+        max_length=4,
+        strict=False,
+        description="Units of the ReLU layers.",
     )
     actor_lr: Positive = Field(4e-5, description="Adam step size of the actor.")
     critic_lr: Positive = Field(3e-4, description="Adam step size of the critics.")

@@ -111,4 +111,6 @@ def store() -> Iterator[Finding]:
         yield Finding("MLflow store", f"experiments: {', '.join(experiments()) or 'none'}")
     except Exception as error:  # whatever a store or a server can answer is a finding, not a crash
         reason = str(error).partition("\n")[0]
-        yield Finding("MLflow store", reason, "check MLFLOW_TRACKING_URI, or `rsm sync` a new store")
+        yield Finding(
+            "MLflow store", reason, "check MLFLOW_TRACKING_URI, or `rsm sync` a new store"
+        )

@@ -78,7 +78,9 @@ def controller_driver(name: str) -> Driver:
     return driver
 
 
-def evaluate(env: TrafficEnv, drivers: dict[str, Driver], seeds: Iterable[int]) -> list[dict[str, Any]]:
+def evaluate(
+    env: TrafficEnv, drivers: dict[str, Driver], seeds: Iterable[int]
+) -> list[dict[str, Any]]:
     """Rows of `evaluations` for each mode and held-out seed, without the columns of the training loop."""
     return [
         {"mode": mode, "eval_seed": seed, **drive_episode(env, driver, seed)}

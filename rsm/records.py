@@ -138,7 +138,10 @@ SUMMARY: dict[str, str] = {
 def schema(table: str) -> pa.Schema:
     """The arrow schema of a table, meanings attached as field metadata."""
     return pa.schema(
-        [pa.field(name, kind, metadata={"meaning": text}) for name, (kind, text) in TABLES[table].items()]
+        [
+            pa.field(name, kind, metadata={"meaning": text})
+            for name, (kind, text) in TABLES[table].items()
+        ]
     )
 
 
@@ -161,7 +164,7 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode())
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Write a file so that it is there whole or not at all: temporary file, flush, rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

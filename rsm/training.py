@@ -57,11 +57,12 @@ def train(config: RunConfig, folder: Path) -> dict[str, Any]:
     with TrafficEnv(config.traffic) as env:
         run = Training(config, env)
         prepare_folder(folder)
+        failure = None
         if config.learns:
             run.resume(folder)
             failure = run.learn(folder)
         else:
-            failure = run.measure_control()
+            run.measure_control()
     run.recorder.add("exchange", *exchange_rows(run.ledger, run.recorder.table("zeta")))
     content = summary(config, run.recorder, run.ledger, run.parameters, run.wall_s, failure)
     if config.learns:

@@ -100,4 +100,3 @@ def agrees(value: float, number: dict[str, Any]) -> bool:
     """Is a recomputed value within the tolerance of a committed number?"""
     scale = abs(number["value"]) if number["kind"] == "relative" else 1.0
     return bool(abs(value - number["value"]) <= number["tolerance"] * scale)
-

@@ -73,12 +73,16 @@ def test_trace_has_a_row_for_every_judged_replica(tiny, tmp_path):
     assert ((zeta["zeta"] > 0) == (zeta["outcome"] == "accepted")).all()
     assert (zeta.loc[zeta["advantage"] <= 0, "zeta"] == 0).all()
     published = zeta[zeta["bound"].notna()]
-    bound = np.sqrt(2 * published["advantage"] / published["constant"] / published["quadratic_form"])
+    bound = np.sqrt(
+        2 * published["advantage"] / published["constant"] / published["quadratic_form"]
+    )
     np.testing.assert_allclose(published["bound"], bound, rtol=1e-5)
     np.testing.assert_allclose(published["zeta"], published["bound"].clip(upper=0.8), rtol=1e-6)
 
 
-def test_same_seed_gives_the_same_folder_in_another_process_and_another_seed_does_not(tiny, tmp_path):
+def test_same_seed_gives_the_same_folder_in_another_process_and_another_seed_does_not(
+    tiny, tmp_path
+):
     folders = {name: tmp_path / name for name in ("one", "two", "other")}
     for name, seed in (("one", 1), ("two", 1), ("other", 2)):
         file = tmp_path / f"{name}.yaml"
@@ -150,7 +154,9 @@ def test_folder_that_holds_something_else_is_left_alone(tiny, tmp_path):
 @pytest.mark.parametrize(
     "communication", [{"topology": "regular:9"}, {"segments": 60_000}, {"topology": "regular:3"}]
 )
-def test_exchange_that_cannot_be_is_refused_before_anything_is_created(communication, tiny, tmp_path):
+def test_exchange_that_cannot_be_is_refused_before_anything_is_created(
+    communication, tiny, tmp_path
+):
     with pytest.raises(ConfigError, match=r"communication\.(topology|segments): .* is not allowed"):
         train(tiny(communication=communication), tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -175,7 +181,9 @@ def test_a_loss_that_is_not_finite_names_quantity_agent_and_step(tiny, tmp_path)
         run = training.Training(config, env)
         run.train_episode()
         run.learner.critics[3] = float("nan")
-        with pytest.raises(Diverged, match=r"critic loss of agent 3 is nan at update \d+, episode 1"):
+        with pytest.raises(
+            Diverged, match=r"critic loss of agent 3 is nan at update \d+, episode 1"
+        ):
             run.update()
 
 

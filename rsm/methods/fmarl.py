@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
+from rsm.comms.exchange import Vectors
 from rsm.comms.frames import SEGMENT, Frame
 from rsm.methods.world import RoundReport, World, as_tensor, snapshot_of
 
@@ -27,7 +28,7 @@ def communicate(theta: Tensor, world: World) -> RoundReport:
     uploads = post.receive(server, SEGMENT, from_agent, snapshot.dtype)
     if not uploads:
         return RoundReport()
-    federated = np.mean(list(uploads.values()), axis=0, dtype=snapshot.dtype)
+    federated: Vectors = np.stack(list(uploads.values())).mean(axis=0)
     for agent in range(agents):
         post.send(server, agent, federated)
     for agent in range(agents):

@@ -55,21 +55,23 @@ class RoundReport:
         """Rows of the ζ trace (rsm.records), without the columns that the caller knows."""
         rows = []
         for judgement in self.judgements:
-            verdict = Verdict(*(tensor.tolist() for tensor in judgement.verdict))
+            verdict = {
+                name: column.tolist() for name, column in judgement.verdict._asdict().items()
+            }
             for agent in np.flatnonzero(judgement.asked).tolist():
-                outcome = "accepted" if verdict.accepted[agent] else "rejected"
+                outcome = "accepted" if verdict["accepted"][agent] else "rejected"
                 rows.append(
                     {
                         "agent": agent,
                         "replica": judgement.replica,
                         "sources": self.sources[agent][judgement.replica - 1],
-                        "advantage": verdict.advantage[agent],
-                        "epsilon": verdict.epsilon[agent],
-                        "quadratic_form": verdict.quadratic_form[agent],
-                        "constant": verdict.constant[agent],
-                        "bound": verdict.bound[agent],
-                        "zeta": verdict.zeta[agent],
-                        "outcome": "identical" if verdict.identical[agent] else outcome,
+                        "advantage": verdict["advantage"][agent],
+                        "epsilon": verdict["epsilon"][agent],
+                        "quadratic_form": verdict["quadratic_form"][agent],
+                        "constant": verdict["constant"][agent],
+                        "bound": verdict["bound"][agent],
+                        "zeta": verdict["zeta"][agent],
+                        "outcome": "identical" if verdict["identical"][agent] else outcome,
                         "lost_segments": int(judgement.lost[agent]),
                     }
                 )
