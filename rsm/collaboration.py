@@ -93,7 +93,7 @@ class Collaboration:
         return torch.cat((learner.theta, learner.critics.flatten(1)), dim=1).detach()
 
     def _split(self, shared: Tensor) -> tuple[Tensor, Tensor]:
-        """Actors `[N, d]` and critics `[N, 2, c]` of shared parameters; unshared critics are the agents' own."""
+        """Actors `[N, d]` and critics `[N, 2, c]` of what is shared; else the critics are the agents' own."""
         size = self._learner.policy.parameter_count
         if shared.shape[1] == size:
             return shared, self._learner.critics

@@ -29,7 +29,7 @@ def neighbourhood(
         (radius,) = parameters
         return lambda positions: within(radius, positions)
     graph = _static_graph(topology, agents, generator)
-    adjacency = nx.to_numpy_array(graph, nodelist=range(agents), dtype=np.bool_)
+    adjacency = nx.to_numpy_array(graph, nodelist=range(agents)) > 0
     return lambda positions: adjacency
 
 

@@ -1,5 +1,7 @@
 """What each method does to θ and what it puts on the wire, against the table of methods."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -158,7 +160,7 @@ def test_replicas_are_mixed_one_after_another():
     parameters = theta()
     methods.load("rsm")(parameters, world(judge=judge, replicas=3))
     assert len(seen) == 3
-    for (current, referential), (following, _) in zip(seen, seen[1:], strict=False):
+    for (current, referential), (following, _) in itertools.pairwise(seen):
         torch.testing.assert_close(following, 0.75 * current + 0.25 * referential)
     torch.testing.assert_close(parameters, 0.75 * seen[-1][0] + 0.25 * seen[-1][1])
 
