@@ -48,10 +48,10 @@ wildcard_constraints:
     run=r"[a-z0-9.+-]+",
 
 
-include: "workflow/rules/tracking.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/tracking.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -61,4 +61,5 @@ rule all:
         rules.tables.output,
         rules.draw.output,
         expand(rules.publish.output, run=runs),
+        rules.publish_results.output,
         rules.report.output,

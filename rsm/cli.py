@@ -95,6 +95,10 @@ def parser() -> argparse.ArgumentParser:
     publish.add_argument("--study", required=True, metavar="NAME", help="its MLflow experiment")
     publish.add_argument("--receipt", type=Path, metavar="FILE", help="written when it is done")
 
+    share = command("publish-results", run_publish_results, "log figures and tables to MLflow")
+    study_option(share)
+    share.add_argument("--receipt", type=Path, metavar="FILE", help="written when it is done")
+
     resolve = command("resolve", run_resolve, "write a study with every default and override in it")
     study_option(resolve)
     resolve.add_argument(
@@ -272,6 +276,16 @@ def run_publish(options: argparse.Namespace) -> None:
     from rsm.tracking import publish
 
     receipt = publish(options.folder, options.study)
+    if options.receipt is not None:
+        write_json(options.receipt, receipt)
+
+
+def run_publish_results(options: argparse.Namespace) -> None:
+    from rsm.records import write_json
+    from rsm.tracking import publish_results
+
+    study = finished_study(options.study)
+    receipt = publish_results(study.name, RESULTS / study.name)
     if options.receipt is not None:
         write_json(options.receipt, receipt)
 

@@ -42,6 +42,7 @@ FILES = (
     "summary.json",
     "policy.safetensors",
 )
+RESULTS = ("figures", "tables")  # folders of a study
 TAGS = ("method", "topology", "segments", "replicas", "constant", "share", "scenario")
 FINAL = (
     "final_return",
@@ -129,6 +130,35 @@ def publish(run_dir: Path, study: str) -> dict[str, Any]:
     }
 
 
+def publish_results(study: str, results: Path) -> dict[str, Any]:
+    """Publish the figures and tables of a study as one run, the former one replaced; returns a receipt.
+
+    Raises ConfigError where the study has neither yet.
+    """
+    files = sorted(file for name in RESULTS for file in (results / name).glob("*.*"))
+    if not files:
+        raise ConfigError(f"study: {shown(study)}: {results} holds no figures or tables yet")
+    content = _digest(files)
+    with _alone():
+        client = _client()
+        experiment = _experiment(client, study)
+        published = _find(client, experiment, "tags.kind = 'results'")
+        kept = [run for run in published if _complete(run, content)][:1]
+        for run in published:
+            if run not in kept:
+                client.delete_run(run.info.run_id)
+        if kept:
+            number = kept[0].info.run_id
+        else:
+            tags = {"kind": "results", "content": content}
+            run = client.create_run(experiment, tags=tags, run_name="figures and tables")
+            number = run.info.run_id
+            for file in files:
+                client.log_artifact(number, str(file), artifact_path=file.parent.name)
+            client.set_terminated(number, status="FINISHED")
+    return {"study": study, "files": len(files), "content": content, "mlflow_run_id": number}
+
+
 def sync(study: str) -> str:
     """Publish every finished run folder of `study`: rebuilds a store that was wiped.
 
@@ -140,13 +170,20 @@ def sync(study: str) -> str:
     create_store(study)
     for folder in folders:
         publish(folder, study)
+    results = folders[0].parent.parent
+    if any((results / name).is_dir() for name in RESULTS):
+        publish_results(study, results)
     return f"{len(folders)} finished runs are in the MLflow store"
 
 
 def content_hash(run_dir: Path) -> str:
     """Sixteen hex digits of the published files of a run folder: same files, same hash."""
+    return _digest(_files(run_dir))
+
+
+def _digest(files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
-    for file in _files(run_dir):
+    for file in files:
         digest.update(f"{file.name} {file.stat().st_size} ".encode() + file.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -304,3 +304,27 @@ def test_the_receipt_is_json_and_names_the_run() -> None:
     receipt = tracking.publish(write_run(RunConfig()), STUDY)
     assert json.loads(json.dumps(receipt))["run_id"] == RunConfig().run_id
     assert receipt["mlflow_run_id"] == published()[RunConfig().run_id].info.run_id
+
+
+def test_figures_and_tables_are_published_once_and_replaced_when_they_change(tmp_path: Path) -> None:
+    results = tmp_path / "results" / "quick"
+    for name in ("figures/zeta.png", "figures/zeta.csv", "tables/main.md"):
+        file = results / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(name)
+    first = tracking.publish_results("quick", results)
+    assert tracking.publish_results("quick", results)["mlflow_run_id"] == first["mlflow_run_id"]
+    (results / "tables/main.md").write_text("other numbers")
+    second = tracking.publish_results("quick", results)
+    assert second["mlflow_run_id"] != first["mlflow_run_id"]
+    client = MlflowClient(tracking.tracking_uri())
+    experiment = client.get_experiment_by_name("quick").experiment_id
+    runs = client.search_runs([experiment], filter_string="tags.kind = 'results'")
+    assert [run.info.run_id for run in runs] == [second["mlflow_run_id"]]
+    shown = {file.path for file in client.list_artifacts(second["mlflow_run_id"], "figures")}
+    assert shown == {"figures/zeta.png", "figures/zeta.csv"}
+
+
+def test_results_that_are_not_there_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no figures or tables"):
+        tracking.publish_results("quick", tmp_path / "results" / "quick")

@@ -15,7 +15,14 @@ FIGURES: tuple[str, ...] = (
 )
 
 # Files that `rsm.analysis.aggregate.write_tables` leaves in `results/<study>/tables/`.
-TABLES: tuple[str, ...] = ("main.csv", "main.md", "main.tex", "runs.csv", "marl_eval.json")
+TABLES: tuple[str, ...] = (
+    "main.html",
+    "main.csv",
+    "main.md",
+    "main.tex",
+    "runs.csv",
+    "marl_eval.json",
+)
 
 # Files per figure that `rsm.analysis.aggregate.write_figures` leaves in `results/<study>/figures/`.
 FORMATS: tuple[str, ...] = ("pdf", "png", "csv")

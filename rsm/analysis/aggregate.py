@@ -36,6 +36,7 @@ def write_tables(study: Study, results: Path) -> list[Path]:
     runs = load_runs(study, results / "runs")
     table = tables.main_table(runs)
     folder = results / "tables"
+    write_text(folder / "main.html", export.html(table, runs))
     write_text(folder / "main.csv", _csv(table))
     write_text(folder / "main.md", export.markdown(table, runs))
     write_text(folder / "main.tex", export.latex(table))

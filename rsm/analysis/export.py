@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 import pandas as pd
@@ -16,22 +17,51 @@ CAPTION = (
     "headers, payload, lost frames too), mean per run; payload per agent: parameter bytes over agents. "
     "Heaviest node: share of all bytes that the busiest node sent or received. Rounds: by the first "
     "evaluation, after episode ep., that reached 95 % of the final return of fmarl; a method that "
-    "does not communicate has the episode only."
+    "does not communicate has the episode only. Crashed: evaluation episodes that had a collision."
 )
 
 
 def markdown(table: pd.DataFrame, runs: Runs) -> str:
     """The main table as Markdown with its caption and whatever run failed or is missing."""
     text = readable(table).to_markdown(
-        index=False, disable_numparse=True, colalign=("left", "left", *["right"] * 15)
+        index=False, disable_numparse=True, colalign=("left", "left", *["right"] * 16)
     )
-    lines = [f"# {runs.study}: main table", "", text, "", CAPTION]
+    notes = (CAPTION, *_gaps(runs))
+    return "\n\n".join([f"# {runs.study}: main table", text, *notes]) + "\n"
+
+
+PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
+body {{ font: 14px/1.4 sans-serif; margin: 2em; }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
+th, td {{ padding: 0.25em 0.6em; border-bottom: 1px solid #ccc; text-align: right; white-space: nowrap; }}
+th {{ white-space: normal; vertical-align: bottom; border-bottom: 2px solid #444; }}
+td:nth-child(-n+2), th:nth-child(-n+2) {{ text-align: left; }}
+p {{ max-width: 60em; }}
+</style></head><body>
+<h1>{title}</h1>
+{table}
+{notes}
+</body></html>
+"""
+
+
+def html(table: pd.DataFrame, runs: Runs) -> str:
+    """The main table as a page of its own, for the report."""
+    notes = "\n".join(f"<p>{escape(note)}</p>" for note in (CAPTION, *_gaps(runs)))
+    text = readable(table).to_html(index=False, border=0)
+    return PAGE.format(title=f"{escape(runs.study)}: main table", table=text, notes=notes)
+
+
+def _gaps(runs: Runs) -> list[str]:
+    """What failed or is missing, in words."""
+    notes = []
     if runs.failed:
         reasons = "; ".join(f"{run_id} ({reason})" for run_id, reason in runs.failed.items())
-        lines += ["", f"Failed runs: {reasons}."]
+        notes.append(f"Failed runs: {reasons}.")
     if runs.missing:
-        lines += ["", f"Missing runs: {', '.join(runs.missing)}."]
-    return "\n".join(lines) + "\n"
+        notes.append(f"Missing runs: {', '.join(runs.missing)}.")
+    return notes
 
 
 def latex(table: pd.DataFrame) -> str:

@@ -34,8 +34,8 @@ def main_table(runs: Runs) -> pd.DataFrame:
     improvement_over_average with _low and _high (against `average` on the same topology);
     gap_share = (return − go) / (platoon − go); megabytes_sent and payload_megabytes_per_agent
     (means over seeds); heaviest_share; rounds_to_target and episode_to_target (first evaluation at
-    which the cell's IQM reaches 95 % of the final return of fmarl); acceptance_rate; wall_min (mean
-    per run).
+    which the cell's IQM reaches 95 % of the final return of fmarl); acceptance_rate; crashed (share of
+    the deterministic evaluation episodes with a collision); wall_min (mean per run).
     """
     index = cells.in_order(runs.index)
     curves = cells.evaluation_curves(runs, index[~index["control"]])
@@ -55,6 +55,7 @@ def main_table(runs: Runs) -> pd.DataFrame:
         row |= _time_to_target(runs, part, curves)
         judged = part["judged"].sum()
         row["acceptance_rate"] = part["accepted"].sum() / judged if judged else np.nan
+        row["crashed"] = _crashed(runs, part)
         row["wall_min"] = part["wall_s"].mean() / 60
         rows.append(row)
     return pd.DataFrame(rows)
@@ -68,6 +69,13 @@ def runs_table(runs: Runs) -> pd.DataFrame:
 def _spread(name: str, estimate: Estimate, suffix: str = "") -> dict[str, float]:
     keys = (f"{name}{suffix}", f"{name}_low", f"{name}_high")
     return dict(zip(keys, estimate, strict=True))
+
+
+def _crashed(runs: Runs, part: pd.DataFrame) -> float:
+    """Share of the deterministic evaluation episodes that had a collision, over the whole of training."""
+    episodes = runs.table("evaluations", part, ["mode", "collisions"])
+    driven = episodes[episodes["mode"] == "deterministic"]
+    return float((driven["collisions"] > 0).mean()) if len(driven) else float("nan")
 
 
 def _against_references(part: pd.DataFrame, finished: pd.DataFrame) -> dict[str, float]:
@@ -138,7 +146,7 @@ HEADINGS = (
     "method", "topology", "P", "K", "seeds", "return", "speed (m/s)", "ratio to fmarl",
     "P(better than fmarl)", "P(better than average)", "go–platoon gap (%)", "sent (MB)",
     "payload per agent (MB)", "heaviest node (%)", "rounds to 95 % of fmarl", "accepted (%)",
-    "wall (min)",
+    "crashed (%)", "wall (min)",
 )  # fmt: skip
 
 
@@ -167,6 +175,7 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
             _number(100 * row["heaviest_share"], "{:.0f}"),
             rounds,
             _number(100 * row["acceptance_rate"], "{:.1f}"),
+            _number(100 * row["crashed"], "{:.0f}"),
             _number(row["wall_min"], "{:.1f}"),
         )
         rows.append(dict(zip(HEADINGS, texts, strict=True)))

@@ -72,7 +72,8 @@ def write_run(config: RunConfig, folder: Path, accepted: bool, failed: bool) -> 
                     {
                         "episode": episode, "env_steps": steps, "bytes_sent": sum(sent),
                         "mode": mode, "eval_seed": 10_000 + seed, "return": value,
-                        "mean_speed": value * 20, "collisions": 0, "teleports": 0, "steps": 1500,
+                        "mean_speed": value * 20, "collisions": int(seed == 1 and mode == "deterministic"),
+                        "teleports": 0, "steps": 1500,
                     }
                 )  # fmt: skip
     for name, rows in tables.items():

@@ -72,6 +72,14 @@ def test_bytes_are_those_of_the_summaries(table: pd.DataFrame, runs: Runs) -> No
     assert table.loc["independent", "megabytes_sent"] == 0
 
 
+def test_crashes_are_those_of_the_deterministic_evaluations(make: Callable[..., Path]) -> None:
+    runs = load_study_runs(make(methods=["fmarl"], episodes=10))
+    episodes = runs.table("evaluations")
+    driven = episodes[episodes["mode"] == "deterministic"]
+    expected = (driven["collisions"] > 0).mean()
+    assert main_table(runs)["crashed"].iloc[0] == expected
+
+
 def test_failed_seeds_are_shown_and_do_not_count_as_returns(make: Callable[..., Path]) -> None:
     grid = {"methods": ["fmarl", "human"], "episodes": 10}
     runs = load_study_runs(make(failed=("fmarl-seed1",), **grid))
@@ -86,8 +94,9 @@ def test_a_study_without_any_run_has_a_table_of_dashes(make: Callable[..., Path]
     results = make(methods=["rsm", "human"], seeds=[0], episodes=10)
     study = load_study(results / "study.yaml")
     written = write_tables(study, results / "elsewhere")
-    assert "1 missing" in written[1].read_text()
-    assert "Missing runs: rsm-radius90-p1-k3-seed0" in written[1].read_text()
+    for text in (path.read_text() for path in written if path.suffix in {".md", ".html"}):
+        assert "1 missing" in text
+        assert "Missing runs: rsm-radius90-p1-k3-seed0" in text
 
 
 def test_tables_are_written_in_every_form(results: Path, tmp_path: Path) -> None:
@@ -95,14 +104,16 @@ def test_tables_are_written_in_every_form(results: Path, tmp_path: Path) -> None
     written = write_tables(load_study(results / "study.yaml"), tmp_path)
     assert [path.name for path in written] == list(TABLES)
     assert written == table_files(tmp_path)
-    main, text, tex, rows, export = (path.read_text() for path in written)
+    page, main, text, tex, rows, export = (path.read_text() for path in written)
     assert "megabytes_sent,payload_megabytes_per_agent" in main
     assert "sent (MB)" in text
+    assert page.count("<tr") == 1 + len(main.splitlines()) - 1
+    assert "<th>crashed (%)</th>" in page
     assert "payload per agent (MB)" in text
     assert r"\toprule" in tex
     assert tex.isascii()
     widths = {line.count("&") for line in tex.splitlines() if line.endswith(r"\\")}
-    assert widths == {16}
+    assert widths == {17}
     assert len(rows.splitlines()) == 61
     content = json.loads(export)["figure-eight"]["figure-eight"]
     seed = content["fmarl"]["seed_0"]
@@ -110,7 +121,7 @@ def test_tables_are_written_in_every_form(results: Path, tmp_path: Path) -> None
     assert len(seed["step_1"]["return"]) == 3
     assert "human" not in content
     again = write_tables(load_study(results / "study.yaml"), tmp_path)
-    assert [path.read_text() for path in again] == [main, text, tex, rows, export]
+    assert [path.read_text() for path in again] == [page, main, text, tex, rows, export]
 
 
 def test_figures_are_written_where_they_are_announced(results: Path, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ elif done == "train":
         write(Path(options.out, name), config.settings_hash)
     if config.learns:
         write(Path(options.out, "policy.safetensors"))
-elif done == "publish":
+elif done in ("publish", "publish-results"):
     write(Path(options.receipt))
 elif done == "tables":
     for name in analysis.TABLES:

@@ -40,3 +40,23 @@ rule publish:
     shell:
         "python -m rsm publish {params.folder:q} --study {params.study:q}"
         " --receipt {output:q} > {log:q} 2>&1"
+
+
+rule publish_results:
+    input:
+        store=rules.store.output,
+        study=rules.resolve.output[0],
+        figures=rules.draw.output,
+        tables=rules.tables.output,
+    output:
+        f"{RESULTS}/published.json",
+    log:
+        f"{RESULTS}/logs/publish_results.log",
+    conda:
+        "../../environment.yml"
+    resources:
+        mlflow=1,
+    params:
+        server=SERVER,
+    shell:
+        "python -m rsm publish-results --study {input.study:q} --receipt {output:q} > {log:q} 2>&1"
