@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import sys
 
 from snakemake.utils import min_version, validate
@@ -42,6 +43,7 @@ os.environ.update(
     PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()])
 )
 RESULTS = f"results/{study.name}"
+MORE = []  # outputs that a study has beyond the ordinary ones
 
 
 wildcard_constraints:
@@ -52,6 +54,13 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/tracking.smk"
+
+
+if study.name == "theory":
+
+    include: "workflow/rules/theory.smk"
+
+
 include: "workflow/rules/report.smk"
 
 
@@ -63,3 +72,4 @@ rule all:
         expand(rules.publish.output, run=runs),
         rules.publish_results.output,
         rules.report.output,
+        MORE,

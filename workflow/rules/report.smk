@@ -9,7 +9,7 @@ rule report:
         study=rules.resolve.output[0],
         figures=rules.draw.output,
         tables=rules.tables.output,
-        published=expand(rules.publish.output, run=runs),
+        more=MORE,
     output:
         f"{RESULTS}/report.html",
     log:

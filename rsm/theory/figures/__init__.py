@@ -1,0 +1,1 @@
+"""Figures of the theory study: a module each, with `draw(data)` from its CSV → Figure."""

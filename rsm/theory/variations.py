@@ -1,0 +1,34 @@
+"""The runs of the theory study that its grid has no axis for: one setting changed at a time."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from rsm.config import ConfigError, RunConfig, load_yaml, parse_run, shown
+from rsm.study import STUDIES, Study, merge
+
+NAME = re.compile(r"[a-z0-9][a-z0-9.+-]*")
+
+
+def variations_file(study: Study) -> Path:
+    """Where the variations of `study` are listed."""
+    return STUDIES / study.name / "variations.yaml"
+
+
+def variations(study: Study) -> dict[str, RunConfig]:
+    """`<variation>-seed<n>` → settings of one `rsm` run, for every variation and every seed of the study.
+
+    The file is a mapping from a name to the settings that it lays upon `run` of the study. Raises ConfigError.
+    """
+    path, found = variations_file(study), {}
+    for name, changes in load_yaml(path).items():
+        if not NAME.fullmatch(name) or not isinstance(changes, dict):
+            raise ConfigError(
+                f"{path}: {shown(name)}: {shown(changes)} is not allowed: a name in small letters and "
+                "the settings of a run that it changes are expected"
+            )
+        for seed in study.seeds:
+            content = merge(study.run.model_dump(), changes) | {"method": "rsm", "seed": seed}
+            found[f"{name}-seed{seed}"] = parse_run(content, f"{path}: {name}")
+    return found
