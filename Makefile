@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 
-.PHONY: schema setup reproduce report test lint unit smoke bench ui clean constraints
+.PHONY: schema setup reproduce report test lint unit smoke audit bench ui clean constraints
 .DELETE_ON_ERROR:
 
 setup: $(SETUP)
@@ -65,6 +65,10 @@ unit: setup
 smoke: setup
 	$(SNAKEMAKE) --config study=ci
 	$(SNAKEMAKE) --config study=ci 2>&1 | grep "Nothing to be done"
+
+# Known vulnerabilities of the pinned versions; says SKIPPED where the database cannot be reached.
+audit: setup
+	@$(BIN)/python .ci/audit.py
 
 bench: setup
 	$(BIN)/python -m benchmarks

@@ -2,28 +2,87 @@
 
 `checkpoint.pt` lies in the run folder while a run is under way, its predecessor beside it as
 `checkpoint.previous.pt`. Both are gone when the run is finished; `policy.safetensors` stays.
+At every moment one of the two is whole, whenever the process is killed.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import io
 import os
 import pickle
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from rsm.config import ConfigError
+from rsm.config import ConfigError, RunError
 from rsm.records import write_bytes
 
 CURRENT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 POLICY = "policy.safetensors"
+COST = 0.02  # share of the wall time that writing checkpoints may take
 _DIGEST = hashlib.sha256().digest_size
+
+
+class Pace:
+    """When a checkpoint is due: when all of them, the next included, stay within `COST` of the time so far.
+
+    The next is taken to cost as much as the dearest yet, the first nothing. A small run thus saves after
+    nearly every episode, one with a large replay or on a slow disk less often. When a checkpoint is written
+    never changes a result.
+    """
+
+    def __init__(self) -> None:
+        self._start, self._spent, self._dearest = time.perf_counter(), 0.0, 0.0
+
+    @property
+    def due(self) -> bool:
+        """Has enough time passed?"""
+        return self._spent + self._dearest <= COST * (time.perf_counter() - self._start)
+
+    @contextlib.contextmanager
+    def measured(self) -> Iterator[None]:
+        """Around the writing of a checkpoint."""
+        start = time.perf_counter()
+        yield
+        cost = time.perf_counter() - start
+        self._spent, self._dearest = self._spent + cost, max(self._dearest, cost)
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold a run folder: two processes must not write one run. Raises RunError where another one does.
+
+    Such is a training process that outlived its killed Snakemake. The lock ends with the process.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a file system that cannot lock folders
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(
+                    f"{folder}: another process is writing this run: wait until it has ended, or end it"
+                ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftovers(folder: Path, names: set[str]) -> None:
+    """Remove the temporary files of writers of `names` that were killed (rsm.records.write_bytes)."""
+    for name in names:
+        for leftover in folder.glob(f".{name}.*"):
+            leftover.unlink(missing_ok=True)
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any], settings_hash: str) -> None:
@@ -42,8 +101,9 @@ def save_checkpoint(folder: Path, state: dict[str, Any], settings_hash: str) -> 
 def load_checkpoint(folder: Path, settings_hash: str) -> dict[str, Any] | None:
     """The latest whole checkpoint of these settings, None where there is none.
 
-    A damaged file is passed over for its predecessor; a checkpoint of other settings is refused, so that the
-    run starts afresh. Both are said on standard error.
+    A damaged file is removed (it must not take the place of its predecessor when the next one is written) and
+    passed over; a checkpoint of other settings is refused, so that the run starts afresh. Both are said on
+    standard error.
     """
     for name in (CURRENT, PREVIOUS):
         path = folder / name
@@ -53,19 +113,28 @@ def load_checkpoint(folder: Path, settings_hash: str) -> dict[str, Any] | None:
             continue
         if content[:_DIGEST] != hashlib.sha256(content[_DIGEST:]).digest():
             print(f"{path}: damaged checkpoint, passed over", file=sys.stderr)
+            path.unlink()
             continue
         try:
             loaded = torch.load(io.BytesIO(content[_DIGEST:]), weights_only=True)
-        except (pickle.UnpicklingError, RuntimeError) as error:
-            print(f"{path}: unreadable checkpoint, passed over: {error}", file=sys.stderr)
+            made_with, state = str(loaded["settings_hash"]), dict(loaded["state"])
+        except (
+            pickle.UnpicklingError,
+            RuntimeError,
+            ValueError,
+            TypeError,
+            LookupError,
+            EOFError,
+        ) as error:
+            reason = str(error).partition("\n")[0]
+            print(f"{path}: unreadable checkpoint, passed over: {reason}", file=sys.stderr)
             continue
-        if loaded["settings_hash"] != settings_hash:
+        if made_with != settings_hash:
             print(
-                f"{path}: made with other settings ({loaded['settings_hash']}, not {settings_hash}): refused",
+                f"{path}: made with other settings ({made_with}, not {settings_hash}): refused",
                 file=sys.stderr,
             )
             continue
-        state: dict[str, Any] = loaded["state"]
         return state
     return None
 
@@ -86,5 +155,6 @@ def load_policy(folder: Path) -> dict[str, Tensor]:
     """The final parameters of a finished run; raises ConfigError where there are none."""
     try:
         return load((folder / POLICY).read_bytes())
-    except OSError as error:
-        raise ConfigError(f"{folder / POLICY}: cannot be read: {error.strerror}") from None
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or "it is not a safetensors file"
+        raise ConfigError(f"{folder / POLICY}: cannot be read: {reason}") from None

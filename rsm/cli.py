@@ -3,46 +3,142 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
+import io
 import json
 import os
+import re
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import yaml
+from typing import Any, NoReturn
 
 from rsm import __version__
-from rsm.config import SCENARIOS, ConfigError, load_run, shown
+from rsm.config import (
+    SCENARIOS,
+    ConfigError,
+    RunError,
+    load_run,
+    one_line,
+    parse_yaml,
+    shown,
+)
 from rsm.study import Study, load_study, study_file
+from rsm.theory import PARTS
 
 RESULTS = Path("results")
+MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE)  # nobody's mistake
 SINGLE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0, or 2 after one line on standard error for a user's mistake."""
-    for name in SINGLE_THREAD:  # jobs run side by side; one thread each
-        os.environ.setdefault(name, "1")
-    options = parser().parse_args(arguments)
+    """Run one command and return its exit code.
+
+    0; 2 after one line on standard error for a user's mistake; 1 after one line for what went wrong around
+    us (SUMO, disk, store), and for findings of `verify` and `doctor`; 130 and 143 when told to stop.
+    """
+    for stream in (
+        sys.stdout,
+        sys.stderr,
+    ):  # a terminal without "²" gets an escape, not a traceback
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        code: int = options.run(options) or 0
-        sys.stdout.flush()
+        with stopped_by_sigterm():
+            options = parser().parse_args(arguments)
+            if options.run is not run_doctor:  # which has its own word on it
+                check_threads()
+            for name in SINGLE_THREAD:  # jobs run side by side; one thread each
+                os.environ.setdefault(name, "1")
+            code: int = options.run(options) or 0
+            sys.stdout.flush()
     except ConfigError as error:
         print(f"rsm: {error}", file=sys.stderr)
         return 2
+    except RunError as error:
+        print(f"rsm: {error}", file=sys.stderr)
+        return 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        print(f"rsm: {one_line(error)}", file=sys.stderr)
+        return 1 if error.errno in MACHINE else 2
     except KeyboardInterrupt:
         print("rsm: interrupted", file=sys.stderr)
         return 130
+    except Terminated:
+        print("rsm: terminated", file=sys.stderr)
+        return 143
     return code
+
+
+class Terminated(BaseException):
+    """SIGTERM came: leave as an interrupt does, so that temporary files go and checkpoints stay."""
+
+
+@contextlib.contextmanager
+def stopped_by_sigterm() -> Iterator[None]:
+    """Turn SIGTERM into `Terminated`, where signals can be handled."""
+
+    def stop(*_: object) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def check_threads() -> None:
+    """Raises ConfigError where the environment asks for a number of threads that is none."""
+    for name in SINGLE_THREAD:
+        text = os.environ.get(name)
+        if text is not None and not re.fullmatch("[1-9][0-9]{0,3}", text):
+            raise ConfigError(
+                f"environment: {name}: {shown(text)} is not allowed: a whole number from 1 to 9999 "
+                "(or leave it unset: one thread)"
+            )
+
+
+class Parser(argparse.ArgumentParser):
+    """One line for a mistake on the command line, as for every other mistake."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print it and exit with code 2."""
+        self.exit(2, f"rsm: {one_line(message)} (see {self.prog} --help)\n")
+
+
+@contextlib.contextmanager
+def writing(option: str, path: Path) -> Iterator[None]:
+    """Raise ConfigError for a file of the command line that cannot be written; a full disk stays one."""
+    from rsm.records import obstacle
+
+    try:
+        if (reason := "it is a folder" if path.is_dir() else obstacle(path)) is not None:
+            raise OSError(errno.EINVAL, reason)
+        yield
+    except OSError as error:
+        if error.errno in MACHINE:
+            raise
+        raise ConfigError(
+            f"{option}: {one_line(path)} is not allowed: it cannot be written ({error.strerror}); "
+            "a file in a folder that can be written is expected"
+        ) from None
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line: one subcommand per line of the house page."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="rsm",
+        allow_abbrev=False,
         description="Reproduction of RSM-MASAC: communication-efficient soft actor-critic collaboration "
         "of connected vehicles by regulated segment mixture (arXiv:2312.10123).",
         epilog="A user's mistake gives one line and exit code 2.",
@@ -51,7 +147,8 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def command(name: str, run: object, text: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        description = text[0].upper() + text[1:] + "."
+        added = commands.add_parser(name, help=text, description=description, allow_abbrev=False)
         added.set_defaults(run=run)
         return added
 
@@ -83,6 +180,12 @@ def parser() -> argparse.ArgumentParser:
 
     tables = command("tables", run_tables, "write the tables of a study from its run folders")
     study_option(tables)
+
+    theory = command(
+        "theory", run_theory, "check the theory: exact worlds, estimators, traces of ζ"
+    )
+    theory.add_argument("part", choices=PARTS, metavar="PART", help=", ".join(PARTS))
+    study_option(theory)
 
     sync = command("sync", run_sync, "bring every finished run of a study into the MLflow store")
     study_option(sync)
@@ -160,9 +263,9 @@ def positive(text: str) -> int:
 
 def natural(text: str) -> int:
     """A whole number from 0 to 2 000 000 000, for argparse."""
-    if not (text.isascii() and text.isdigit() and int(text) <= 2_000_000_000):
+    if not (re.fullmatch("[0-9]{1,10}", text) and int(text) <= 2_000_000_000):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not allowed: a whole number from 0 to 2000000000"
+            f"{shown(text)} is not allowed: a whole number from 0 to 2000000000"
         )
     return int(text)
 
@@ -181,11 +284,16 @@ def named_study(text: str) -> Study:
 def finished_study(text: str) -> Study:
     """The study as it was run: resolved with its overrides beside its results, if it is there."""
     by_name = RESULTS / text / "study.yaml"
-    if os.sep not in text and by_name.is_file():
-        return load_study(by_name)
+    if text not in ("", ".", "..") and os.sep not in text and os.path.isfile(by_name):
+        study = load_study(by_name)
+        if study.name != text:
+            raise ConfigError(
+                f"{by_name}: name: {shown(study.name)} is not allowed: {text!r} is expected"
+            )
+        return study
     study = named_study(text)
     resolved = RESULTS / study.name / "study.yaml"
-    return load_study(resolved) if resolved.is_file() else study
+    return load_study(resolved) if os.path.isfile(resolved) else study
 
 
 def run_train(options: argparse.Namespace) -> None:
@@ -237,7 +345,7 @@ def run_render(options: argparse.Namespace) -> None:
 
     check_output(options.out)
     traffic, driver = resolve_driver(options.controller, options.scenario)
-    with TrafficEnv(traffic) as env:
+    with TrafficEnv(traffic) as env, writing("--out", options.out):
         render(env, lambda: driver(env, options.seed), options.out, options.seed)
     print(options.out)
 
@@ -258,6 +366,14 @@ def run_tables(options: argparse.Namespace) -> None:
         print(path)
 
 
+def run_theory(options: argparse.Namespace) -> None:
+    from rsm.theory.write import write_part
+
+    study = finished_study(options.study)
+    for path in write_part(options.part, study, RESULTS / study.name):
+        print(path)
+
+
 def run_sync(options: argparse.Namespace) -> None:
     from rsm.tracking import sync
 
@@ -271,36 +387,38 @@ def run_store(options: argparse.Namespace) -> None:
     create_store(named_study(options.study).name)
 
 
-def run_publish(options: argparse.Namespace) -> None:
+def write_receipt(options: argparse.Namespace, receipt: dict[str, Any]) -> None:
+    """What a rule waits for: a file that says what the store holds now."""
     from rsm.records import write_json
+
+    if options.receipt is not None:
+        with writing("--receipt", options.receipt):
+            write_json(options.receipt, receipt)
+
+
+def run_publish(options: argparse.Namespace) -> None:
     from rsm.tracking import publish
 
     receipt = publish(options.folder, options.study)
-    if options.receipt is not None:
-        write_json(options.receipt, receipt)
+    write_receipt(options, receipt)
 
 
 def run_publish_results(options: argparse.Namespace) -> None:
-    from rsm.records import write_json
     from rsm.tracking import publish_results
 
     study = finished_study(options.study)
     receipt = publish_results(study.name, RESULTS / study.name)
-    if options.receipt is not None:
-        write_json(options.receipt, receipt)
+    write_receipt(options, receipt)
 
 
 def run_resolve(options: argparse.Namespace) -> None:
     from rsm.config import dump_yaml
     from rsm.records import write_text
 
-    try:
-        overrides = yaml.safe_load(options.set) or {}
-    except yaml.YAMLError:
-        overrides = None
-    if not isinstance(overrides, dict):
-        raise ConfigError(f"--set: {shown(options.set)} is not allowed: a YAML mapping is expected")
-    write_text(options.out, dump_yaml(load_study(study_path(options.study), overrides)))
+    overrides = parse_yaml(options.set, "--set")
+    text = dump_yaml(load_study(study_path(options.study), overrides))
+    with writing("--out", options.out):
+        write_text(options.out, text)
 
 
 def run_schema(options: argparse.Namespace) -> None:

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from rsm import methods
 from rsm.comms.channel import Channel
+from rsm.comms.frames import frame_key
 from rsm.comms.segments import segment_slices
 from rsm.comms.topology import neighbourhood
 from rsm.config import METHODS, RunConfig
 from rsm.methods.world import World
-from rsm.mixing.metric import Evidence, Judge, Verdict, mixing_metric
+from rsm.mixing.metric import Evidence, Judge, Verdict, mixing_metric, needs_held_out
 from rsm.sac.learner import Learner
 from rsm.sac.replay import Replay
 from rsm.seeding import Stream, numpy_generator, torch_generator
@@ -41,7 +42,7 @@ class Collaboration:
             numpy_generator(config.seed, Stream.TOPOLOGY),
         )
         loss = numpy_generator(config.seed, Stream.CHANNEL)
-        self.channel = Channel(agents, communication.loss_rate, loss)
+        self.channel = Channel(agents, communication.loss_rate, loss, frame_key())
         self._communicate = methods.load(config.method)
         self._sources = numpy_generator(config.seed, Stream.SOURCES)
         self._judging = torch_generator(config.seed, Stream.JUDGING)
@@ -117,7 +118,7 @@ class Collaboration:
             gamma=learner.settings.gamma,
             settings=self._config.mixing,
             choice=self._evidence(),
-            held_out=self._evidence(),
+            held_out=self._evidence() if needs_held_out(self._config.mixing.constant) else None,
         )
         return mixing_metric(judge, theta, theta_tilde)
 

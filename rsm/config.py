@@ -15,11 +15,23 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 
 class ConfigError(ValueError):
     """A user's mistake: one line naming the place, the key, the value and what is allowed."""
+
+
+class RunError(RuntimeError):
+    """What went wrong around us (SUMO, disk, store): one line with what to do, and exit code 1."""
 
 
 class MethodTraits(NamedTuple):
@@ -58,7 +70,13 @@ TOPOLOGY_FORMS = (
 )
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
+# Adding zero turns −0 into 0: both mean the same and must not give two settings hashes.
+Fraction = Annotated[float, Field(ge=0, le=1), AfterValidator(lambda value: value + 0.0)]
+
+# Numbers of a topology are part of run ids, file names and wildcards: float() alone would take
+# spaces, underscores and the digits of other scripts.
+_NUMBER = re.compile(r"(?!-0(\.0+)?$)-?([0-9]+(\.[0-9]+)?(e-?[0-9]+)?|inf|nan)")
+_LARGEST_FILE = 1_000_000  # characters of a settings file; /dev/zero has no end
 
 
 class Topology(NamedTuple):
@@ -71,10 +89,12 @@ class Topology(NamedTuple):
 def parse_topology(text: str) -> Topology:
     """Parse `family[:number[:number]]`; raises ValueError naming what is allowed."""
     family, *raw = text.split(":")
-    try:
-        numbers = tuple(float(word) for word in raw)
-    except ValueError:
-        raise ValueError(f"its numbers cannot be read; allowed: {TOPOLOGY_FORMS}") from None
+    if not all(_NUMBER.fullmatch(word) for word in raw):
+        raise ValueError(
+            "its numbers cannot be read: plain decimal numbers are expected; "
+            f"allowed: {TOPOLOGY_FORMS}"
+        )
+    numbers = tuple(float(word) for word in raw)
     whole = all(number == int(number) for number in numbers[:1] if abs(number) < 1e9)
     match (family, numbers):
         case ("complete" | "ring" | "star", ()):
@@ -151,6 +171,15 @@ class Sac(Settings):
         1280, ge=1, description="Transitions per agent before the first update."
     )
     update_every: int = Field(10, ge=1, description="Decisions between two updates.")
+
+    @model_validator(mode="after")
+    def _learns_at_all(self) -> Sac:
+        if self.learning_starts > self.replay_size:
+            raise ValueError(
+                f"learning_starts ({self.learning_starts}) must be at most replay_size "
+                f"({self.replay_size}), or no update would ever be made"
+            )
+        return self
 
 
 class Communication(Settings):
@@ -267,7 +296,7 @@ class RunConfig(RunSettings):
 def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
     """One line for the first mistake pydantic found in `model`: place, key, value, what is allowed."""
     first = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"]) or "(top level)"
+    key = one_line(".".join(str(part) for part in first["loc"])) or "(top level)"
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         allowed = ", ".join(_keys_at(model, first["loc"][:-1]))
@@ -290,25 +319,67 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
+def one_line(text: object) -> str:
+    """A text or path in a message, without line breaks and other control characters."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
+
+
 def load_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML mapping; raises ConfigError for whatever a file can be instead."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(_LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise ConfigError(f"{path}: cannot be read: {reason}") from None
+        raise ConfigError(f"{one_line(path)}: cannot be read: {reason}") from None
+    if len(text) > _LARGEST_FILE:
+        raise ConfigError(
+            f"{one_line(path)}: cannot be read: it is larger than {_LARGEST_FILE} characters"
+        )
+    return parse_yaml(text, one_line(path))
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain data only; a key given twice, an alias (a file could unfold without end) is an error."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call, unused-ignore]
+            raise yaml.MarkedYAMLError(
+                problem="aliases (*name) are not allowed: write the value out",
+                problem_mark=event.start_mark,
+            )
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        known: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in known:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {shown(key.value)} is there twice: each may be given once",
+                    problem_mark=key.start_mark,
+                )
+            known.add(key.value if isinstance(key, yaml.ScalarNode) else "")
+        return super().construct_mapping(node, deep)
+
+
+def parse_yaml(text: str, source: str) -> dict[str, Any]:
+    """The mapping in a YAML text; raises ConfigError that names `source` for anything else."""
     try:
-        content = yaml.safe_load(text)
+        content = yaml.load(text, _Loader)
+    except RecursionError:
+        raise ConfigError(f"{source}: not valid YAML: it is nested too deeply") from None
     except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "unreadable value"
-        raise ConfigError(f"{path}{where}: not valid YAML: {problem}") from None
+        words = [getattr(error, name, None) for name in ("context", "problem", "reason")]
+        problem = ", ".join(word for word in words if word) or str(error)
+        raise ConfigError(f"{source}{where}: not valid YAML: {one_line(problem)}") from None
     if content is None:
         content = {}
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise ConfigError(
-            f"{path}: (top level): {shown(content)} is not allowed: a mapping of settings is expected"
+            f"{source}: (top level): {shown(content)} is not allowed: a mapping of settings is expected"
         )
     return content
 

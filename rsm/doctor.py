@@ -6,16 +6,34 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
-from rsm.config import ConfigError
-from rsm.manifest import ROOT, cpu_name
+from rsm.config import ConfigError, shown
 
+# Nothing that may be broken is imported here (torch above all): what is broken is a finding.
+ROOT = Path(__file__).resolve().parent.parent
 DISK_GB = 5  # room that a `quick` study and its store are sure to find enough
-DIRECT = ("torch", "snakemake", "mlflow", "pandas", "numpy", "libsumo", "eclipse-sumo", "pydantic")
+CACHE_GB = 0.1  # a road network, and SUMO's files while it runs
+DIRECT = (
+    *(
+        "torch",
+        "numpy",
+        "pandas",
+        "pyarrow",
+        "pydantic",
+        "pyyaml",
+        "safetensors",
+        "networkx",
+        "scipy",
+    ),
+    *("libsumo", "eclipse-sumo", "mlflow", "snakemake", "matplotlib", "gymnasium", "pettingzoo"),
+)
+SETUP = "run `make setup`"
 
 
 class Finding(NamedTuple):
@@ -28,7 +46,15 @@ class Finding(NamedTuple):
 
 def examine() -> int:
     """Print a line for everything examined; 1 if anything needs attention, else 0."""
-    findings = [*python(), *packages(), *simulator(), *machine(), *store()]
+    findings = [
+        *python(),
+        *packages(),
+        *learning(),
+        *simulator(),
+        *machine(),
+        *environment(),
+        *store(),
+    ]
     for finding in findings:
         print(f"{'PROBLEM' if finding.advice else 'ok':8}{finding.what}: {finding.found}")
         if finding.advice:
@@ -54,7 +80,7 @@ def packages() -> Iterator[Finding]:
         for line in path.read_text(encoding="utf-8").splitlines()
         if "==" in line and not line.startswith("#")
     )
-    advice = "run `make setup` (it installs the pinned versions)"
+    advice = f"{SETUP} (it installs the pinned versions)"
     for name in DIRECT:
         try:
             found = version(name).split("+")[0]
@@ -65,44 +91,98 @@ def packages() -> Iterator[Finding]:
         yield Finding(name, found, "" if found == pin else f"pinned is {pin}: {advice}")
 
 
+def learning() -> Iterator[Finding]:
+    """Can torch be loaded, and does it compute?"""
+    try:
+        import torch
+
+        product = torch.ones(2, 3) @ torch.ones(3, 2)
+        right = bool((product == 3).all())
+        yield Finding("torch computes", "yes" if right else "wrongly", "" if right else SETUP)
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+        yield Finding("torch computes", _line(error), SETUP)
+
+
 def simulator() -> Iterator[Finding]:
-    """SUMO in this process, and netconvert beside it."""
+    """SUMO in this process, netconvert beside it, and ten steps of traffic on a road it built."""
     try:
         import libsumo
 
         yield Finding("libsumo", libsumo.getVersion()[1])
-    except ImportError as error:
-        yield Finding("libsumo", str(error), "run `make setup`")
+    except (ImportError, OSError) as error:
+        yield Finding("libsumo", _line(error), SETUP)
     try:
         from rsm.traffic.networks import netconvert_binary
 
         command = str(netconvert_binary())
         done = subprocess.run([command, "--version"], capture_output=True, text=True, timeout=30)
         first = done.stdout.partition("\n")[0]
-        yield Finding("netconvert", first, "" if done.returncode == 0 else "run `make setup`")
-    except (ConfigError, OSError, subprocess.TimeoutExpired) as error:
-        yield Finding("netconvert", str(error), "run `make setup`")
+        yield Finding("netconvert", first, "" if done.returncode == 0 else SETUP)
+    except (ConfigError, ImportError, OSError, subprocess.TimeoutExpired) as error:
+        yield Finding("netconvert", _line(error), SETUP)
+    try:
+        from rsm.config import Traffic
+        from rsm.traffic.environment import TrafficEnv
+
+        with TrafficEnv(Traffic(horizon=10)) as env:
+            env.reset(0)
+            while not env.step(None).truncated:
+                pass
+        yield Finding("traffic", "ten steps driven")
+    except (ConfigError, ImportError, OSError, RuntimeError, ElementTree.ParseError) as error:
+        advice = f"remove {cache()} and try again, or {SETUP}"
+        yield Finding("traffic", _line(error), advice)
 
 
 def machine() -> Iterator[Finding]:
     """Processor, threads and disk."""
+    from rsm.manifest import cpu_name
+
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     yield Finding("processor", f"{cpu_name()}, {cores} cores for us")
-    threads = os.environ.get("OMP_NUM_THREADS", "")
-    advice = "" if threads in ("", "1") else "unset OMP_NUM_THREADS: jobs run side by side"
-    yield Finding("threads of a job", threads or "1", advice)
-    free = shutil.disk_usage(Path.cwd()).free / 1e9
-    advice = "" if free >= DISK_GB else f"a study wants {DISK_GB} GB: free some, or move results/"
-    yield Finding("disk", f"{free:.0f} GB free here", advice)
-    writable = os.access(Path.cwd(), os.W_OK)
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        threads = os.environ.get(name, "1")
+        advice = (
+            "" if threads == "1" else f"unset {name}: a job has one thread, jobs run side by side"
+        )
+        if advice or name == "OMP_NUM_THREADS":
+            yield Finding(f"threads of a job ({name})", shown(threads)[1:-1], advice)
+    here, temporary = Path.cwd(), Path(tempfile.gettempdir())
+    for what, folder, wanted in (
+        ("disk here", here, DISK_GB),
+        ("disk for temporary files", temporary, CACHE_GB),
+    ):
+        free = shutil.disk_usage(folder).free / 1e9
+        advice = "" if free >= wanted else f"{wanted:g} GB are wanted: free some, or go elsewhere"
+        yield Finding(what, f"{free:.1f} GB free in {folder}", advice)
+    writable = os.access(here, os.W_OK)
     advice = "" if writable else "run from a folder that you may write"
     yield Finding("working folder", "writable" if writable else "read-only", advice)
 
 
+def environment() -> Iterator[Finding]:
+    """What environment variables say, the store's apart."""
+    try:
+        from rsm.traffic.networks import cache_folder
+
+        yield Finding("cache of road networks", str(cache_folder()))
+    except (ConfigError, ImportError, OSError) as error:
+        yield Finding("cache of road networks", _line(error), "set RSM_CACHE to a folder of yours")
+    try:
+        from rsm.comms.frames import frame_key
+
+        found = (
+            "frames are authenticated" if frame_key() else "not set: frames carry a checksum only"
+        )
+        yield Finding("RSM_FRAME_KEY", found)
+    except (ConfigError, ImportError) as error:
+        yield Finding("RSM_FRAME_KEY", _line(error), "unset it, or mend it")
+
+
 def store() -> Iterator[Finding]:
     """The MLflow store, if there is one already."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI")
-    if uri is None and not Path("results/mlflow/mlflow.db").exists():
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "").strip()
+    if not uri and not Path("results/mlflow/mlflow.db").exists():
         yield Finding("MLflow store", "none yet: a study creates it")
         return
     from rsm.tracking import experiments
@@ -110,7 +190,14 @@ def store() -> Iterator[Finding]:
     try:
         yield Finding("MLflow store", f"experiments: {', '.join(experiments()) or 'none'}")
     except Exception as error:  # whatever a store or a server can answer is a finding, not a crash
-        reason = str(error).partition("\n")[0]
-        yield Finding(
-            "MLflow store", reason, "check MLFLOW_TRACKING_URI, or `rsm sync` a new store"
-        )
+        advice = "check MLFLOW_TRACKING_URI, or move results/mlflow away and `rsm sync` a new store"
+        yield Finding("MLflow store", _line(error), advice)
+
+
+def cache() -> str:
+    """Where road networks are kept, for a message."""
+    return os.environ.get("RSM_CACHE") or "~/.cache/rsm"
+
+
+def _line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__

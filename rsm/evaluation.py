@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rsm.checkpoint import load_policy
-from rsm.config import ConfigError, RunConfig, Traffic, load_run
+from rsm.checkpoint import POLICY, load_policy
+from rsm.config import ConfigError, RunConfig, RunError, Traffic, load_run, shown
+from rsm.sac import networks
 from rsm.sac.policy import SquashedGaussian
 from rsm.seeding import Stream, numpy_generator, torch_generator
 from rsm.traffic.controllers import controller
@@ -24,12 +27,29 @@ Act = Callable[[NDArray[np.float32]], Actions | None]  # observations [N, O] →
 Driver = Callable[[TrafficEnv, int], Act]  # for an episode of this seed
 
 
+class Diverged(RunError):
+    """A loss, parameter, reward or observation is not finite: quantity, agent and step are named."""
+
+
 def drive_episode(env: TrafficEnv, driver: Driver, seed: int) -> dict[str, Any]:
-    """Drive one episode; its return, mean speed (m/s), collisions, teleports and steps."""
+    """Drive one episode; its return, mean speed (m/s), collisions, teleports and steps.
+
+    Raises Diverged for a reward or an observation that is not finite.
+    """
     observation = env.reset(seed)
     act = driver(env, seed)
     while True:
         step = env.step(act(observation))
+        if not math.isfinite(float(step.observation.sum()) + float(step.reward.sum())):
+            for name, values in (
+                ("reward", step.reward[:, None]),
+                ("observation", step.observation),
+            ):
+                for agent in np.flatnonzero(~np.isfinite(values).all(axis=1)).tolist():
+                    raise Diverged(
+                        f"{name} of agent {agent} is not finite at step {env.stats().steps} "
+                        f"of the episode of seed {seed}"
+                    )
         if step.truncated or step.terminated.all():
             break
         observation = step.observation
@@ -51,6 +71,7 @@ def policy_driver(policy: SquashedGaussian, theta: Tensor, mode: str) -> Driver:
 
     def driver(env: TrafficEnv, seed: int) -> Act:
         seated = theta[torch.arange(env.n_agents) % len(theta)]
+        network = networks.layers(seated, policy.sizes)
         generator = torch_generator(seed, Stream.CONTROLLER)
 
         @torch.no_grad()
@@ -59,7 +80,7 @@ def policy_driver(policy: SquashedGaussian, theta: Tensor, mode: str) -> Driver:
             sampled = mode == "stochastic"
             noise = torch.randn(shape, generator=generator) if sampled else torch.zeros(shape)
             states = torch.from_numpy(observation).unsqueeze(1)
-            actions, _ = policy.sample(seated, states, noise)
+            actions, _ = policy.sample(network, states, noise)
             return (actions * policy.scale).flatten(1).numpy()
 
         return act
@@ -95,19 +116,32 @@ def load_driver(folder: Path, mode: str = "deterministic") -> tuple[RunConfig, D
     if not config.learns:
         return config, controller_driver(config.method)
     tensors = load_policy(folder)
-    scale, sizes = float(tensors["action_scale"]), tensors["sizes"].tolist()
-    policy = SquashedGaussian(sizes[0], sizes[-1] // 2, tuple(sizes[1:-1]), scale)
-    return config, policy_driver(policy, tensors["theta"], mode)
+    try:
+        scale, sizes = float(tensors["action_scale"]), tensors["sizes"].tolist()
+        policy = SquashedGaussian(sizes[0], sizes[-1] // 2, tuple(sizes[1:-1]), scale)
+        theta = tensors["theta"]
+        fits = theta.dim() == 2 and theta.shape[1] == policy.parameter_count
+    except (LookupError, TypeError, ValueError, RuntimeError):
+        fits = False
+    if (
+        not fits
+        or sizes[0] != TrafficEnv.observation_size
+        or sizes[-1] != 2 * TrafficEnv.action_size
+    ):
+        raise ConfigError(f"{folder / POLICY}: cannot be read: it is not the policy of a run")
+    return config, policy_driver(policy, theta, mode)
 
 
 def resolve_driver(name: str, scenario: str) -> tuple[Traffic, Driver]:
     """What `--controller` names: a control, or the folder of a finished run with its own traffic settings."""
-    if (Path(name) / "config.yaml").is_file():
+    if os.path.isfile(Path(name) / "config.yaml"):
         config, driver = load_driver(Path(name))
         content = config.traffic.model_dump() | {"scenario": scenario}
         return Traffic.model_validate(content), driver
-    if "/" in name or Path(name).is_dir():
-        raise ConfigError(f"--controller: {name!r} is not allowed: no finished run in that folder")
+    if "/" in name or os.path.isdir(name):
+        raise ConfigError(
+            f"--controller: {shown(name)} is not allowed: no finished run in that folder"
+        )
     return Traffic.model_validate({"scenario": scenario}), controller_driver(name)
 
 

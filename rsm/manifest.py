@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from rsm import __version__
 from rsm.config import RunConfig
@@ -21,6 +20,8 @@ PACKAGES = ("torch", "numpy", "libsumo", "eclipse-sumo", "networkx", "pyarrow", 
 
 def manifest(config: RunConfig, started: datetime, resumed: int) -> dict[str, Any]:
     """Versions, commit, machine, seed, times (UTC) and settings hash of a run that ends now."""
+    import torch  # here, so that `rsm doctor` can name the processor where torch is broken
+
     return {
         "run_id": config.run_id,
         "settings_hash": config.settings_hash,
@@ -33,6 +34,7 @@ def manifest(config: RunConfig, started: datetime, resumed: int) -> dict[str, An
         "packages": {name: _version(name) for name in PACKAGES},
         "machine": {"cpu": cpu_name(), "system": platform.platform()},
         "torch_threads": torch.get_num_threads(),
+        "authenticated_frames": bool(os.environ.get("RSM_FRAME_KEY")),
         "started": started.isoformat(timespec="seconds"),
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         "resumed": resumed,

@@ -22,7 +22,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self._rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        self._tables = {name: records.schema(name).empty_table() for name in records.TABLES}
+        self._tables: dict[str, pa.Table] = {}  # made late: pyarrow's first table imports pandas
 
     def add(self, table: str, *rows: dict[str, Any]) -> None:
         """Append rows to a table."""
@@ -30,6 +30,8 @@ class Recorder:
 
     def table(self, name: str) -> pa.Table:
         """All rows of a table so far."""
+        if name not in self._tables:
+            self._tables[name] = records.schema(name).empty_table()
         if rows := self._rows.pop(name, None):
             new = pa.Table.from_pylist(rows, schema=records.schema(name))
             self._tables[name] = pa.concat_tables([self._tables[name], new])
@@ -150,6 +152,9 @@ def summary(
     }
     if failure:
         content |= dict.fromkeys(performance) | {"reason": failure}
+        for key, value in content.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                content[key] = None
     return content
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ from rsm.config import (
 )
 
 STUDIES = Path("workflow/studies")
+MOST_RUNS = 20_000  # more is a slip, and would keep Snakemake busy for hours before the first job
 
 
 class Grid(Settings):
@@ -88,6 +90,10 @@ class Study(Settings):
                 known = expanded.setdefault(config.run_id, config)
                 if known != config:
                     raise ConfigError(f"{self.name}: grid: two runs share the name {config.run_id}")
+                if len(expanded) > MOST_RUNS:
+                    raise ConfigError(
+                        f"{self.name}: grid: it expands to more than {MOST_RUNS} runs: list fewer values"
+                    )
         return expanded
 
     def _variants(self, method: str, seed: int) -> list[RunConfig]:
@@ -142,7 +148,9 @@ def parse_study(content: dict[str, Any], source: str) -> Study:
 def study_file(name: str) -> Path:
     """Where the study called `name` is described; raises ConfigError listing what exists."""
     path = STUDIES / f"{name}.yaml"
-    if not path.is_file():
+    if os.sep in str(name) or not os.path.isfile(
+        path
+    ):  # unlike Path.is_file, for any length of name
         known = ", ".join(sorted(file.stem for file in STUDIES.glob("*.yaml"))) or "none"
         raise ConfigError(f"study: {shown(name)} is not allowed: known studies: {known}")
     return path

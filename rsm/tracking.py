@@ -16,6 +16,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -26,7 +27,7 @@ from urllib.parse import urlsplit
 import pandas as pd
 import yaml
 
-from rsm.config import ConfigError, shown
+from rsm.config import ConfigError, RunError, one_line, shown
 from rsm.records import TABLES
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ FINAL = (
     "collisions",
     "wall_s",
 )
+# Names from files and command lines end up in paths and in queries of the store.
+STUDY_NAME = re.compile("[a-z0-9][a-z0-9-]{0,39}")
+RUN_NAME = re.compile("[a-z0-9][a-z0-9.+-]{0,199}")
 METRICS_PER_CALL = 1000  # limits of MLflow's API
 PARAMS_PER_CALL = 100
 
@@ -81,7 +85,9 @@ def tracking_uri() -> str:
         _ = parts.port
     except ValueError:
         scheme, host = "", None
-    path_is_enough = scheme == "sqlite" and uri.startswith("sqlite:///") and len(uri) > 10
+    path_is_enough = (
+        scheme == "sqlite" and uri.startswith("sqlite:///") and uri[10:] not in ("", ":memory:")
+    )
     if scheme not in SCHEMES or not (host or path_is_enough):
         raise ConfigError(
             f"environment: MLFLOW_TRACKING_URI: {shown(uri)} is not allowed: expected http(s)://HOST, "
@@ -92,7 +98,7 @@ def tracking_uri() -> str:
 
 def create_store(study: str) -> str:
     """Create the store and the experiment of `study` if need be; returns the experiment's id."""
-    with _alone():
+    with _store(study):
         return _experiment(_client(), study)
 
 
@@ -104,11 +110,17 @@ def experiments() -> list[str]:
 def publish(run_dir: Path, study: str) -> dict[str, Any]:
     """Publish a finished run folder; returns a receipt of what the store now holds.
 
-    Raises ConfigError where the folder does not hold a finished run.
+    Raises ConfigError where the folder does not hold a finished run, RunError where the store fails: what
+    it holds of the run by then is unfinished there, and replaced at the next attempt.
     """
-    summary, manifest = _read(run_dir, "summary.json"), _read(run_dir, "manifest.json")
+    summary, manifest = _summary(run_dir), _read(run_dir, "manifest.json")
     content = content_hash(run_dir)
-    with _alone():
+    try:
+        settings, points = parameters(run_dir), metrics(run_dir)
+    except (OSError, ValueError, LookupError, AttributeError, yaml.YAMLError) as error:
+        reason = one_line(str(error).partition("\n")[0])
+        raise ConfigError(f"{run_dir}: cannot be read: {reason}") from None
+    with _store(study):
         client = _client()
         experiment = _experiment(client, study)
         published = _find(client, experiment, f"tags.run_id = '{summary['run_id']}'")
@@ -119,7 +131,9 @@ def publish(run_dir: Path, study: str) -> dict[str, Any]:
         if kept:
             number = kept[0].info.run_id
         else:
-            number = _create(client, experiment, run_dir, summary, manifest, content)
+            files = _files(run_dir)
+            facts = (summary, manifest, content)
+            number = _create(client, experiment, *facts, settings, points, files)
     return {
         "study": study,
         "run_id": summary["run_id"],
@@ -135,11 +149,11 @@ def publish_results(study: str, results: Path) -> dict[str, Any]:
 
     Raises ConfigError where the study has neither yet.
     """
-    files = sorted(file for name in RESULTS for file in (results / name).glob("*.*"))
+    files = _plain(sorted(file for name in RESULTS for file in (results / name).glob("*.*")))
     if not files:
         raise ConfigError(f"study: {shown(study)}: {results} holds no figures or tables yet")
     content = _digest(files)
-    with _alone():
+    with _store(study):
         client = _client()
         experiment = _experiment(client, study)
         published = _find(client, experiment, "tags.kind = 'results'")
@@ -162,14 +176,24 @@ def publish_results(study: str, results: Path) -> dict[str, Any]:
 def sync(study: str) -> str:
     """Publish every finished run folder of `study`: rebuilds a store that was wiped.
 
-    Returns a line on what was done. Raises ConfigError where the study has no finished run.
+    Returns a line on what was done. Raises ConfigError where the study has no finished run, RunError where
+    the store fails and, after all others are published, where a folder cannot be read.
     """
     folders = sorted(file.parent for file in Path("results", study, "runs").glob("*/summary.json"))
     if not folders:
         raise ConfigError(f"study: {shown(study)}: results/{study}/runs holds no finished run")
     create_store(study)
+    unreadable = []
     for folder in folders:
-        publish(folder, study)
+        try:
+            publish(folder, study)
+        except ConfigError as error:
+            unreadable.append(str(error))
+    if unreadable:
+        raise RunError(
+            f"{len(folders) - len(unreadable)} of {len(folders)} finished runs are in the MLflow store; "
+            f"{unreadable[0]}"
+        )
     results = folders[0].parent.parent
     if any((results / name).is_dir() for name in RESULTS):
         publish_results(study, results)
@@ -233,6 +257,9 @@ def _episodes(episodes: pd.DataFrame) -> Iterator[Point]:
 
 def _rounds(episodes: pd.DataFrame, rounds: pd.DataFrame, zeta: pd.DataFrame) -> Iterator[Point]:
     ends = episodes.set_index("episode")["env_steps"]
+    # The episode in which a failed run stopped has rounds and no end.
+    rounds = rounds[rounds["episode"].isin(ends.index)]
+    zeta = zeta[zeta["round"].isin(rounds["round"])]
     totals = rounds.groupby("episode")[["messages", "judged", "accepted"]].sum()
     steps = ends.reindex(totals.index)
     yield from _points("comm/messages", steps, totals["messages"].cumsum())
@@ -269,10 +296,12 @@ def _points(key: str, steps: Iterable[Any], values: Iterable[Any]) -> Iterator[P
 def _create(
     client: MlflowClient,
     experiment: str,
-    run_dir: Path,
     summary: dict[str, Any],
     manifest: dict[str, Any],
     content: str,
+    settings: dict[str, str],
+    points: list[Point],
+    files: list[Path],
 ) -> str:
     """Publish a run that is not there; its status stays RUNNING until all of it is."""
     from mlflow.entities import Metric, Param
@@ -285,13 +314,13 @@ def _create(
     number: str = client.create_run(
         experiment, start_time=start, tags=tags, run_name=summary["run_id"]
     ).info.run_id
-    settings = [Param(key, value) for key, value in parameters(run_dir).items()]
-    for first in range(0, len(settings), PARAMS_PER_CALL):
-        client.log_batch(number, params=settings[first : first + PARAMS_PER_CALL])
-    values = [Metric(key, value, end or 0, step) for key, step, value in metrics(run_dir)]
+    params = [Param(key, value) for key, value in settings.items()]
+    for first in range(0, len(params), PARAMS_PER_CALL):
+        client.log_batch(number, params=params[first : first + PARAMS_PER_CALL])
+    values = [Metric(key, value, end or 0, step) for key, step, value in points]
     for first in range(0, len(values), METRICS_PER_CALL):
         client.log_batch(number, metrics=values[first : first + METRICS_PER_CALL])
-    for file in _files(run_dir):
+    for file in files:
         client.log_artifact(number, str(file))
     status = "FAILED" if summary.get("status") == "failed" else "FINISHED"
     client.set_terminated(number, status=status, end_time=end)
@@ -332,8 +361,10 @@ def _client() -> MlflowClient:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
     from mlflow.tracking import MlflowClient
 
-    for name in ("alembic", "mlflow.store.db.utils"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(
+        logging.CRITICAL
+    )  # `_store` says it in a line
     if uri.startswith("sqlite:///"):
         file = Path(uri.removeprefix("sqlite:///"))
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -365,23 +396,69 @@ def _experiment(client: MlflowClient, study: str) -> str:
 
 
 @contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """Hold the lock that makes publishing one at a time, across processes."""
-    tracking_uri()  # a mistake there leaves nothing behind
-    STORE.mkdir(parents=True, exist_ok=True)
-    with (STORE / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _store(study: str) -> Iterator[None]:
+    """Hold the lock that makes publishing one at a time, across processes, and name what fails there.
+
+    Raises RunError in place of whatever a database, a server or a disk can answer, and ConfigError for a
+    study whose name would leave the folders of its experiment.
+    """
+    uri = tracking_uri()  # a mistake there leaves nothing behind
+    if not STUDY_NAME.fullmatch(study):
+        raise ConfigError(
+            f"--study: {shown(study)} is not allowed: lower-case letters, digits and hyphens are expected"
+        )
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        STORE.mkdir(parents=True, exist_ok=True)
+        with (STORE / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+    except (OSError, sqlite3.Error, MlflowException, SQLAlchemyError, ImportError) as error:
+        where = urlsplit(uri).hostname or uri  # the rest may hold a password
+        told = re.split(r"\n\[SQL|\n\(Background", str(error))[0]
+        reason = one_line(" ".join(told.split()))[:300] or type(error).__name__
+        raise RunError(
+            f"MLflow store {where}: {reason}; the run folders hold everything: "
+            f"`rsm sync --study {study}` brings them over once the store works"
+        ) from None
 
 
 def _files(run_dir: Path) -> list[Path]:
-    return [run_dir / name for name in FILES if (run_dir / name).is_file()]
+    return _plain([run_dir / name for name in FILES if (run_dir / name).is_file()])
+
+
+def _plain(files: list[Path]) -> list[Path]:
+    """The same files; raises ConfigError for a link: its target may be anything on this machine."""
+    for file in files:
+        if file.is_symlink():
+            raise ConfigError(
+                f"{file}: is not allowed: it is a link, a file of the run is expected"
+            )
+    return files
+
+
+def _summary(run_dir: Path) -> dict[str, Any]:
+    """The summary of a finished run; raises ConfigError for one whose names could be something else."""
+    summary = _read(run_dir, "summary.json")
+    for key in ("run_id", "cell"):
+        if not RUN_NAME.fullmatch(str(summary.get(key))):
+            raise ConfigError(
+                f"{run_dir}: summary.json: {key}: {shown(summary.get(key))} is not allowed: "
+                "the name of a run is expected"
+            )
+    if not {"seed", "settings_hash", "status"} <= set(summary):
+        raise ConfigError(f"{run_dir}: summary.json: seed, settings_hash and status are expected")
+    return summary
 
 
 def _read(run_dir: Path, name: str) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads((run_dir / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        if not isinstance(content, dict):
+            raise ValueError
+    except (OSError, ValueError, RecursionError):
         raise ConfigError(
             f"{run_dir}: {name}: cannot be read: a folder of a finished run is expected"
         ) from None

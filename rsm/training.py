@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from rsm import records
 from rsm.checkpoint import (
     CURRENT,
     POLICY,
     PREVIOUS,
+    Pace,
+    alone_in,
     load_checkpoint,
     remove_checkpoints,
+    remove_leftovers,
     save_checkpoint,
     save_policy,
 )
 from rsm.collaboration import Collaboration
 from rsm.comms.channel import Ledger
-from rsm.config import ConfigError, RunConfig
-from rsm.evaluation import controller_driver, evaluate, policy_driver
+from rsm.config import ConfigError, RunConfig, RunError, one_line
+from rsm.evaluation import Diverged, controller_driver, evaluate, policy_driver
 from rsm.manifest import manifest
 from rsm.progress import Progress
 from rsm.recording import Recorder, exchange_rows, summary, write_run
@@ -36,10 +42,7 @@ RUN_FILES = {
     *(f"{table}.parquet" for table in records.TABLES),
     *("config.yaml", "manifest.json", "summary.json", POLICY, CURRENT, PREVIOUS),
 }
-
-
-class Diverged(ArithmeticError):
-    """A loss or parameter is no longer finite: the quantity, the agent and the step are named."""
+COUNTERS = ("episode", "env_steps", "decisions", "updates", "resumed")
 
 
 def train(config: RunConfig, folder: Path) -> dict[str, Any]:
@@ -47,21 +50,61 @@ def train(config: RunConfig, folder: Path) -> dict[str, Any]:
 
     Goes on from a checkpoint of the same settings, does nothing where the folder holds the finished run, and
     rebuilds a folder whose settings differ. A run that diverges ends as a failed result, with what it has.
-    Raises ConfigError before anything is written.
+    Raises ConfigError before anything is written, and RunError where SUMO, the disk or another process stops
+    the run; its last checkpoint stays.
     """
     torch.set_num_threads(1)
+    check_folder(folder)
     if (finished := finished_summary(folder, config)) is not None:
+        if finished.get("status") == "finished":
+            remove_checkpoints(folder)  # of a process that was killed before it could
         return finished
-    started = datetime.now(UTC)
     with TrafficEnv(config.traffic) as env:
-        run = Training(config, env)
-        prepare_folder(folder)
-        failure = None
-        if config.learns:
-            run.resume(folder)
+        run = begin(config, env)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"--out: {one_line(folder)} is not allowed: {error.strerror}; a new or run folder is expected"
+            ) from None
+        try:
+            with alone_in(folder):
+                prepare_folder(folder)
+                return carry_out(run, folder)
+        except OSError as error:
+            raise RunError(
+                f"{config.run_id}: {folder}: {error.strerror or error}; the last checkpoint is kept: "
+                "run it again to go on from there"
+            ) from None
+
+
+def begin(config: RunConfig, env: TrafficEnv) -> Training:
+    """A run before its first episode; raises ConfigError for settings that cannot be."""
+    try:
+        return Training(config, env)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+            raise
+        raise ConfigError(
+            f"sac: hidden {config.sac.hidden}, replay_size {config.sac.replay_size} are not allowed: "
+            "they need more memory than there is"
+        ) from None
+
+
+def carry_out(run: Training, folder: Path) -> dict[str, Any]:
+    """Train or measure, and write the run folder; returns the content of summary.json."""
+    config, started, failure = run.config, datetime.now(UTC), None
+    if config.learns:
+        run.resume(folder)
+        try:
             failure = run.learn(folder)
-        else:
-            run.measure_control()
+        except RunError as error:
+            raise RunError(
+                f"{config.run_id}: episode {run.episode}: {error}; the last checkpoint is kept: "
+                "run it again to go on from there"
+            ) from None
+    else:
+        run.measure_control()
     run.recorder.add("exchange", *exchange_rows(run.ledger, run.recorder.table("zeta")))
     content = summary(config, run.recorder, run.ledger, run.parameters, run.wall_s, failure)
     if config.learns:
@@ -80,6 +123,7 @@ class Training:
         self.recorder = Recorder()
         self.episode = self.env_steps = self.decisions = self.updates = self.resumed = 0
         self._clock, self._wall_before = time.perf_counter(), 0.0
+        self._pace = Pace()
         seed, sac = config.seed, config.sac
         parameters = torch_generator(seed, Stream.PARAMETERS)
         size = (env.n_agents, env.observation_size, env.action_size)
@@ -115,15 +159,16 @@ class Training:
                 clock = time.perf_counter()
                 try:
                     row = self.train_episode()
+                    row["wall_s"] = time.perf_counter() - clock
+                    self.recorder.add("episodes", row)
+                    if self.episode % config.evaluation.every == 0 or self.episode == total:
+                        self.evaluate()
                 except Diverged as failure:
                     progress.line(f"FAILED: {failure}")
                     return str(failure)
-                row["wall_s"] = time.perf_counter() - clock
-                self.recorder.add("episodes", row)
-                if self.episode % config.evaluation.every == 0 or self.episode == total:
-                    self.evaluate()
-                if self.episode < total:
-                    self.save(folder)
+                if self.episode < total and self._pace.due:
+                    with self._pace.measured():
+                        self.save(folder)
                 progress.episode(row["return"], row["bytes_sent"])
         return None
 
@@ -139,6 +184,7 @@ class Training:
             step = env.step((actions * env.action_limit).numpy())
             next_states = torch.from_numpy(step.observation)
             rewards, terminated = torch.from_numpy(step.reward), torch.from_numpy(step.terminated)
+            self.require_finite({"reward": rewards, "observation": next_states})
             self.replay.add(states, actions, log_density, rewards, next_states, terminated)
             states = next_states
             ended = step.truncated or bool(step.terminated.all())
@@ -156,14 +202,41 @@ class Training:
         noise = torch.randn(2, *batch.unit_actions.shape, generator=self.updating)
         losses = self.learner.update(batch, noise)
         self.updates += 1
-        if not bool(torch.isfinite(torch.stack(losses)).all()):
-            for name, values in losses._asdict().items():
-                for agent in (~torch.isfinite(values)).nonzero().flatten().tolist():
-                    raise Diverged(
-                        f"{name} loss of agent {agent} is {float(values[agent])} "
-                        f"at update {self.updates}, episode {self.episode}"
-                    )
+        named = {
+            "critic loss": losses.critic,
+            "actor loss": losses.actor,
+            "entropy": losses.entropy,
+        }
+        self.require_finite(named | self._parameters())
         return losses
+
+    def require_finite(self, quantities: dict[str, Tensor]) -> None:
+        """Raise Diverged for the first value in `quantities`, each `[N, …]`, that is NaN or infinite.
+
+        Sums tell it cheaply, as NaN and infinity survive them; who it was is looked for only then.
+        """
+        if math.isfinite(sum(float(values.sum()) for values in quantities.values())):
+            return
+        for name, values in quantities.items():
+            wrong = ~torch.isfinite(
+                values.detach().flatten(1) if values.dim() > 1 else values[:, None]
+            )
+            if wrong.any():
+                agent = int(wrong.any(dim=1).nonzero()[0])
+                value = float(values[agent].detach().flatten()[wrong[agent]][0])
+                steps = self.env_steps + self.env.stats().steps
+                raise Diverged(
+                    f"{name} of agent {agent} is {value} at update {self.updates}, "
+                    f"episode {self.episode}, step {steps}"
+                )
+
+    def _parameters(self) -> dict[str, Tensor]:
+        learner = self.learner
+        return {
+            "actor parameter": learner.theta.detach(),
+            "critic parameter": learner.critics.detach(),
+            "temperature": learner.alpha.detach(),
+        }
 
     def communicate(self) -> None:
         """One communication round and its records."""
@@ -174,6 +247,7 @@ class Training:
         now = {"episode": self.episode, "env_steps": steps, "updates": self.updates}
         self.recorder.add("rounds", row | now)
         self.recorder.add("zeta", *(judged | {"env_steps": steps} for judged in trace))
+        self.require_finite(self._parameters())
 
     def episode_row(self, losses: list[Losses]) -> dict[str, Any]:
         """The row of `episodes` of the episode that just ended, without its wall time."""
@@ -234,9 +308,8 @@ class Training:
     def save(self, folder: Path) -> None:
         """Write a checkpoint: all that the rest of the run depends on. Between episodes only."""
         assert self.exchange is not None
-        counters = ("episode", "env_steps", "decisions", "updates", "resumed")
         state = {
-            "counters": {name: getattr(self, name) for name in counters},
+            "counters": {name: getattr(self, name) for name in COUNTERS},
             "wall_s": self.wall_s,
             "learner": self.learner.state_dict(),
             "replay": self.replay.state_dict(),
@@ -248,13 +321,27 @@ class Training:
         save_checkpoint(folder, state, self.config.settings_hash)
 
     def resume(self, folder: Path) -> None:
-        """Go on from the checkpoint in the folder, if there is one of these settings."""
+        """Go on from the checkpoint in the folder, if there is one of these settings.
+
+        Raises RunError for one that does not fit this version: a run restored in part must not go on.
+        """
         state = load_checkpoint(folder, self.config.settings_hash)
         if state is None:
             return
+        try:
+            self._restore(state)
+        except ConfigError:
+            raise
+        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise RunError(
+                f"{folder}: its checkpoint does not fit this version of rsm ({type(error).__name__}); "
+                "remove the folder to begin anew, or go on with the version that wrote it"
+            ) from None
+
+    def _restore(self, state: dict[str, Any]) -> None:
         assert self.exchange is not None
-        for name, value in state["counters"].items():
-            setattr(self, name, value)
+        for name in COUNTERS:
+            setattr(self, name, int(state["counters"][name]))
         self._wall_before = state["wall_s"]
         self.learner.load_state_dict(state["learner"])
         self.replay.load_state_dict(state["replay"])
@@ -281,24 +368,30 @@ def run_files(config: RunConfig) -> list[str]:
     return sorted(RUN_FILES - {CURRENT, PREVIOUS} - (set() if config.learns else {POLICY}))
 
 
-def prepare_folder(folder: Path) -> None:
-    """Make the folder, and remove results of other settings from it, checkpoints apart.
-
-    Raises ConfigError where the folder holds anything that is not a run's, or cannot be written.
-    """
+def check_folder(folder: Path) -> None:
+    """Nothing is written: raises ConfigError where the folder is not a run's, or cannot be one."""
+    wrong = f"--out: {one_line(folder)} is not allowed: "
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        reason = records.obstacle(folder)
+        if reason is None and os.path.lexists(folder) and not folder.is_dir():
+            reason = "it is not a folder"
+        if reason is not None:
+            raise ConfigError(f"{wrong}{one_line(reason)}; a new or run folder is expected")
+        names = (entry.name for entry in (folder.iterdir() if folder.exists() else ()))
         strangers = sorted(
-            entry.name
-            for entry in folder.iterdir()
-            if entry.name not in RUN_FILES and not entry.name.startswith(".")
+            name for name in names if name not in RUN_FILES and not name.startswith(".")
         )
-        if strangers:
-            raise ConfigError(
-                f"--out: {folder} is not allowed: it holds {strangers[0]}, which is no run's file; "
-                "an empty, new or run folder is expected"
-            )
-        for name in RUN_FILES - {CURRENT, PREVIOUS}:
-            (folder / name).unlink(missing_ok=True)
     except OSError as error:
-        raise ConfigError(f"--out: {folder} cannot be written: {error.strerror}") from None
+        raise ConfigError(f"{wrong}{error.strerror}; a new or run folder is expected") from None
+    if strangers:
+        raise ConfigError(
+            f"{wrong}it holds {one_line(strangers[0])}, which is no run's file; "
+            "an empty, new or run folder is expected"
+        )
+
+
+def prepare_folder(folder: Path) -> None:
+    """Remove results of other settings and leftovers of killed writers, checkpoints apart."""
+    remove_leftovers(folder, RUN_FILES)
+    for name in RUN_FILES - {CURRENT, PREVIOUS}:
+        (folder / name).unlink(missing_ok=True)

@@ -41,10 +41,10 @@ def verify(only: list[str] | None = None, record: bool = False) -> int:
     Returns 0 when all agree and 1 otherwise; with `record` the numbers are written instead of compared.
     Raises ConfigError for an unknown run, a missing file or a study that changed since.
     """
-    runs = load_study(study_file(STUDY)).runs()
     for name in only or ():
         if name not in SUBSET:
             raise ConfigError(f"--only: {shown(name)} is not allowed: one of {', '.join(SUBSET)}")
+    runs = load_study(study_file(STUDY)).runs()
     chosen = [name for name in SUBSET if only is None or name in only]
     expected = {} if record else load_expected()
     wrong = 0

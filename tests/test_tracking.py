@@ -17,7 +17,7 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from rsm import records, tracking
-from rsm.config import ConfigError, RunConfig, dump_yaml
+from rsm.config import ConfigError, RunConfig, RunError, dump_yaml
 
 ROOT = Path(__file__).parent.parent
 STUDY = "tiny"
@@ -188,7 +188,7 @@ def test_a_run_published_in_part_is_published_anew(monkeypatch: pytest.MonkeyPat
 
     with monkeypatch.context() as patch:
         patch.setattr(MlflowClient, "log_artifact", fail)
-        with pytest.raises(OSError, match="disk full"):
+        with pytest.raises(RunError, match="disk full.*rsm sync"):
             tracking.publish(folder, STUDY)
     tracking.publish(folder, STUDY)
     (run,) = published().values()
@@ -306,7 +306,9 @@ def test_the_receipt_is_json_and_names_the_run() -> None:
     assert receipt["mlflow_run_id"] == published()[RunConfig().run_id].info.run_id
 
 
-def test_figures_and_tables_are_published_once_and_replaced_when_they_change(tmp_path: Path) -> None:
+def test_figures_and_tables_are_published_once_and_replaced_when_they_change(
+    tmp_path: Path,
+) -> None:
     results = tmp_path / "results" / "quick"
     for name in ("figures/zeta.png", "figures/zeta.csv", "tables/main.md"):
         file = results / name

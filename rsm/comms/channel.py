@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsm.comms.frames import HEADER_SIZE
+from rsm.comms.frames import overhead
+from rsm.config import ConfigError
 
 COUNTERS = ("messages", "request_bytes", "header_bytes", "payload_bytes", "lost", "refused")
 
@@ -55,20 +56,27 @@ class Ledger:
 
 
 class Channel:
-    """Mailboxes of N agents and one server (node N); frames are lost with probability `loss_rate`."""
+    """Mailboxes of N agents and one server (node N); frames are lost with probability `loss_rate`.
 
-    def __init__(self, agents: int, loss_rate: float, generator: np.random.Generator) -> None:
+    `key`, if there is one, authenticates every frame; its tag counts as header.
+    """
+
+    def __init__(
+        self, agents: int, loss_rate: float, generator: np.random.Generator, key: bytes = b""
+    ) -> None:
         self.ledger = Ledger(agents)
         self.server = agents
+        self.key = key
+        self._overhead = overhead(key)
         self._loss_rate, self._generator = loss_rate, generator
         self._mailboxes: list[list[bytes]] = [[] for _ in range(agents + 1)]
 
     def send(self, frame: bytes, sender: int, receiver: int) -> None:
         """Put the bytes of one frame on the wire."""
-        counts, payload = self.ledger.counts, len(frame) - HEADER_SIZE
+        counts, payload = self.ledger.counts, len(frame) - self._overhead
         counts["messages"][sender, receiver] += 1
         if payload:
-            counts["header_bytes"][sender, receiver] += HEADER_SIZE
+            counts["header_bytes"][sender, receiver] += self._overhead
             counts["payload_bytes"][sender, receiver] += payload
         else:
             counts["request_bytes"][sender, receiver] += len(frame)
@@ -91,10 +99,16 @@ class Channel:
         return {
             "counts": {name: matrix.tolist() for name, matrix in self.ledger.counts.items()},
             "generator": self._generator.bit_generator.state,
+            "authenticated": bool(self.key),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` gave."""
+        """Restore what `state_dict` gave; raises ConfigError where only one of the two has a key."""
+        if state["authenticated"] != bool(self.key):
+            began = "with a key" if state["authenticated"] else "without one"
+            raise ConfigError(
+                f"environment: RSM_FRAME_KEY: the run began {began} and must go on so: its bytes differ"
+            )
         for name, matrix in self.ledger.counts.items():
             matrix[:] = state["counts"][name]
         self._generator.bit_generator.state = state["generator"]

@@ -18,6 +18,7 @@ from rsm.comms.frames import (
     SEGMENT,
     Frame,
     FrameError,
+    checksum_of,
     decode,
     encode,
 )
@@ -31,7 +32,7 @@ class Replicas(NamedTuple):
     """Referential policies of one round for N receivers, at most K each."""
 
     values: Vectors  # [K, N, D]; the receiver's own values of the snapshot where nothing arrived
-    arrived: NDArray[np.bool_]  # [K, N, D], which of them came from peers
+    arrived: NDArray[np.bool_]  # [K, N, D], which of them came from peers; may be read-only
     asked: NDArray[np.bool_]  # [K, N], is there such a replica
     lost: NDArray[np.int64]  # [K, N], segments asked for that were lost or refused
 
@@ -49,10 +50,14 @@ class Post:
         values: Vectors,
         slot: tuple[int, int, int] = (0, 0, 1),
         kind: int = SEGMENT,
+        checksum: int | None = None,
     ) -> None:
-        """Send values (or a request) for replica, segment and segment count `slot`."""
+        """Send values (or a request) for replica, segment and segment count `slot`.
+
+        `checksum` is that of the values, for a caller that sends them more than once.
+        """
         frame = Frame(kind, self.run, self.round, sender, receiver, *slot, values)
-        self.channel.send(encode(frame), sender, receiver)
+        self.channel.send(encode(frame, self.channel.key, checksum), sender, receiver)
 
     def receive(
         self,
@@ -61,7 +66,7 @@ class Post:
         expected_length: Callable[[Frame], int | None],
         dtype: np.dtype[np.floating],
     ) -> dict[Slot, Vectors]:
-        """Values of the frames that this receiver accepts, by slot.
+        """Values of the frames that this receiver accepts, by slot, in the order of the slots.
 
         `expected_length` gives the number of values a frame in that slot must have, None where the
         receiver expects no such frame. A frame of another run, round, kind, dtype or length, not expected,
@@ -70,7 +75,7 @@ class Post:
         accepted: dict[Slot, Vectors] = {}
         for data in self.channel.collect(receiver):
             try:
-                frame = decode(data)
+                frame = decode(data, self.channel.key)
             except FrameError:
                 # Who sent it cannot be read: counted on the receiver's own account.
                 self.channel.refuse(receiver, receiver)
@@ -89,7 +94,7 @@ class Post:
                 accepted[slot] = frame.values
             else:
                 self.channel.refuse(min(frame.sender, self.channel.server), receiver)
-        return accepted
+        return dict(sorted(accepted.items()))  # a sum of floats must not depend on who came first
 
 
 def gather_replicas(
@@ -109,8 +114,8 @@ def gather_replicas(
     for receiver, asked_of in enumerate(sources):
         for replica, peers in enumerate(asked_of):
             for segment, peer in enumerate(peers):
-                slot = (replica, segment, len(peers))
-                post.send(receiver, peer, NO_VALUES, slot, REQUEST)
+                place = (replica, segment, len(peers))
+                post.send(receiver, peer, NO_VALUES, place, REQUEST)
 
     requests = []  # all are collected before any is answered: answers come to the same mailboxes
     for peer in range(agents):
@@ -121,14 +126,18 @@ def gather_replicas(
 
         requests.append(post.receive(peer, REQUEST, request_length, snapshot.dtype))
     for peer, wanted in enumerate(requests):
+        checksums: dict[tuple[int, int], int] = {}
         for receiver, replica, segment, count in wanted:
-            part = segment_slices(length, count)[segment]
-            post.send(peer, receiver, snapshot[peer, part], (replica, segment, count))
+            own = snapshot[peer, segment_slices(length, count)[segment]]
+            if (segment, count) not in checksums:
+                checksums[segment, count] = checksum_of(own)
+            place = (replica, segment, count)
+            post.send(peer, receiver, own, place, checksum=checksums[segment, count])
 
-    values = np.repeat(snapshot[None], replicas, axis=0)
-    arrived = np.zeros(values.shape, dtype=np.bool_)
+    values = np.empty((replicas, agents, length), dtype=snapshot.dtype)
     asked = np.zeros((replicas, agents), dtype=np.bool_)
     lost = np.zeros((replicas, agents), dtype=np.int64)
+    missing: list[tuple[int, int, slice]] = []
     for receiver, asked_of in enumerate(sources):
         slots: dict[Slot, slice] = {
             (peer, replica, segment, len(peers)): part
@@ -143,12 +152,20 @@ def gather_replicas(
             return None if part is None else part.stop - part.start
 
         asked[: len(asked_of), receiver] = True
+        values[len(asked_of) :, receiver] = snapshot[receiver]
         answers = post.receive(receiver, SEGMENT, answer_length, snapshot.dtype)
         for slot, part in slots.items():
             replica = slot[1]
             if slot in answers:
                 values[replica, receiver, part] = answers[slot]
-                arrived[replica, receiver, part] = True
             else:
+                values[replica, receiver, part] = snapshot[receiver, part]
                 lost[replica, receiver] += 1
+                missing.append((replica, receiver, part))
+    # Written out parameter by parameter only where something is missing, which is rare.
+    arrived = np.broadcast_to(asked[:, :, None], values.shape)
+    if missing:
+        arrived = arrived.copy()
+        for replica, receiver, part in missing:
+            arrived[replica, receiver, part] = False
     return Replicas(values, arrived, asked, lost)

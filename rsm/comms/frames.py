@@ -1,27 +1,36 @@
 """Frames: the bytes that cross between agents. A fixed header, then the parameters of one segment.
 
 Header, little-endian: magic, version, kind, dtype, run tag, round, sender, receiver, replica, segment
-index, segment count, payload length, CRC-32 of all the rest of the frame.
+index, segment count, payload length, CRC-32 of the payload and then all of this. The checksum notices
+accidents. Where a key is configured (`frame_key`) an HMAC-SHA-256 over the whole frame follows the
+checksum: only who holds the key can make, change or redirect a frame.
 """
 
 from __future__ import annotations
 
+import hmac
+import os
+import re
 import struct
 import zlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rsm.config import ConfigError
+
 MAGIC = b"RSM"
 VERSION = 1
 REQUEST, SEGMENT = 0, 1
-DTYPES = {1: np.dtype("<f4"), 2: np.dtype("<f8")}
+DTYPES: dict[int, np.dtype[Any]] = {1: np.dtype("<f4"), 2: np.dtype("<f8")}
 DTYPE_CODES = {dtype: code for code, dtype in DTYPES.items()}
 
 _FIELDS = struct.Struct("<3sBBBQIHHBHHI")
 _CHECKSUM = struct.Struct("<I")
 HEADER_SIZE = _FIELDS.size + _CHECKSUM.size
+TAG_SIZE = 32  # bytes of the HMAC, part of the header where a key is configured
+KEY_VARIABLE = "RSM_FRAME_KEY"
 
 
 class FrameError(ValueError):
@@ -38,16 +47,45 @@ class Frame(NamedTuple):
     receiver: int
     replica: int
     segment: int  # index
-    count: int  # P, segments of the replica
+    count: int  # type: ignore[assignment]  # P, segments of the replica
     values: NDArray[np.floating]
 
 
 NO_VALUES = np.empty(0, dtype=DTYPES[1])
 
 
-def encode(frame: Frame) -> bytes:
-    """The frame as bytes; values are float32 or float64."""
-    payload = memoryview(np.ascontiguousarray(frame.values)).cast("B")
+def frame_key() -> bytes:
+    """The key of RSM_FRAME_KEY, empty where none is configured; raises ConfigError, without the value.
+
+    It comes from the environment and is written nowhere: a setting would end up in run folders and MLflow.
+    """
+    text = os.environ.get(KEY_VARIABLE, "")
+    if text and not (re.fullmatch("[0-9a-fA-F]{32,256}", text) and len(text) % 2 == 0):
+        raise ConfigError(
+            f"environment: {KEY_VARIABLE}: its value ({len(text)} characters, not shown) is not allowed: "
+            "an even number of 32 to 256 hexadecimal digits is expected, such as `openssl rand -hex 32` gives"
+        )
+    return bytes.fromhex(text)
+
+
+def overhead(key: bytes) -> int:
+    """Bytes of a frame that are not parameters."""
+    return HEADER_SIZE + (TAG_SIZE if key else 0)
+
+
+def checksum_of(values: NDArray[np.floating]) -> int:
+    """CRC-32 of a payload alone: a sender of one segment to many computes it once."""
+    return zlib.crc32(_bytes(values))
+
+
+def encode(frame: Frame, key: bytes = b"", checksum: int | None = None) -> bytes:
+    """The frame as bytes, authenticated if there is a key; values are float32 or float64.
+
+    `checksum` is that of the values where the caller has it already.
+    """
+    payload = _bytes(frame.values)
+    if checksum is None:
+        checksum = zlib.crc32(payload)
     fields = _FIELDS.pack(
         MAGIC,
         VERSION,
@@ -62,13 +100,17 @@ def encode(frame: Frame) -> bytes:
         frame.count,
         len(payload),
     )
-    checksum = zlib.crc32(payload, zlib.crc32(fields))
-    return b"".join((fields, _CHECKSUM.pack(checksum), payload))
+    header = fields + _CHECKSUM.pack(zlib.crc32(fields, checksum))
+    return b"".join((header, _tag(key, header, payload), payload))
 
 
-def decode(data: bytes) -> Frame:
-    """The frame in `data`, its values a view of it; raises FrameError for anything else."""
-    if len(data) < HEADER_SIZE:
+def decode(data: bytes, key: bytes = b"") -> Frame:
+    """The frame in `data`, its values a view of it; raises FrameError for anything else.
+
+    Allocates nothing that depends on what `data` claims; values are read after checksum and HMAC agree.
+    """
+    start = overhead(key)
+    if len(data) < start:
         raise FrameError("shorter than a header")
     magic, version, kind, code, *numbers, length = _FIELDS.unpack_from(data)
     if magic != MAGIC or version != VERSION:
@@ -76,12 +118,29 @@ def decode(data: bytes) -> Frame:
     if kind not in (REQUEST, SEGMENT) or code not in DTYPES:
         raise FrameError("unknown kind or dtype")
     dtype = DTYPES[code]
-    if length != len(data) - HEADER_SIZE or length % dtype.itemsize:
+    if length != len(data) - start or length % dtype.itemsize:
         raise FrameError("wrong length")
-    payload = memoryview(data)[HEADER_SIZE:]
+    view = memoryview(data)
+    payload = view[start:]
     (checksum,) = _CHECKSUM.unpack_from(data, _FIELDS.size)
-    if checksum != zlib.crc32(payload, zlib.crc32(memoryview(data)[: _FIELDS.size])):
+    if checksum != zlib.crc32(view[: _FIELDS.size], zlib.crc32(payload)):
         raise FrameError("wrong checksum")
+    if not hmac.compare_digest(view[HEADER_SIZE:start], _tag(key, view[:HEADER_SIZE], payload)):
+        raise FrameError("wrong HMAC")
     run, round_, sender, receiver, replica, segment, count = numbers
     values = np.frombuffer(payload, dtype)
     return Frame(kind, run, round_, sender, receiver, replica, segment, count, values)
+
+
+def _bytes(values: NDArray[np.floating]) -> memoryview:
+    view: memoryview[int] = np.ascontiguousarray(values).data.cast("B")
+    return view
+
+
+def _tag(key: bytes, header: bytes | memoryview, payload: memoryview) -> bytes:
+    """HMAC of a whole frame, empty without a key."""
+    if not key:
+        return b""
+    code = hmac.new(key, header, "sha256")
+    code.update(payload)
+    return code.digest()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from rsm.config import ConfigError
 
 
@@ -14,4 +16,4 @@ def segment_slices(length: int, segments: int) -> list[slice]:
         )
     base, longer = divmod(length, segments)
     ends = [base * p + min(p, longer) for p in range(segments + 1)]
-    return [slice(start, end) for start, end in zip(ends, ends[1:], strict=False)]
+    return [slice(start, end) for start, end in itertools.pairwise(ends)]

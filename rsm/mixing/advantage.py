@@ -20,18 +20,37 @@ QFunction = Callable[[Tensor, Tensor], Tensor]  # observations, unit actions →
 
 def soft_value(
     policy: SquashedGaussian,
-    theta: Tensor,
+    output: Tensor,
     q_function: QFunction,
     alpha: Tensor,
     observations: Tensor,
     noise: Tensor,
 ) -> Tensor:
-    """One-sample estimate of E_{a~π_θ}[Q(s,a) − α log π_θ(a|s)], `[N, B]`.
+    """One-sample estimate of E_{a~π}[Q(s,a) − α log π(a|s)], `[N, B]`.
 
-    theta `[N, d]`, alpha `[N]`, observations `[N, B, O]`, standard normal noise `[N, B, A]`.
+    output `[N, B, 2A]` of the policy's networks, alpha `[N]`, observations `[N, B, O]`, standard normal noise
+    `[N, B, A]`.
     """
-    actions, log_pi = policy.sample(theta, observations, noise)
+    actions, log_pi = policy.squash(output, noise)
     return q_function(observations, actions) - alpha.unsqueeze(1) * log_pi
+
+
+def weighted_value(
+    policy: SquashedGaussian,
+    output: Tensor,
+    q_function: QFunction,
+    alpha: Tensor,
+    observations: Tensor,
+    unit_actions: Tensor,
+    log_behaviour: Tensor,
+) -> Tensor:
+    """The same expectation, `[N, B]`, from replayed actions re-weighted by π/μ, μ the behaviour density.
+
+    unit_actions `[N, B, A]`, log_behaviour = log μ `[N, B]`.
+    """
+    log_pi = policy.density(output, unit_actions)
+    ratio = torch.exp(log_pi - log_behaviour)
+    return ratio * (q_function(observations, unit_actions) - alpha.unsqueeze(1) * log_pi)
 
 
 def direct_advantage(
@@ -43,12 +62,17 @@ def direct_advantage(
     observations: Tensor,
     noise: Tensor,
 ) -> Tensor:
-    """A⁺(s) `[N, B]` from actions sampled from both policies with the same noise `[N, B, A]`.
+    """A⁺(s) `[N, B]` from actions sampled from both policies `[N, d]` with the same noise `[N, B, A]`.
 
     Unbiased for each state; common random numbers cancel most of the variance. Shapes as in `soft_value`.
     """
-    tilde = soft_value(policy, theta_tilde, q_function, alpha, observations, noise)
-    return tilde - soft_value(policy, theta, q_function, alpha, observations, noise)
+    tilde, own = (
+        soft_value(
+            policy, policy.output(part, observations), q_function, alpha, observations, noise
+        )
+        for part in (theta_tilde, theta)
+    )
+    return tilde - own
 
 
 def importance_advantage(
@@ -64,13 +88,11 @@ def importance_advantage(
     """A⁺(s) `[N, B]` from replayed actions re-weighted by π̃/μ and π/μ, μ the stored behaviour density.
 
     The idea of the published code, kept to compare against: unbiased where μ covers both policies, of
-    large variance where it does not. unit_actions `[N, B, A]`, log_behaviour `[N, B]`.
+    large variance where it does not. Shapes as in `weighted_value`.
     """
-    values = q_function(observations, unit_actions)
-
-    def weighted(parameters: Tensor) -> Tensor:
-        log_pi = policy.log_density(parameters, observations, unit_actions)
-        ratio = torch.exp(log_pi - log_behaviour)
-        return ratio * (values - alpha.unsqueeze(1) * log_pi)
-
-    return weighted(theta_tilde) - weighted(theta)
+    rest = (q_function, alpha, observations, unit_actions, log_behaviour)
+    tilde, own = (
+        weighted_value(policy, policy.output(part, observations), *rest)
+        for part in (theta_tilde, theta)
+    )
+    return tilde - own

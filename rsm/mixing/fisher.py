@@ -14,6 +14,8 @@ from torch import Tensor
 
 from rsm.sac.policy import SquashedGaussian
 
+Gaussian = tuple[Tensor, Tensor]  # mean and log standard deviation before squashing, each [N, B, A]
+
 
 def fisher_quadratic_form(
     policy: SquashedGaussian, theta: Tensor, direction: Tensor, observations: Tensor
@@ -22,13 +24,16 @@ def fisher_quadratic_form(
 
     theta and direction `[N, d]`, observations `[N, B, O]`; O(B d) time and O(B + d) memory.
     """
+    return form_of_tangent(policy, *policy.output_and_tangent(theta, direction, observations))
 
-    def gaussian(parameters: Tensor) -> tuple[Tensor, Tensor]:
-        return policy.gaussian(parameters, observations)
 
-    (_, log_std), (d_mean, d_log_std) = torch.func.jvp(gaussian, (theta,), (direction,))
+def form_of_tangent(policy: SquashedGaussian, output: Tensor, tangent: Tensor) -> Tensor:
+    """q, `[N]`, from the networks' output and its directional derivative, both `[N, B, 2A]`."""
+    _, log_std = policy.split(output)
+    d_mean, d_log_std = tangent.chunk(2, dim=-1)
+    clamped = output[..., policy.action_size :] != log_std
     # δσ = σ δ log σ, so 2 δσ²/σ² = 2 (δ log σ)²
-    form = (d_mean * torch.exp(-log_std)).square() + 2 * d_log_std.square()
+    form = (d_mean * torch.exp(-log_std)).square() + 2 * d_log_std.masked_fill(clamped, 0).square()
     return form.sum(dim=2).mean(dim=1)
 
 
@@ -36,23 +41,31 @@ def kl_divergence(
     policy: SquashedGaussian, theta: Tensor, other: Tensor, observations: Tensor
 ) -> Tensor:
     """KL(π_θ ‖ π_other) per state in nats, `[N, B]`, exact: a bijection of the action leaves it unchanged."""
-    mean, log_std = policy.gaussian(theta, observations)
-    other_mean, other_log_std = policy.gaussian(other, observations)
-    precision = torch.exp(-2 * other_log_std)
-    moved = (torch.exp(2 * log_std) + (mean - other_mean).square()) * precision
-    return (other_log_std - log_std + 0.5 * (moved - 1)).sum(dim=2)
+    return gaussian_kl(policy.gaussian(theta, observations), policy.gaussian(other, observations))
 
 
 def total_variation(
     policy: SquashedGaussian, theta: Tensor, other: Tensor, observations: Tensor
 ) -> Tensor:
-    """TV(π_θ, π_other) per state, `[N, B]`; exact for one action, an upper bound (a sum over actions) for more.
+    """TV(π_θ, π_other) per state, `[N, B]`; exact for one action, an upper bound (a sum) for more."""
+    return gaussian_tv(policy.gaussian(theta, observations), policy.gaussian(other, observations))
+
+
+def gaussian_kl(ours: Gaussian, other: Gaussian) -> Tensor:
+    """KL(ours ‖ other) `[N, B]`, summed over actions."""
+    (mean, log_std), (other_mean, other_log_std) = ours, other
+    precision = torch.exp(-2 * other_log_std)
+    moved = (torch.exp(2 * log_std) + (mean - other_mean).square()) * precision
+    return (other_log_std - log_std + 0.5 * (moved - 1)).sum(dim=2)
+
+
+def gaussian_tv(ours: Gaussian, other: Gaussian) -> Tensor:
+    """TV(ours, other) `[N, B]`, summed over actions.
 
     Two Gaussians cross at most twice; between the crossings the sign of p − p' does not change, so TV
     is a difference of normal distribution functions there.
     """
-    mean, log_std = policy.gaussian(theta, observations)
-    other_mean, other_log_std = policy.gaussian(other, observations)
+    (mean, log_std), (other_mean, other_log_std) = ours, other
     sigma, other_sigma = log_std.exp(), other_log_std.exp()
 
     # log p − log p' = a u² + b u + c with u counted in σ from the mean
@@ -69,9 +82,9 @@ def total_variation(
         return 0.5 * (torch.erf(high / math.sqrt(2)) - torch.erf(low / math.sqrt(2)))
 
     low, high = torch.minimum(*crossings), torch.maximum(*crossings)
-    ours = mass_between(low, high)
+    inside = mass_between(low, high)
     theirs = mass_between((low - shift) / ratio, (high - shift) / ratio)
-    distance = (ours - theirs).abs()
+    distance = (inside - theirs).abs()
     same = (shift == 0) & (ratio == 1)
     distance = torch.where(same, torch.zeros_like(distance), distance).clamp(0, 1)
     return distance.nan_to_num(nan=1.0).sum(dim=2).clamp_max(1)

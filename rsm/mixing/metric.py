@@ -19,12 +19,8 @@ import torch
 from torch import Tensor
 
 from rsm.config import Mixing
-from rsm.mixing.advantage import (
-    QFunction,
-    direct_advantage,
-    importance_advantage,
-)
-from rsm.mixing.fisher import fisher_quadratic_form, kl_divergence, total_variation
+from rsm.mixing.advantage import QFunction, soft_value, weighted_value
+from rsm.mixing.fisher import form_of_tangent, gaussian_kl, gaussian_tv
 from rsm.sac.policy import SquashedGaussian
 
 GRID = 16  # halvings of ζ_max that `certified` and `line-search` try
@@ -61,36 +57,51 @@ class Judge(NamedTuple):
     gamma: float
     settings: Mixing
     choice: Evidence  # decides on A⁺
-    held_out: Evidence  # decides on ζ where a line search does
+    held_out: Evidence | None  # decides on ζ where a line search does, and is needed only there
+
+    def value(self, output: Tensor, evidence: Evidence) -> Tensor:
+        """E_{a~π}[Q − α log π] by the estimator of the settings, `[N, B]`, of a policy by its output there."""
+        common = (self.policy, output, self.q_function, self.alpha, evidence.observations)
+        if self.settings.advantage == "direct":
+            return soft_value(*common, evidence.noise)
+        return weighted_value(*common, evidence.unit_actions, evidence.log_behaviour)
 
     def advantage(self, theta: Tensor, other: Tensor, evidence: Evidence) -> Tensor:
-        """A⁺(s) of `other` against `theta` (both `[N, d]`) by the estimator of the settings, `[N, B]`."""
-        common = (self.policy, theta, other, self.q_function, self.alpha, evidence.observations)
-        if self.settings.advantage == "direct":
-            return direct_advantage(*common, evidence.noise)
-        return importance_advantage(*common, evidence.unit_actions, evidence.log_behaviour)
+        """A⁺(s) of `other` against `theta` (both `[N, d]`), `[N, B]`."""
+        outputs = (self.policy.output(part, evidence.observations) for part in (other, theta))
+        tilde, own = (self.value(output, evidence) for output in outputs)
+        return tilde - own
+
+
+def needs_held_out(constant: str) -> bool:
+    """Whether this way of finding ζ uses held-out evidence."""
+    return constant == "line-search"
 
 
 @torch.no_grad()
 def mixing_metric(judge: Judge, theta: Tensor, theta_tilde: Tensor) -> Verdict:
     """Judge the referential policies `theta_tilde: [N, d]` of N receivers with policies `theta: [N, d]`."""
-    direction = theta_tilde - theta
-    per_state = judge.advantage(theta, theta_tilde, judge.choice)
+    direction, choice = theta_tilde - theta, judge.choice
+    # One pass of the current policy serves V^π, q and, where they are needed, TV and KL.
+    output, tangent = judge.policy.output_and_tangent(theta, direction, choice.observations)
+    value = judge.value(output, choice)
+    tilde = judge.value(judge.policy.output(theta_tilde, choice.observations), choice)
+    per_state = tilde - value
     advantage, epsilon = per_state.mean(dim=1), per_state.abs().amax(dim=1)
-    form = fisher_quadratic_form(judge.policy, theta, direction, judge.choice.observations)
+    form = form_of_tangent(judge.policy, output, tangent)
     constant = theorem2_constant(epsilon, judge.gamma)
     bound = theorem2_bound(advantage, constant, form)
 
-    search = {
-        "theorem2": lambda: bound,
-        "certified": lambda: _largest_passing(judge, _certified, theta, direction),
-        "line-search": lambda: _largest_passing(judge, _in_trust_region, theta, direction),
-        "trust-region": lambda: torch.sqrt(2 * judge.settings.kl_limit / form),
-        "fixed": lambda: torch.full_like(form, judge.settings.zeta_fixed),
-    }[judge.settings.constant]
     identical = form == 0
     # Comparisons are False for NaN: a policy that cannot be judged is rejected.
     gate = (advantage > 0) & (form > 0)
+    search = {
+        "theorem2": lambda: bound,
+        "certified": lambda: _certified(judge, theta, direction, gate, output, value),
+        "line-search": lambda: _line_search(judge, theta, direction, gate),
+        "trust-region": lambda: torch.sqrt(2 * judge.settings.kl_limit / form),
+        "fixed": lambda: torch.full_like(form, judge.settings.zeta_fixed),
+    }[judge.settings.constant]
     zeta = torch.where(gate, search().clamp_max(judge.settings.zeta_max), 0).nan_to_num(nan=0.0)
     accepted = zeta > 0
     return Verdict(advantage, epsilon, form, constant, bound, zeta, accepted, identical)
@@ -107,31 +118,57 @@ def theorem2_bound(advantage: Tensor, constant: Tensor, form: Tensor) -> Tensor:
     return torch.where((advantage > 0) & (form > 0), bound, torch.nan)
 
 
-Test = Callable[[Judge, Tensor, Tensor], Tensor]  # judge, θ, θ_ζ → bool [N]
+def _certified(
+    judge: Judge, theta: Tensor, direction: Tensor, gate: Tensor, output: Tensor, value: Tensor
+) -> Tensor:
+    """The largest ζ of the grid with E_s[g_ζ] > (2γ/(1−γ)) max_s|g_ζ| E_s[TV(π_ζ, π)]: `[N]`.
+
+    The performance-difference bound of the parameter mixture itself; `output` and `value` are π_θ's.
+    """
+    evidence, own = judge.choice, judge.policy.split(output)
+
+    def passes(mixed: Tensor) -> Tensor:
+        output = judge.policy.output(mixed, evidence.observations)
+        gain = judge.value(output, evidence) - value
+        distance = gaussian_tv(own, judge.policy.split(output)).mean(dim=1)
+        penalty = 2 * judge.gamma / (1 - judge.gamma) * gain.abs().amax(dim=1) * distance
+        return gain.mean(dim=1) > penalty
+
+    return _largest_passing(judge, passes, theta, direction, gate)
 
 
-def _largest_passing(judge: Judge, test: Test, theta: Tensor, direction: Tensor) -> Tensor:
-    """The largest ζ of the halving grid for which θ + ζ·direction passes, 0 where none does: `[N]`."""
+def _line_search(judge: Judge, theta: Tensor, direction: Tensor, gate: Tensor) -> Tensor:
+    """The largest ζ of the grid with E_s[g_ζ] > 0 and E_s[KL(π ‖ π_ζ)] ≤ δ on held-out states: `[N]`."""
+    evidence = judge.held_out
+    if evidence is None:
+        raise ValueError("a line search needs held-out evidence")
+    output = judge.policy.output(theta, evidence.observations)
+    own, value = judge.policy.split(output), judge.value(output, evidence)
+
+    def passes(mixed: Tensor) -> Tensor:
+        output = judge.policy.output(mixed, evidence.observations)
+        gain = (judge.value(output, evidence) - value).mean(dim=1)
+        divergence = gaussian_kl(own, judge.policy.split(output)).mean(dim=1)
+        return (gain > 0) & (divergence <= judge.settings.kl_limit)
+
+    return _largest_passing(judge, passes, theta, direction, gate)
+
+
+def _largest_passing(
+    judge: Judge,
+    passes: Callable[[Tensor], Tensor],
+    theta: Tensor,
+    direction: Tensor,
+    gate: Tensor,
+) -> Tensor:
+    """The largest ζ of the halving grid for which θ + ζ·direction passes, 0 where none does: `[N]`.
+
+    Agents whose gate is closed are not waited for, and what they get means nothing.
+    """
     found = torch.zeros_like(judge.alpha)
     for halvings in range(GRID):
-        zeta = judge.settings.zeta_max * 0.5**halvings
-        passes = test(judge, theta, theta + zeta * direction)
-        found = torch.where((found == 0) & passes, zeta, found)
-        if bool((found > 0).all()):
+        if bool((~gate | (found > 0)).all()):
             break
+        zeta = judge.settings.zeta_max * 0.5**halvings
+        found = torch.where((found == 0) & passes(theta + zeta * direction), zeta, found)
     return found
-
-
-def _certified(judge: Judge, theta: Tensor, mixed: Tensor) -> Tensor:
-    """E_s[g_ζ] > (2γ/(1−γ)) max_s|g_ζ| E_s[TV(π_ζ, π)]: the performance-difference bound of the mixture."""
-    gain = judge.advantage(theta, mixed, judge.choice)
-    distance = total_variation(judge.policy, theta, mixed, judge.choice.observations)
-    penalty = 2 * judge.gamma / (1 - judge.gamma) * gain.abs().amax(dim=1) * distance.mean(dim=1)
-    return gain.mean(dim=1) > penalty
-
-
-def _in_trust_region(judge: Judge, theta: Tensor, mixed: Tensor) -> Tensor:
-    """E_s[g_ζ] > 0 and E_s[KL(π ‖ π_ζ)] ≤ δ on states held out from the choice of θ̃."""
-    gain = judge.advantage(theta, mixed, judge.held_out).mean(dim=1)
-    divergence = kl_divergence(judge.policy, theta, mixed, judge.held_out.observations)
-    return (gain > 0) & (divergence.mean(dim=1) <= judge.settings.kl_limit)

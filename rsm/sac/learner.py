@@ -9,8 +9,11 @@ from torch import Tensor
 
 from rsm.config import Sac
 from rsm.sac import networks
+from rsm.sac.adam import Adam
+from rsm.sac.backprop import Buffers, backward
 from rsm.sac.critic import TwinCritic
 from rsm.sac.policy import SquashedGaussian
+from rsm.sac.products import product
 from rsm.sac.replay import Batch
 
 
@@ -52,19 +55,20 @@ class Learner:
         self.critics = twins.repeat(agents, 1, 1)
         self.targets = self.critics.clone()
         self.log_alpha = torch.full_like(self.theta[:, 0], settings.alpha_init).log()
-        self.log_alpha.grad = torch.zeros_like(self.log_alpha)
 
-        # The same storage four times over: what learns, and what a gradient must not reach.
         flat = self.critics.flatten(0, 1)
-        self._actor = networks.trainable_layers(self.theta, self.policy.sizes)
-        self._frozen_critics = networks.layers(flat, self.critic.sizes)
-        self._critics = networks.trainable_layers(flat, self.critic.sizes)
-        self._targets = networks.layers(self.targets.flatten(0, 1), self.critic.sizes)
-        self._optimisers = {
-            "actor": torch.optim.Adam([self.theta], lr=settings.actor_lr, fused=True),
-            "critic": torch.optim.Adam([flat], lr=settings.critic_lr, fused=True),
-            "alpha": torch.optim.Adam([self.log_alpha], lr=settings.alpha_lr, fused=True),
+        self._adams = {
+            "actor": Adam(self.theta, settings.actor_lr),
+            "critic": Adam(flat, settings.critic_lr),
+            "alpha": Adam(self.log_alpha, settings.alpha_lr),
         }
+        # Parameters and gradients layer by layer: views of the flat tensors.
+        self._actor = networks.layers(self.theta, self.policy.sizes)
+        self._critics = networks.layers(flat, self.critic.sizes)
+        self._targets = networks.layers(self.targets.flatten(0, 1), self.critic.sizes)
+        self._actor_gradient = networks.layers(self._adams["actor"].gradient, self.policy.sizes)
+        self._critic_gradient = networks.layers(self._adams["critic"].gradient, self.critic.sizes)
+        self._buffers: tuple[Buffers, Buffers] | None = None  # of actors and critics, by batch size
 
     @property
     def alpha(self) -> Tensor:
@@ -79,48 +83,85 @@ class Learner:
         """
         batch = observations.unsqueeze(1)
         if noise is None:
-            noise = torch.zeros_like(batch[..., : self.policy.action_size])
-        else:
-            noise = noise.unsqueeze(1)
-        actions, log_density = self.policy.sample(self.theta, batch, noise)
+            noise = observations.new_zeros(len(observations), self.policy.action_size)
+        actions, log_density = self.policy.sample(self._actor, batch, noise.unsqueeze(1))
         return actions.squeeze(1), log_density.squeeze(1)
 
+    @torch.no_grad()
     def update(self, batch: Batch, noise: Tensor) -> Losses:
         """One step of critics, actors and temperatures of all agents, then of the targets.
 
-        `noise: [2, N, B, A]` is standard normal: for the next states, then for the states.
+        `noise: [2, N, B, A]` is standard normal: for the next states, then for the states. Gradients are
+        those of rsm.sac.backprop; each loss is a sum over agents, which keeps their gradients apart.
         """
-        settings = self.settings
+        settings, size = self.settings, batch.rewards.shape[1]
         alpha = self.alpha.unsqueeze(1)
+        actor, critic = self._buffers_for(size)
 
-        with torch.no_grad():
-            actions, log_pi = self.policy.sample(self.theta, batch.next_observations, noise[0])
-            soft_value = self.critic.smaller(self._targets, batch.next_observations, actions)
-            soft_value -= alpha * log_pi
-            bootstrap = settings.gamma * (1 - batch.terminated) * soft_value
-            aim = (batch.rewards + bootstrap).unsqueeze(1)
-        values = self.critic.both(self._critics, batch.observations, batch.unit_actions)
-        critic_loss = (values - aim).square().mean(dim=2).sum(dim=1)
-        self._descend("critic", critic_loss)
+        # The actors do not change before their own step: one pass serves the next states and the states.
+        states = torch.cat((batch.next_observations, batch.observations), dim=1)
+        noise = noise.transpose(0, 1).flatten(1, 2)
+        output = networks.forward(self._actor, states, actor.outputs)
+        actions, log_density = self.policy.squash(output, noise)
 
-        actions, log_pi = self.policy.sample(self._actor, batch.observations, noise[1])
-        values = self.critic.smaller(self._frozen_critics, batch.observations, actions)
-        actor_loss = (alpha * log_pi - values).mean(dim=1)
-        self._descend("actor", actor_loss)
+        values = self._twins(self._targets, batch.next_observations, actions[:, :size])
+        soft_value = values.amin(dim=1) - alpha * log_density[:, :size]
+        aim = batch.rewards + settings.gamma * (1 - batch.terminated) * soft_value
+        error = self._twins(self._critics, batch.observations, batch.unit_actions)
+        error = error - aim.unsqueeze(1)
+        critic_loss = error.square().mean(dim=2).sum(dim=1)
+        flow = (2 / size) * error.view(2 * self.agents, size, 1)
+        backward(self._critics, critic.activations, flow, critic.flows, self._critic_gradient)
+        self._adams["critic"].step()
 
-        entropy = -log_pi.detach().mean(dim=1)
+        values = self._twins(self._critics, batch.observations, actions[:, size:])
+        actor_loss = (alpha * log_density[:, size:] - values.amin(dim=1)).mean(dim=1)
+        flow = self._action_flow(values)
+        output, noise, actions = (part[:, size:] for part in (output, noise, actions))
+        weight = alpha.unsqueeze(2) / size
+        flow = self.policy.output_flow(output, noise, actions, flow, weight)
+        activations = [part[:, size:] for part in (states, *actor.outputs[:-1])]
+        backward(self._actor, activations, flow, actor.flows, self._actor_gradient)
+        self._adams["actor"].step()
+
+        entropy = -log_density[:, size:].mean(dim=1)
         # d/d(log α) of J(α) = α (entropy − target), eq. 18 of arXiv:1812.05905
-        self.log_alpha.grad = alpha.squeeze(1) * (entropy - self.target_entropy)
-        self._optimisers["alpha"].step()
+        self._adams["alpha"].gradient.copy_(alpha.squeeze(1) * (entropy - self.target_entropy))
+        self._adams["alpha"].step()
         self.targets.lerp_(self.critics, settings.tau)
-        return Losses(critic_loss.detach(), actor_loss.detach(), entropy)
+        return Losses(critic_loss, actor_loss, entropy)
 
-    def _descend(self, name: str, loss: Tensor) -> None:
-        """One Adam step; the sum over agents keeps their gradients apart."""
-        optimiser = self._optimisers[name]
-        optimiser.zero_grad(set_to_none=False)
-        loss.sum().backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+    def _twins(
+        self, network: networks.Layers, observations: Tensor, unit_actions: Tensor
+    ) -> Tensor:
+        """Q₁ and Q₂ `[N, 2, B]` of critics or targets, their activations kept until the next call."""
+        agents, size, _ = observations.shape
+        _, critic = self._buffers_for(size)
+        inputs = critic.inputs.view(agents, 2, size, -1)
+        inputs[..., : self.policy.observation_size] = observations.unsqueeze(1)
+        inputs[..., self.policy.observation_size :] = unit_actions.unsqueeze(1)
+        return networks.forward(network, critic.inputs, critic.outputs).view(agents, 2, size)
+
+    def _action_flow(self, values: Tensor) -> Tensor:
+        """∂/∂y of −mean min(Q₁, Q₂), `[N, B, A]`, after `values: [N, 2, B]` of the critics' last pass."""
+        agents, _, size = values.shape
+        _, critic = self._buffers_for(size)
+        first = values[:, 0] <= values[:, 1]
+        flow = torch.stack((first, ~first), dim=1).to(values.dtype) / -size
+        flow = flow.view(2 * agents, size, 1)
+        flow = backward(self._critics, critic.activations, flow, critic.flows, None)
+        to_actions = self._critics[0][0][:, self.policy.observation_size :].mT
+        inputs = flow.new_empty(2 * agents, size, self.policy.action_size)
+        return product(flow, to_actions, inputs).view(agents, 2, size, -1).sum(dim=1)
+
+    def _buffers_for(self, size: int) -> tuple[Buffers, Buffers]:
+        """Buffers of actors (for two batches) and critics, kept while the batch size stays."""
+        if self._buffers is None or self._buffers[1].inputs.shape[1] != size:
+            self._buffers = (
+                Buffers(self.policy.sizes, self.agents, 2 * size, size, self.theta),
+                Buffers(self.critic.sizes, 2 * self.agents, size, size, self.theta),
+            )
+        return self._buffers
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps: every tensor and the state of every optimiser."""
@@ -129,14 +170,12 @@ class Learner:
             "critics": self.critics,
             "targets": self.targets,
             "log_alpha": self.log_alpha,
-            "optimisers": {
-                name: optimiser.state_dict() for name, optimiser in self._optimisers.items()
-            },
+            "adams": {name: adam.state_dict() for name, adam in self._adams.items()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave, in place, so that the layers stay views of it."""
         for name in ("theta", "critics", "targets", "log_alpha"):
             getattr(self, name).copy_(state[name])
-        for name, optimiser in self._optimisers.items():
-            optimiser.load_state_dict(state["optimisers"][name])
+        for name, adam in self._adams.items():
+            adam.load_state_dict(state["adams"][name])

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import itertools
 import math
-import warnings
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-# A layer's gradient is strided like the layer, both being views; torch only remarks on it.
-warnings.filterwarnings("ignore", message="grad and param do not obey the gradient layout contract")
+from rsm.sac.products import affine, product, relu_backward
 
 Sizes = tuple[int, ...]  # units from input to output, e.g. (6, 256, 256, 2)
 Layers = list[tuple[Tensor, Tensor]]  # weights [M, in, out] and biases [M, 1, out]
@@ -50,24 +49,40 @@ def layers(theta: Tensor, sizes: Sizes) -> Layers:
     return views
 
 
-def trainable_layers(theta: Tensor, sizes: Sizes) -> Layers:
-    """Layers that collect gradients into `theta.grad`, which is created here.
+def forward(network: Layers, inputs: Tensor, outputs: Sequence[Tensor] | None = None) -> Tensor:
+    """Outputs `[M, B, out]` of M networks for `inputs: [M, B, in]`, ReLU between the layers.
 
-    The views are leaves whose `.grad` are views of one flat gradient, so a backward pass fills
-    `theta.grad` without a copy and one optimiser step serves all networks.
+    Differentiable where gradients are enabled. Where they are not, `outputs` may give the tensors
+    `[M, B, width]` that receive what each layer puts out, the last of which is returned.
     """
-    theta.grad = torch.zeros_like(theta)
-    network = layers(theta, sizes)
-    for values, gradients in zip(network, layers(theta.grad, sizes), strict=True):
-        for value, gradient in zip(values, gradients, strict=True):
-            value.requires_grad_(True)
-            value.grad = gradient
-    return network
-
-
-def forward(network: Layers, inputs: Tensor) -> Tensor:
-    """Outputs `[M, B, out]` of M networks for `inputs: [M, B, in]`, ReLU between the layers."""
     *hidden, (weight, bias) = network
-    for hidden_weight, hidden_bias in hidden:
-        inputs = torch.baddbmm(hidden_bias, inputs, hidden_weight).relu()
-    return torch.baddbmm(bias, inputs, weight)
+    if torch.is_grad_enabled():
+        for hidden_weight, hidden_bias in hidden:
+            inputs = torch.baddbmm(hidden_bias, inputs, hidden_weight).relu()
+        return torch.baddbmm(bias, inputs, weight)
+    if outputs is None:
+        outputs = [inputs.new_empty(*inputs.shape[:2], bias.shape[2]) for _, bias in network]
+    for (hidden_weight, hidden_bias), output in zip(hidden, outputs, strict=False):
+        inputs = affine(inputs, hidden_weight, hidden_bias, output).clamp_min_(0)
+    return affine(inputs, weight, bias, outputs[-1])
+
+
+def forward_tangent(network: Layers, direction: Layers, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Outputs and their directional derivatives along `direction`, each `[M, B, out]`; not differentiable.
+
+    Forward mode: with h = max(z, 0) and z = h₋ W + b, ż = ḣ₋ W + h₋ Ẇ + ḃ and ḣ = ż where z > 0, else 0.
+    """
+    moved: Tensor | None = None  # ḣ; the inputs do not move
+    last = len(network) - 1
+    for depth, ((weight, bias), (d_weight, d_bias)) in enumerate(
+        zip(network, direction, strict=True)
+    ):
+        shape = (*inputs.shape[:2], weight.shape[2])
+        tangent = affine(inputs, d_weight, d_bias, inputs.new_empty(shape))
+        if moved is not None:
+            tangent += product(moved, weight, inputs.new_empty(shape))
+        inputs = affine(inputs, weight, bias, inputs.new_empty(shape))
+        if depth < last:
+            inputs.clamp_min_(0)
+            moved = relu_backward(tangent, inputs)  # masks a tangent as it masks a gradient
+    return inputs, tangent

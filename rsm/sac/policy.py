@@ -38,38 +38,77 @@ class SquashedGaussian(NamedTuple):
         """d."""
         return networks.parameter_count(self.sizes)
 
-    def gaussian(
-        self, theta: Tensor | networks.Layers, observations: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Mean and log standard deviation of u, each `[N, B, A]`, for `observations: [N, B, O]`.
+    def output(self, theta: Tensor | networks.Layers, observations: Tensor) -> Tensor:
+        """What the networks put out for `observations: [N, B, O]`: means and raw log σ, `[N, B, 2A]`.
 
         `theta` is `[N, d]`, or its layers where the caller holds them already.
         """
         network = networks.layers(theta, self.sizes) if isinstance(theta, Tensor) else theta
-        mean, log_std = networks.forward(network, observations).chunk(2, dim=-1)
+        return networks.forward(network, observations)
+
+    def output_and_tangent(
+        self, theta: Tensor, direction: Tensor, observations: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """That output and its directional derivative along `direction: [N, d]`, in one pass."""
+        pair = networks.layers(theta, self.sizes), networks.layers(direction, self.sizes)
+        return networks.forward_tangent(*pair, observations)
+
+    def gaussian(
+        self, theta: Tensor | networks.Layers, observations: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and log standard deviation of u, each `[N, B, A]`, for `observations: [N, B, O]`."""
+        return self.split(self.output(theta, observations))
+
+    def split(self, output: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log standard deviation of u from the networks' output."""
+        mean, log_std = output.chunk(2, dim=-1)
         return mean, log_std.clamp(*LOG_STD_RANGE)
 
     def sample(
         self, theta: Tensor | networks.Layers, observations: Tensor, noise: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Unit actions y `[N, B, A]` and log π(a|s) `[N, B]`, from standard normal `noise: [N, B, A]`."""
-        mean, log_std = self.gaussian(theta, observations)
+        return self.squash(self.output(theta, observations), noise)
+
+    def squash(self, output: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Unit actions y `[N, B, A]` and log π(a|s) `[N, B]` from the network's `output: [N, B, 2A]`."""
+        mean, log_std = self.split(output)
         before_squash = mean + log_std.exp() * noise
         log_density = self._log_density(noise, log_std, before_squash)
         return torch.tanh(before_squash), log_density
+
+    def output_flow(
+        self, output: Tensor, noise: Tensor, unit_actions: Tensor, flow: Tensor, weight: Tensor
+    ) -> Tensor:
+        """∂L/∂output `[N, B, 2A]` of a loss with ∂L/∂y = `flow: [N, B, A]` and ∂L/∂log π = `weight`.
+
+        By y = tanh(μ + σε) at a fixed ε: ∂L/∂μ = flow · (1 − y²) + weight · 2y, since
+        ∂(−log(1 − y²))/∂u = 2y, and ∂L/∂(log σ) = ∂L/∂μ · σε − weight, 0 where log σ is clamped.
+        """
+        raw = output[..., self.action_size :]
+        log_std = raw.clamp(*LOG_STD_RANGE)
+        mean_flow = flow * (1 - unit_actions.square()) + 2 * weight * unit_actions
+        std_flow = mean_flow * log_std.exp() * noise - weight
+        return torch.cat((mean_flow, std_flow * (raw == log_std)), dim=-1)
 
     def log_density(
         self, theta: Tensor | networks.Layers, observations: Tensor, unit_actions: Tensor
     ) -> Tensor:
         """log π(a|s) `[N, B]` of stored unit actions `[N, B, A]`, by atanh clipped inside (-1, 1)."""
-        mean, log_std = self.gaussian(theta, observations)
+        return self.density(self.output(theta, observations), unit_actions)
+
+    def density(self, output: Tensor, unit_actions: Tensor) -> Tensor:
+        """The same from the networks' output `[N, B, 2A]`."""
+        mean, log_std = self.split(output)
         clipped = unit_actions.clamp(-LARGEST_UNIT_ACTION, LARGEST_UNIT_ACTION)
         before_squash = torch.atanh(clipped)
         noise = (before_squash - mean) * torch.exp(-log_std)
         return self._log_density(noise, log_std, before_squash)
 
     def _log_density(self, noise: Tensor, log_std: Tensor, before_squash: Tensor) -> Tensor:
-        normal = -0.5 * noise.square() - log_std - 0.5 * math.log(2 * math.pi)
-        # log(1 - tanh(u)²) in a form that neither overflows nor loses digits for large |u|
-        squash = 2 * (math.log(2) - before_squash - softplus(-2 * before_squash))
-        return (normal - squash - math.log(self.scale)).sum(dim=-1)
+        normal = torch.add(log_std, noise.square(), alpha=0.5)  # −log N(u) but for a constant
+        # −log(1 − tanh(u)²) in a form that neither overflows nor loses digits for large |u|,
+        # but for the constant 2 log 2
+        squash = before_squash + softplus(-2 * before_squash)
+        constant = 0.5 * math.log(2 * math.pi) + 2 * math.log(2) + math.log(self.scale)
+        return (2 * squash - normal - constant).sum(dim=-1)

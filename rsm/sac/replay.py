@@ -51,11 +51,10 @@ class Replay:
         terminated: Tensor,
     ) -> None:
         """Store one transition per agent: shapes as in `Batch` without B."""
-        row = self._data[:, self._added % self.capacity]
-        parts = row.split(self._widths, dim=1)
-        values = (observations, unit_actions, log_density, rewards, next_observations, terminated)
-        for part, value in zip(parts, values, strict=True):
-            part.copy_(value.view(part.shape))
+        numbers = (log_density, rewards, terminated.to(rewards.dtype))
+        log_density, rewards, terminated = (values.unsqueeze(1) for values in numbers)
+        parts = (observations, unit_actions, log_density, rewards, next_observations, terminated)
+        torch.cat(parts, dim=1, out=self._data[:, self._added % self.capacity])
         self._added += 1
 
     def sample(self, batch_size: int, generator: torch.Generator) -> Batch:

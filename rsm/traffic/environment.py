@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rsm.config import Traffic
+from rsm.config import RunError, Traffic
 from rsm.traffic import rewards
 from rsm.traffic.drivers import HumanDriver
 from rsm.traffic.networks import figure_eight
@@ -90,6 +91,8 @@ class TrafficEnv:
         self._reward_sum = self._speed_sum = 0.0
         self._ahead: list[int] = []
         self._behind: list[int] = []
+        self._seen = np.empty((0, self.observation_size), dtype=np.intp)
+        self._scales = np.repeat((self.network.length, self.limit), self.n_vehicles)
         models = {HUMAN: self.scenario.human, LEARNER: self.scenario.learner}
         self._car_length = [models[kind].length for kind in self.scenario.order]
         self._humans = [i for i, kind in enumerate(self.scenario.order) if kind == HUMAN]
@@ -100,9 +103,12 @@ class TrafficEnv:
         The seed decides everything random in the episode: SUMO's generator and the humans' noise.
         """
         sumo, noise = np.random.SeedSequence(seed).spawn(2)
-        self._simulation.reset(int(sumo.generate_state(1)[0]) % MAX_SEED)
+        try:
+            self._simulation.reset(int(sumo.generate_state(1)[0]) % MAX_SEED)
+        except self._simulation.errors as error:
+            raise RunError(f"SUMO failed to load the episode of seed {seed}: {error}") from None
         self._noise = self._draw_noise(np.random.default_rng(noise))
-        self._ahead, self._behind = neighbours(self._simulation.position, [True] * self.n_vehicles)
+        self._look_around([True] * self.n_vehicles)
         self._steps = self._collisions = self._teleports = 0
         self._reward_sum = self._speed_sum = 0.0
         self._running = True
@@ -115,7 +121,7 @@ class TrafficEnv:
 
         `accelerations`: [N] or [N, 1] in m/s², clipped to ±action_limit; None lets our human driver
         drive the learning vehicles. Raises ValueError for another shape or a value that is not
-        finite, RuntimeError if no episode is running.
+        finite, RuntimeError if no episode is running, RunError where SUMO fails.
         """
         if not self._running:
             raise RuntimeError("no episode is running: call reset() first")
@@ -123,7 +129,11 @@ class TrafficEnv:
         before, collisions = self._reward_sum, self._collisions
         terminated = truncated = False
         for _ in range(self.traffic.decision_interval):
-            self._advance(actions)
+            try:
+                self._advance(actions)
+            except self._simulation.errors as error:
+                self._running = False
+                raise RunError(f"SUMO failed after step {self._steps}: {error}") from None
             crashed = self._collisions > collisions
             terminated = crashed and self.traffic.collision == "terminate"
             truncated = not terminated and self._steps >= self.horizon
@@ -131,12 +141,11 @@ class TrafficEnv:
                 self._running = False
                 break
         reward = (self._reward_sum - before) / self.traffic.decision_interval
-        return Step(
-            self._observe(),
-            np.full(self.n_agents, reward, dtype=np.float32),
-            np.full(self.n_agents, terminated),
-            truncated,
-        )
+        rewards_of_all = np.empty(self.n_agents, dtype=np.float32)
+        rewards_of_all.fill(reward)
+        ends = np.empty(self.n_agents, dtype=np.bool_)
+        ends.fill(terminated)
+        return Step(self._observe(), rewards_of_all, ends, truncated)
 
     def positions(self) -> NDArray[np.float64]:
         """Where the learning vehicles are, float64[N, 2] in metres; NaN while SUMO teleports one."""
@@ -178,29 +187,34 @@ class TrafficEnv:
         if values.shape not in ((self.n_agents,), (self.n_agents, 1)):
             allowed = f"[{self.n_agents}] or [{self.n_agents}, 1]"
             raise ValueError(f"accelerations have shape {list(values.shape)}, expected {allowed}")
-        if not np.isfinite(values).all():
+        # Plain floats here and below: for a handful of vehicles numpy's calls cost more than SUMO's step.
+        given: list[float] = values.reshape(-1).tolist()
+        if not all(map(math.isfinite, given)):
             raise ValueError("accelerations must be finite numbers (m/s²)")
         limit = self.action_limit
-        clipped: list[float] = np.clip(values.reshape(-1), -limit, limit).tolist()
-        return clipped
+        return [v if -limit <= v <= limit else math.copysign(limit, v) for v in given]
 
     def _advance(self, actions: list[float] | None) -> None:
         """One simulation step: command everybody, move, count, reward."""
         simulation, dt = self._simulation, self.dt
         speed, lane = simulation.speed, simulation.lane
         noise = next(self._noise)
-        if actions is not None:
-            for vehicle, action in zip(self.learners, actions, strict=True):
-                if lane[vehicle]:
-                    simulation.command(vehicle, max(speed[vehicle] + action * dt, 0.0))
-        for vehicle in range(self.n_vehicles) if actions is None else self._humans:
-            self._drive(vehicle, noise[vehicle])
+        if actions is None:
+            targets = self._driven(range(self.n_vehicles), noise)
+        else:
+            targets = [
+                (vehicle, max(speed[vehicle] + action * dt, 0.0))
+                for vehicle, action in zip(self.learners, actions, strict=True)
+                if lane[vehicle]
+            ]
+            targets += self._driven(self._humans, noise)
+        simulation.command(targets)
         simulation.step()
         self._steps += 1
         if simulation.collided or simulation.teleported or not all(simulation.lane):
             # Teleporting may put a vehicle elsewhere in the order; otherwise nobody overtakes.
             present = [bool(name) for name in simulation.lane]
-            self._ahead, self._behind = neighbours(simulation.position, present)
+            self._look_around(present)
         self._collisions += simulation.collided
         self._teleports += simulation.teleported
         self._speed_sum += sum(simulation.speed)
@@ -209,34 +223,40 @@ class TrafficEnv:
         if self.on_step is not None:
             self.on_step(self)
 
-    def _drive(self, vehicle: int, noise: float) -> None:
-        """Command one vehicle by the human driver, or hand it to SUMO inside a junction."""
-        simulation = self._simulation
-        lane = simulation.lane[vehicle]
-        if not lane:
-            return
-        if lane[0] == ":" and self.traffic.junction == "sumo":
-            # Flow's rule: no command inside a junction, SUMO's own car-following drives there.
-            simulation.command(vehicle, RELEASE)
-            return
-        leader = self._ahead[vehicle]
-        position, speed = simulation.position, simulation.speed
-        length = self.network.length
-        gap = (position[leader] - position[vehicle]) % length - self._car_length[leader]
-        own = speed[vehicle]
-        acceleration = self._driver.acceleration(own, gap, speed[leader]) + noise
-        simulation.command(vehicle, max(own + acceleration * self.dt, 0.0))
+    def _look_around(self, present: list[bool]) -> None:
+        """Who follows whom, and what of [positions, speeds] the agents observe: `_seen: [N, 6]`."""
+        self._ahead, self._behind = neighbours(self._simulation.position, present)
+        count = self.n_vehicles
+        trios = [(me, self._behind[me], self._ahead[me]) for me in self.learners]
+        self._seen = np.array([[i for who in trio for i in (who, count + who)] for trio in trios])
+
+    def _driven(self, vehicles: Iterable[int], noise: list[float]) -> list[tuple[int, float]]:
+        """Target speeds of these vehicles by the human driver; inside a junction SUMO may have them."""
+        simulation, length, dt = self._simulation, self.network.length, self.dt
+        position, speed, lanes = simulation.position, simulation.speed, simulation.lane
+        ahead, car_length, drive = self._ahead, self._car_length, self._driver.acceleration
+        released = self.traffic.junction == "sumo"
+        targets = []
+        for vehicle in vehicles:
+            lane = lanes[vehicle]
+            if not lane:
+                continue
+            if released and lane[0] == ":":
+                # Flow's rule: no command inside a junction, SUMO's own car-following drives there.
+                targets.append((vehicle, RELEASE))
+                continue
+            leader, own = ahead[vehicle], speed[vehicle]
+            gap = (position[leader] - position[vehicle]) % length - car_length[leader]
+            acceleration = drive(own, gap, speed[leader]) + noise[vehicle]
+            targets.append((vehicle, max(own + acceleration * dt, 0.0)))
+        return targets
 
     def _observe(self) -> NDArray[np.float32]:
         """float32[N, 6]: own, follower's and leader's position and speed."""
-        position = [p / self.network.length for p in self._simulation.position]
-        speed = [v / self.limit for v in self._simulation.speed]
-        rows = []
-        for me in self.learners:
-            behind, ahead = self._behind[me], self._ahead[me]
-            row = [position[me], speed[me], position[behind], speed[behind]]
-            rows.append([*row, position[ahead], speed[ahead]])
-        return np.array(rows, dtype=np.float32)
+        simulation = self._simulation
+        # One small array, and one pick from it: this runs once a decision.
+        scaled = np.array(simulation.position + simulation.speed) / self._scales
+        return scaled.take(self._seen).astype(np.float32)
 
     def _reward(self, speeds: list[float]) -> float:
         if self.scenario.reward == "mean-speed":

@@ -19,7 +19,7 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
-from rsm.config import ConfigError
+from rsm.config import ConfigError, shown
 
 INSTALL = "pip install eclipse-sumo==1.28.* libsumo==1.28.*"
 ROUTE = ("bottom", "top", "upper_ring", "right", "left", "lower_ring")
@@ -63,7 +63,13 @@ def figure_eight(limit: float, radius: float = 30.0, points: int = 40) -> Networ
     Built once per content into the cache folder; raises ConfigError where netconvert is missing or
     fails.
     """
-    return read_network(build_network(figure_eight_xml(limit, radius, points)), ROUTE)
+    parts = figure_eight_xml(limit, radius, points)
+    file = build_network(parts)
+    try:
+        return read_network(file, ROUTE)
+    except (ElementTree.ParseError, LookupError, ValueError):
+        file.unlink(missing_ok=True)  # damaged, say by a power cut: it is only a cache
+        return read_network(build_network(parts), ROUTE)
 
 
 def figure_eight_xml(limit: float, radius: float, points: int) -> dict[str, str]:
@@ -127,15 +133,25 @@ def netconvert_binary() -> Path:
 
 
 def cache_folder() -> Path:
-    """Where built networks are kept: RSM_CACHE, or the user's cache folder, or a temporary one."""
-    base = os.environ.get("RSM_CACHE") or os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    folder = Path(base).expanduser() / "rsm" / "networks"
+    """Where built networks are kept: RSM_CACHE, or the user's cache folder, or a temporary one.
+
+    Raises ConfigError where RSM_CACHE is given and cannot be used: somebody wants it there.
+    """
+    asked = os.environ.get("RSM_CACHE")
+    base = asked or os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    reason = "it is read-only"
     try:
+        folder = Path(base).expanduser() / "rsm" / "networks"
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):
             return folder
-    except (OSError, RuntimeError):
-        pass
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+    if asked:
+        raise ConfigError(
+            f"environment: RSM_CACHE: {shown(asked)} is not allowed: a folder that can be written is "
+            f"expected ({reason})"
+        )
     folder = Path(tempfile.gettempdir()) / f"rsm-networks-{getpass.getuser()}"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder

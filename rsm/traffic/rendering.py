@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rsm.config import ConfigError
+from rsm.records import obstacle
 from rsm.traffic.environment import TrafficEnv
 from rsm.traffic.recording import Prepare, Recording, record_episode
 
@@ -37,6 +38,8 @@ def check_output(out: Path) -> None:
         raise ConfigError(f"--out: {str(out)!r} is not allowed: it must end in .gif, .mp4 or .png")
     if out.is_dir():
         raise ConfigError(f"--out: {str(out)!r} is not allowed: it is a folder")
+    if (reason := obstacle(out)) is not None:
+        raise ConfigError(f"--out: {str(out)!r} is not allowed: {reason}")
     if ending == ".mp4":
         ffmpeg()
 

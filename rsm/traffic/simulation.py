@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
+import operator
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from rsm.config import ConfigError
+from rsm.config import ConfigError, RunError
 from rsm.traffic.networks import INSTALL, Network
 from rsm.traffic.scenarios import HUMAN, CarModel, Scenario
 
@@ -42,6 +44,7 @@ class Simulation:
         self.scenario, self.network = scenario, network
         self._libsumo = import_libsumo()
         self._call: Any = self._libsumo._libsumo
+        self.errors = (self._libsumo.TraCIException, self._libsumo.FatalTraCIError)
         self.ids = [f"{kind}{index}" for index, kind in enumerate(scenario.order)]
         self._folder = tempfile.TemporaryDirectory(prefix="rsm-sumo-")
         routes = Path(self._folder.name) / "vehicles.rou.xml"
@@ -55,6 +58,11 @@ class Simulation:
         count = scenario.n_vehicles
         self.speed, self.position, self.lane = [0.0] * count, [0.0] * count, [""] * count
         self.collided, self.teleported = 0, 0
+        self._along, self._offset = [math.inf] * count, [0.0] * count
+        fastest = 2.0 * max(scenario.limit, scenario.human.max_speed, scenario.learner.max_speed)
+        reach = fastest * scenario.dt
+        self._short_lanes = {lane for lane, length in network.lengths.items() if length <= reach}
+        self._on_short_lane = False
         self._commanded = [False] * count
         self._absent = False
 
@@ -75,22 +83,25 @@ class Simulation:
         present = set(self._call.vehicle_getIDList())
         missing = [name for name in self.ids if name not in present]
         if missing:
-            raise RuntimeError(f"SUMO did not insert the vehicles {', '.join(missing)}")
+            raise RunError(f"SUMO did not insert the vehicles {', '.join(missing)}")
         for name in self.ids:
             self._call.vehicle_setSpeedMode(name, SAFE_SPEED)
         self._commanded = [False] * len(self.ids)
+        self._along = [math.inf] * len(self.ids)
         self._absent = False
         self.collided = self.teleported = 0
         self._read()
 
-    def command(self, index: int, speed: float) -> None:
-        """Target speed (m/s) of vehicle `index` from the next step on; RELEASE hands it to SUMO."""
-        if speed >= 0.0:
-            self._call.vehicle_setSpeed(self.ids[index], speed)
-            self._commanded[index] = True
-        elif self._commanded[index]:
-            self._call.vehicle_setSpeed(self.ids[index], RELEASE)
-            self._commanded[index] = False
+    def command(self, targets: Iterable[tuple[int, float]]) -> None:
+        """Vehicles and their target speeds (m/s) from the next step on; RELEASE hands one to SUMO."""
+        set_speed, names, commanded = self._call.vehicle_setSpeed, self.ids, self._commanded
+        for index, speed in targets:
+            if speed >= 0.0:
+                set_speed(names[index], speed)
+                commanded[index] = True
+            elif commanded[index]:
+                set_speed(names[index], RELEASE)
+                commanded[index] = False
 
     def step(self) -> None:
         """Advance by one step and read the state; raises RuntimeError if the simulation was replaced."""
@@ -135,20 +146,23 @@ class Simulation:
         if self._absent:
             self._read_with_absent()
             return
-        speed, lane = call.vehicle_getSpeed, call.vehicle_getLaneID
-        along = call.vehicle_getLanePosition
-        offsets = self.network.offsets
-        self.speed = [speed(name) for name in names]
-        self.lane = lanes = [lane(name) for name in names]
-        self.position = [
-            offsets[lane] + along(name) for lane, name in zip(lanes, names, strict=True)
-        ]
+        self.speed = list(map(call.vehicle_getSpeed, names))
+        along = list(map(call.vehicle_getLanePosition, names))
+        # Who left a lane longer than a step is now nearer to the beginning of another one. So lanes
+        # need asking for only where somebody fell back along the lane, or was on a shorter one.
+        if self._on_short_lane or any(map(operator.lt, along, self._along)):
+            self.lane = list(map(call.vehicle_getLaneID, names))
+            self._offset = [self.network.offsets[lane] for lane in self.lane]
+            self._on_short_lane = not self._short_lanes.isdisjoint(self.lane)
+        self._along = along
+        self.position = list(map(operator.add, self._offset, along))
 
     def _read_with_absent(self) -> None:
         """As `_read` while vehicles teleport: they stand where they vanished, with speed 0."""
         call = self._call
         present = set(call.vehicle_getIDList())
         self._absent = False
+        self._along = [math.inf] * len(self.ids)  # the next plain reading asks for every lane
         for i, name in enumerate(self.ids):
             lane = call.vehicle_getLaneID(name) if name in present else ""
             self.lane[i] = lane

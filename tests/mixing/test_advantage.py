@@ -7,12 +7,14 @@ from rsm.mixing.advantage import direct_advantage, importance_advantage
 
 def enumerated(world, theta: torch.Tensor) -> torch.Tensor:
     """E_{a~π}[Q − α log π] of every state by a fine grid over the actions, `[N, B]`."""
-    mean, log_std = world.policy.gaussian(theta, world.states)
+    mean, _ = world.policy.gaussian(theta, world.states)
     points = torch.linspace(-8, 8, 4001, dtype=torch.float64)
     weights = torch.exp(-0.5 * points**2) / math.sqrt(2 * math.pi) * (points[1] - points[0])
     total = torch.zeros(mean.shape[:2], dtype=torch.float64)
     for point, weight in zip(points, weights, strict=True):
-        actions, log_pi = world.policy.sample(theta, world.states, torch.full_like(mean, float(point)))
+        actions, log_pi = world.policy.sample(
+            theta, world.states, torch.full_like(mean, float(point))
+        )
         total += weight * (world.q(world.states, actions) - world.alpha[:, None] * log_pi)
     return total
 

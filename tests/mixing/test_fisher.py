@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 import torch
 
@@ -12,7 +14,9 @@ def explicit_form(world, agent: int, samples: int, generator: torch.Generator) -
     noise = torch.randn(1, len(repeated), 1, generator=generator, dtype=torch.float64)
     actions, _ = world.policy.sample(theta[None], repeated[None], noise)
 
-    def log_density(parameters: torch.Tensor, state: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+    def log_density(
+        parameters: torch.Tensor, state: torch.Tensor, action: torch.Tensor
+    ) -> torch.Tensor:
         value = world.policy.log_density(parameters[None], state[None, None], action[None, None])
         return value.squeeze()
 
@@ -75,7 +79,7 @@ def test_half_the_form_is_the_kl_divergence_to_second_order(world):
         errors.append((kl - 0.5 * zeta**2 * form).abs() / (0.5 * zeta**2 * form))
     assert (errors[2] < 1e-3).all()
     # What is left is of third order: relative to ζ² it halves, at least, when ζ does.
-    for larger, smaller in zip(errors, errors[1:], strict=False):
+    for larger, smaller in itertools.pairwise(errors):
         assert (smaller / larger < 0.6).all()
 
 

@@ -40,7 +40,9 @@ class PlainAgent:
 
     def __init__(self, learner: Learner, agent: int) -> None:
         self.actor = module_of(learner.theta[agent].detach(), learner.policy.sizes)
-        self.critics = [module_of(row.detach(), learner.critic.sizes) for row in learner.critics[agent]]
+        self.critics = [
+            module_of(row.detach(), learner.critic.sizes) for row in learner.critics[agent]
+        ]
         self.targets = copy.deepcopy(self.critics)
         self.log_alpha = torch.tensor(
             math.log(SETTINGS.alpha_init), dtype=torch.float64, requires_grad=True

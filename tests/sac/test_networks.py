@@ -1,7 +1,10 @@
+import pytest
 import torch
 from torch import nn
 
 from rsm.sac import networks
+from rsm.sac.backprop import Buffers, backward
+from rsm.sac.products import affine, product
 
 SIZES = (6, 5, 4, 3)
 
@@ -39,13 +42,50 @@ def test_layers_of_a_strided_slice_are_views_of_it():
     assert int((wide == 7).sum()) == 2 * 5 * 4
 
 
-def test_backward_fills_the_flat_gradient():
-    theta = drawn(2)
-    inputs = torch.randn(2, 7, 6, dtype=torch.float64)
-    leaf = theta.clone().requires_grad_()
-    networks.forward(networks.layers(leaf, SIZES), inputs).square().sum().backward()
-    networks.forward(networks.trainable_layers(theta, SIZES), inputs).square().sum().backward()
-    torch.testing.assert_close(theta.grad, leaf.grad)
+def test_backward_pass_gives_the_gradient_of_autograd():
+    theta, inputs = drawn(2), torch.randn(2, 7, 6, dtype=torch.float64)
+    leaf, moving = theta.clone().requires_grad_(), inputs.clone().requires_grad_()
+    networks.forward(networks.layers(leaf, SIZES), moving).pow(3).sum().backward()
+
+    network, gradient = networks.layers(theta, SIZES), torch.full_like(theta, torch.nan)
+    buffers = Buffers(SIZES, 2, 7, 7, theta)
+    buffers.inputs.copy_(inputs)
+    with torch.no_grad():
+        flow = 3 * networks.forward(network, buffers.inputs, buffers.outputs).square()
+        into = networks.layers(gradient, SIZES)
+        first = backward(network, buffers.activations, flow, buffers.flows, into)
+    torch.testing.assert_close(gradient, leaf.grad)
+    torch.testing.assert_close(torch.bmm(first, network[0][0].mT), moving.grad)
+
+
+@pytest.mark.parametrize("sizes", [SIZES, (6, 5, 3), (130, 129, 128, 1)])
+def test_tangent_is_that_of_forward_mode_differentiation(sizes):
+    count = networks.parameter_count(sizes)
+    theta, direction = torch.randn(2, 2, count, dtype=torch.float64) / sizes[0] ** 0.5
+    inputs = torch.randn(2, 7, sizes[0], dtype=torch.float64)
+
+    def outputs(parameters: torch.Tensor) -> torch.Tensor:
+        return networks.forward(networks.layers(parameters, sizes), inputs)
+
+    expected = torch.func.jvp(outputs, (theta,), (direction,))
+    pair = networks.layers(theta, sizes), networks.layers(direction, sizes)
+    torch.testing.assert_close(networks.forward_tangent(*pair, inputs), expected)
+
+
+@pytest.mark.parametrize("shape", [(140, 130, 150), (140, 130, 2), (3, 140, 1), (140, 1, 130)])
+def test_products_are_those_of_torch_and_keep_nan(shape):
+    rows, inner, columns = shape
+    wide = torch.randn(3, inner * columns + columns + 9)
+    weight = wide[:, : inner * columns].unflatten(1, (inner, columns))
+    bias = wide[:, inner * columns : inner * columns + columns].unsqueeze(1)
+    inputs = torch.randn(3, rows, inner)
+    inputs[1, 0, 0] = torch.nan
+    close = {"rtol": 1e-4, "atol": 1e-4, "equal_nan": True}
+    out = torch.empty(3, rows, columns)
+    torch.testing.assert_close(affine(inputs, weight, bias, out), inputs @ weight + bias, **close)
+    torch.testing.assert_close(product(inputs, weight, out), inputs @ weight, **close)
+    transposed = torch.randn(3, inner, rows).mT
+    torch.testing.assert_close(product(transposed, weight, out), transposed @ weight, **close)
 
 
 def test_initial_parameters_stay_within_the_limit_of_their_fan_in():

@@ -1,0 +1,68 @@
+"""The environment step, against the bare simulation step and against TraCI over a socket."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+import numpy as np
+
+from benchmarks.measure import Row
+from benchmarks.plain_environment import PlainEnvironment
+from rsm.config import Traffic
+from rsm.traffic.environment import TrafficEnv
+
+STEPS, PLAIN_STEPS, REPEATS = 1000, 60, 6
+
+
+def times_of(step: object, steps: int) -> list[float]:
+    """Seconds of each of `steps` calls."""
+    assert callable(step)
+    times = []
+    for _ in range(steps):
+        start = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - start)
+    return times
+
+
+def bare_step(env: TrafficEnv) -> object:
+    """SUMO's own step, without anything read or commanded: the limit of the machine."""
+    simulate = env._simulation._call.simulation_step
+    return lambda: simulate(0.0)
+
+
+def rows() -> list[Row]:
+    """Episodes of the three in turn, the same seeds and the same actions; medians over the steps."""
+    actions = iter(np.random.default_rng(0).uniform(0, 3, (10**6, 9)).astype(np.float32))
+    ours: list[float] = []
+    bare: list[float] = []
+    plain: list[float] = []
+    traffic = Traffic(collision="teleport")  # a collision must not end the measurement
+    with PlainEnvironment(traffic) as reference, TrafficEnv(traffic) as env:
+        for seed in range(REPEATS):
+            env.reset(seed)
+            ours += times_of(lambda: env.step(next(actions)), STEPS)
+            env.reset(seed)
+            bare += times_of(bare_step(env), STEPS)
+            reference.reset(seed)
+            plain += times_of(lambda: reference.step(next(actions)), PLAIN_STEPS)
+    step, limit, socket = (statistics.median(times) for times in (ours, bare, plain))
+    numbers = {"step": step, "bare_step": limit, "traci_step": socket}
+    to_bare, to_socket = step / limit, socket / step
+    return [
+        Row(
+            "environment step: against the bare simulation step",
+            f"{step * 1e6:.0f} µs, {to_bare:.2f} ×",
+            "≤ 1.8 × the bare step",
+            to_bare <= 1.8,
+            numbers | {"ratio": to_bare},
+        ),
+        Row(
+            "environment step: against TraCI over a socket",
+            f"{to_socket:.0f} × ({socket * 1e3:.2g} ms)",
+            "≥ 20 × the TraCI reference",
+            to_socket >= 20,
+            numbers | {"ratio": to_socket},
+        ),
+    ]

@@ -1,0 +1,61 @@
+"""The table of the benchmarks has its rows, whatever the clock says."""
+
+import importlib
+import json
+
+import pytest
+
+from benchmarks import __main__ as table
+from benchmarks import environment, exchange, growth, learning
+from benchmarks.measure import Row, medians
+
+
+@pytest.fixture
+def no_clock(monkeypatch):
+    """Every part is run once and takes one second."""
+
+    def once(parts, repeats, warm=1):
+        for part in parts.values():
+            part()
+        return dict.fromkeys(parts, 1.0)
+
+    for module in (exchange, growth, learning):
+        monkeypatch.setattr(module, "medians", once)
+    monkeypatch.setattr(environment, "STEPS", 3)
+    monkeypatch.setattr(environment, "PLAIN_STEPS", 2)
+    monkeypatch.setattr(environment, "REPEATS", 1)
+    monkeypatch.setattr(growth, "AGENTS", (9, 12))
+
+
+@pytest.mark.parametrize(("group", "count"), [("environment", 2), ("exchange", 1), ("growth", 2)])
+def test_group_gives_its_rows(group, count, no_clock):
+    rows = table.measured(group)
+    assert len(rows) == count and all(isinstance(row, Row) for row in rows)
+    assert json.loads(json.dumps(rows))  # what a group hands to the table
+
+
+def test_learning_has_a_row_for_acting_updating_and_judging(no_clock):
+    parts = [row.part for row in (learning.acting(), *learning.update(64, 1), *learning.judging())]
+    assert [part.split()[0] for part in parts] == ["acting", "all-agents", "judging", "judging"]
+
+
+def test_every_group_can_be_measured():
+    for group in table.GROUPS:
+        assert callable(importlib.import_module(f"benchmarks.{group}").rows)
+
+
+def test_group_that_fails_is_a_missed_row(monkeypatch):
+    monkeypatch.setattr(table.sys, "executable", "/bin/false")
+    (row,) = table.in_own_process("learning")
+    assert not row.met and "failed" in row.measured
+
+
+def test_unknown_group_is_refused(capsys):
+    assert table.main(["speed"]) == 2
+    assert "allowed" in capsys.readouterr().err
+
+
+def test_medians_are_of_each_part():
+    calls = []
+    seconds = medians({"one": lambda: calls.append(1), "two": lambda: calls.append(2)}, 3, warm=1)
+    assert set(seconds) == {"one", "two"} and calls == [1, 2] * 4

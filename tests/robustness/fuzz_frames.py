@@ -1,0 +1,138 @@
+"""Random mutations of frames against the decoder and the receiver; a script, run by hand for long.
+
+    python tests/robustness/fuzz_frames.py --frames 10000000 [--seed 0]
+
+Half of the frames get a repaired checksum, so that what comes after it is reached; half of all are for a
+receiver with a key. Stops at the first frame that raises anything but FrameError, or that is accepted though
+it is not one the receiver asked for (with a key: not the genuine one, bit for bit).
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import struct
+import sys
+import time
+import tracemalloc
+import zlib
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from rsm.comms.channel import Channel
+from rsm.comms.exchange import Post
+from rsm.comms.frames import (
+    DTYPES,
+    HEADER_SIZE,
+    SEGMENT,
+    Frame,
+    FrameError,
+    decode,
+    encode,
+    overhead,
+)
+
+KEY = bytes(range(32))
+LENGTH = 12
+FIELDS = struct.Struct("<3sBBBQIHHBHHI")
+GENUINE = Frame(SEGMENT, 2**47 + 5, 9, 3, 1, 2, 0, 4, np.linspace(-1, 1, LENGTH, dtype=np.float32))
+EXTREMES = (0, 1, 2, 3, 127, 128, 255)
+
+
+def repaired(data: bytes | bytearray, start: int) -> bytes:
+    """The same bytes with a checksum that agrees, where there is room for one."""
+    if len(data) < start:
+        return bytes(data)
+    checksum = zlib.crc32(data[: FIELDS.size], zlib.crc32(data[start:]))
+    return bytes(data[: FIELDS.size]) + struct.pack("<I", checksum) + bytes(data[HEADER_SIZE:])
+
+
+def mutated(genuine: bytes, draw: random.Random) -> bytearray:
+    """A frame after one to four random changes."""
+    data = bytearray(genuine)
+    for _ in range(draw.randrange(1, 5)):
+        what, place = draw.randrange(8), draw.randrange(len(data) + 1)
+        if what == 0:
+            del data[place:]
+        elif what == 1:
+            data += draw.randbytes(draw.choice((1, 4, 16, 200)))
+        elif what == 2:
+            data[place:place] = draw.randbytes(draw.randrange(1, 9))
+        elif what == 3:
+            del data[place : place + draw.randrange(1, 9)]
+        elif what == 4 and len(data) >= 4:  # a length, a count or a float of another size
+            place = min(place, len(data) - 4)
+            data[place : place + 4] = draw.choice(
+                (b"\xff" * 4, bytes(4), b"\0\0\xc0\x7f", b"\0\0\0\x80")
+            )
+        elif place < len(data):
+            data[place] = (
+                draw.choice(EXTREMES) if what == 5 else data[place] ^ 1 << draw.randrange(8)
+            )
+    if len(data) >= FIELDS.size and draw.random() < 0.5:  # a length that fits gets further
+        struct.pack_into("<I", data, FIELDS.size - 4, max(len(data) - HEADER_SIZE, 0))
+    return data
+
+
+def fuzz(frames: int, seed: int) -> Counter[str]:
+    """Outcomes by name; raises AssertionError at the first that must not be."""
+    draw, outcomes = random.Random(seed), Counter[str]()
+    receivers = {}
+    for key in (b"", KEY):
+        post = Post(Channel(5, 0.0, np.random.default_rng(0), key), GENUINE.run, GENUINE.round)
+        receivers[key] = (post, encode(GENUINE, key), overhead(key))
+
+    def expected(frame: Frame) -> int | None:
+        asked = (GENUINE.sender, GENUINE.replica, GENUINE.segment, GENUINE.count)
+        return (
+            LENGTH if (frame.sender, frame.replica, frame.segment, frame.count) == asked else None
+        )
+
+    for number in range(frames):
+        key = KEY if number % 2 else b""
+        post, genuine, start = receivers[key]
+        data = bytes(mutated(genuine, draw))
+        if draw.random() < 0.5:
+            data = repaired(data, start)
+        try:
+            frame = decode(data, key)
+        except FrameError as error:
+            outcomes[str(error)] += 1
+            continue
+        assert not key or data == genuine, data.hex()
+        assert frame.values.nbytes == len(data) - start and not frame.values.flags.owndata
+        post.channel._mailboxes[GENUINE.receiver].append(data)
+        taken = post.receive(GENUINE.receiver, SEGMENT, expected, DTYPES[1])
+        for values in taken.values():
+            fits = values.shape == (LENGTH,) and values.dtype == np.float32
+            assert fits and np.isfinite(values).all(), data.hex()
+        outcomes["accepted" if taken else "refused by the receiver"] += 1
+    return outcomes
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--frames", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    tracemalloc.start()
+    fuzz(2_000, options.seed)
+    tracemalloc.reset_peak()
+    before, _ = tracemalloc.get_traced_memory()
+    fuzz(2_000, options.seed)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    print(f"largest allocation over 2000 frames: {(peak - before) / 1e3:.1f} kB")
+    start = time.perf_counter()
+    outcomes = fuzz(options.frames, options.seed)
+    print(f"{options.frames} frames in {time.perf_counter() - start:.0f} s, none escaped:")
+    for name, count in outcomes.most_common():
+        print(f"{count:12}  {name}")
+
+
+if __name__ == "__main__":
+    main()

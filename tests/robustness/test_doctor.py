@@ -1,0 +1,182 @@
+"""`rsm doctor`: everything that can be broken is broken once, is found, and comes with advice."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from rsm import doctor
+from rsm.cli import main
+from rsm.traffic.networks import figure_eight
+
+from .conftest import ROOT
+
+Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.fixture(autouse=True)
+def _healthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty working folder, and an environment in which all is well."""
+    monkeypatch.chdir(tmp_path)
+    for name in (*doctor_variables(), "RSM_CACHE", "RSM_FRAME_KEY", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 0, 10**12))
+    figure_eight.cache_clear()
+
+
+def doctor_variables() -> tuple[str, ...]:
+    return ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def problems(capsys) -> dict[str, str]:
+    """What `rsm doctor` finds wrong: what was examined → what was found and the advice."""
+    code = main(["doctor"])
+    lines = capsys.readouterr().out.splitlines()
+    found = {}
+    for line, advice in zip(lines, [*lines[1:], ""], strict=True):
+        if line.startswith("PROBLEM "):
+            what, _, rest = line.removeprefix("PROBLEM ").partition(": ")
+            assert advice.strip().startswith("→"), "every problem says what to do"
+            found[what] = f"{rest} {advice.strip()}"
+    assert code == bool(found)
+    return found
+
+
+def test_everything_is_examined(capsys) -> None:
+    main(["doctor"])
+    text = capsys.readouterr().out
+    for what in (
+        *("Python", "torch", "numpy", "libsumo", "netconvert", "traffic", "eclipse-sumo", "mlflow"),
+        *("snakemake", "pyarrow", "threads", "disk here", "disk for temporary", "working folder"),
+        *("cache of road networks", "RSM_FRAME_KEY", "MLflow store", "torch computes", "processor"),
+    ):
+        assert f" {what}" in text, what
+
+
+def test_old_python(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.sys, "version_info", (3, 9, 2, "final", 0))
+    assert "PYTHON=python3.11" in problems(capsys)["Python"]
+
+
+def test_version_that_is_not_the_pinned_one(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = doctor.version
+    monkeypatch.setattr(doctor, "version", lambda name: "0.1" if name == "torch" else real(name))
+    found = problems(capsys)
+    assert "0.1 → pinned is" in found["torch"] and "make setup" in found["torch"]
+
+
+def test_package_that_is_not_there(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        if name == "mlflow":
+            raise doctor.PackageNotFoundError
+        return "1"
+
+    monkeypatch.setattr(doctor, "version", version)
+    assert "not installed" in problems(capsys)["mlflow"]
+
+
+def test_missing_pins(capsys, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(doctor, "ROOT", tmp_path)
+    assert "checkout" in problems(capsys)["constraints.txt"]
+
+
+@pytest.mark.parametrize(
+    ("module", "what"),
+    [
+        ("torch", "torch computes"),
+        ("libsumo", "libsumo"),
+        ("sumo", "netconvert"),
+        ("numpy", "traffic"),
+    ],
+)
+def test_package_that_cannot_be_loaded_is_a_finding_and_no_traceback(
+    module: str, what: str, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken" / module
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise ImportError('lib.so.1: cannot open shared object')")
+    path = f"{broken.parent}{os.pathsep}{ROOT}"
+    environment = os.environ | {"PYTHONPATH": path, "RSM_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-m", "rsm", "doctor"], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    assert f"PROBLEM {what}: " in done.stdout, done.stdout
+    assert "make setup" in done.stdout.split(f"PROBLEM {what}")[1].splitlines()[1]
+
+
+def test_netconvert_that_does_not_start(
+    capsys, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("rsm.traffic.networks.netconvert_binary", lambda: tmp_path / "netconvert")
+    monkeypatch.setenv("RSM_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "netconvert").write_text("#!/bin/sh\nexit 3\n")
+    (tmp_path / "netconvert").chmod(0o755)
+    found = problems(capsys)
+    assert "make setup" in found["netconvert"] and "netconvert failed" in found["traffic"]
+
+
+def test_damaged_road_network(capsys, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RSM_CACHE", str(tmp_path / "cache"))
+    file = figure_eight(30.0).file
+    figure_eight.cache_clear()
+    for network in file.parent.iterdir():
+        network.write_text("<net>")
+    monkeypatch.setattr("rsm.traffic.networks.build_network", lambda _: file)
+    assert "remove" in problems(capsys)["traffic"]
+
+
+def test_disk_that_is_nearly_full(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 10**12, 10**6))
+    found = problems(capsys)
+    assert "free some" in found["disk here"] and "free some" in found["disk for temporary files"]
+
+
+def test_folder_that_cannot_be_written(
+    capsys, monkeypatch: pytest.MonkeyPatch, read_only: Path
+) -> None:
+    monkeypatch.chdir(read_only)
+    assert "may write" in problems(capsys)["working folder"]
+
+
+@pytest.mark.parametrize("name", doctor_variables())
+@pytest.mark.parametrize("value", ["8", "many", ""])
+def test_threads(name: str, value: str, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    assert f"unset {name}" in problems(capsys)[f"threads of a job ({name})"]
+
+
+def test_cache_that_cannot_be_used(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RSM_CACHE", "/dev/null")
+    assert "/dev/null" in problems(capsys)["cache of road networks"]
+
+
+def test_key_that_is_none(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RSM_FRAME_KEY", "hush")
+    found = problems(capsys)["RSM_FRAME_KEY"]
+    assert "hexadecimal" in found and "hush" not in found
+
+
+@pytest.mark.parametrize("uri", ["nonsense", "http://127.0.0.1:9"])
+def test_store_that_does_not_answer(uri: str, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    assert "rsm sync" in problems(capsys)["MLflow store"]
+
+
+def test_store_that_is_damaged(capsys, tmp_path: Path) -> None:
+    store = tmp_path / "results/mlflow/mlflow.db"
+    store.parent.mkdir(parents=True)
+    store.write_bytes(b"not SQLite at all" * 99)
+    assert "rsm sync" in problems(capsys)["MLflow store"]
+
+
+def test_machine_in_order_has_no_problem_of_its_own(capsys) -> None:
+    """Versions apart: those of this environment may differ from the pins."""
+    assert not set(problems(capsys)) - set(doctor.DIRECT)
