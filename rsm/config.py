@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import yaml
 from pydantic import (
@@ -307,9 +307,14 @@ def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
 def _keys_at(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
     """The keys of the settings at a place in the tree of models."""
     for part in place:
-        below = model.model_fields[str(part)].annotation
-        assert isinstance(below, type) and issubclass(below, BaseModel)
-        model = below
+        if isinstance(part, int):  # which one of a list: all have the same keys
+            continue
+        below = model.model_fields[part].annotation
+        model = next(
+            kind
+            for kind in (below, *get_args(below))
+            if isinstance(kind, type) and issubclass(kind, BaseModel)
+        )
     return list(model.model_fields)
 
 

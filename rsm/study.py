@@ -66,6 +66,9 @@ class Study(Settings):
     description: str = Field(max_length=2000, description="What a reader should know of it.")
     seeds: tuple[int, ...] = Field(strict=False)
     grid: Grid
+    also: tuple[Grid, ...] = Field(
+        (), strict=False, description="Further grids, for rows that the first need not multiply by."
+    )
     run: RunSettings = Field(
         RunSettings(), description="Settings of every run alike; the published ones by default."
     )
@@ -80,13 +83,14 @@ class Study(Settings):
         return seeds
 
     def runs(self) -> dict[str, RunConfig]:
-        """Run id → settings, one entry per training job, in the order of the grid.
+        """Run id → settings, one entry per training job, in the order of the grids; a row counts once.
 
         Raises ConfigError where a row is not a valid run or two rows share a name.
         """
         expanded: dict[str, RunConfig] = {}
-        for method, seed in itertools.product(self.grid.methods, self.seeds):
-            for config in self._variants(method, seed):
+        grids = ((grid, method) for grid in (self.grid, *self.also) for method in grid.methods)
+        for (grid, method), seed in itertools.product(grids, self.seeds):
+            for config in self._variants(grid, method, seed):
                 known = expanded.setdefault(config.run_id, config)
                 if known != config:
                     raise ConfigError(f"{self.name}: grid: two runs share the name {config.run_id}")
@@ -96,8 +100,8 @@ class Study(Settings):
                     )
         return expanded
 
-    def _variants(self, method: str, seed: int) -> list[RunConfig]:
-        traits, grid = METHODS.get(method), self.grid
+    def _variants(self, grid: Grid, method: str, seed: int) -> list[RunConfig]:
+        traits = METHODS.get(method)
         axes: dict[str, tuple[Any, ...]] = {
             "topology": grid.topologies if traits and traits.topology else (),
             "segments": grid.segments if traits and traits.segments else (),

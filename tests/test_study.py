@@ -56,6 +56,8 @@ def test_share_multiplies_all_methods_that_exchange():
         ({"grid": {"topologies": ["mesh"]}}, ["grid.topologies", "mesh", "radius:<metres>"]),
         ({"grid": {"segments": [0]}}, ["segments", "0"]),
         ({"grid": {"colour": ["red"]}}, ["tiny.yaml: grid.colour", "methods"]),
+        ({"also": [{"methods": ["rsm"], "colour": 1}]}, ["tiny.yaml: also.0.colour", "topologies"]),
+        ({"also": [{"methods": []}]}, ["tiny.yaml: also.0.methods", "expands to nothing"]),
         ({"name": "../up"}, ["tiny.yaml: name", "'../up'"]),
         ({"run": {"seed": 3}}, ["tiny.yaml: run.seed"]),
         ({"run": {"sac": {"tau": 0}}}, ["tiny.yaml: run.sac.tau", "0", "greater than 0"]),
@@ -76,3 +78,10 @@ def test_overrides_change_one_leaf():
     study = parse_study(merged, "tiny.yaml")
     assert study.seeds == (7,) and study.run.sac.tau == 0.5 and study.run.training.episodes == 2
     assert BASE["seeds"] == [0, 1]
+
+
+def test_further_grids_add_their_rows_once():
+    more = {"methods": ["rsm"], "topologies": ["ring", "star"], "segments": [4]}
+    study = parse_study(merge(BASE, {"also": [more]}), "tiny.yaml")
+    added = set(study.runs()) - set(parse_study(BASE, "tiny.yaml").runs())
+    assert added == {"rsm-star-p4-k3-seed0", "rsm-star-p4-k3-seed1"}

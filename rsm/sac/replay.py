@@ -83,7 +83,12 @@ class Replay:
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps: the stored transitions and how many were ever added."""
-        return {"data": self._data[:, : len(self)], "added": self._added}
+        stored = self._data[:, : len(self)]
+        # A view would be saved with all of the storage behind it, empty or not.
+        return {
+            "data": stored if len(self) == self.capacity else stored.clone(),
+            "added": self._added,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""

@@ -18,7 +18,8 @@ import pytest
 from rsm.checkpoint import CURRENT, PREVIOUS, Pace, load_checkpoint, save_checkpoint
 from rsm.config import METHODS, RunConfig, dump_yaml, parse_run
 from rsm.study import merge
-from rsm.training import RUN_FILES
+from rsm.traffic.environment import TrafficEnv
+from rsm.training import RUN_FILES, Training
 
 from ..conftest import TINY
 from ..test_training import assert_same_run
@@ -138,6 +139,17 @@ def test_damaged_checkpoint_never_takes_the_place_of_its_whole_predecessor(tmp_p
             save_checkpoint(tmp_path, {"number": 2}, "hash")
     state = load_checkpoint(tmp_path, "hash")
     assert state is not None and state["number"] == 1
+
+
+def test_checkpoint_holds_the_transitions_there_are_not_the_room_for_more(
+    tiny, tmp_path: Path
+) -> None:
+    config = tiny(sac={"replay_size": 100_000})  # 58 MB when full
+    with TrafficEnv(config.traffic) as env:
+        run = Training(config, env)
+        run.train_episode()
+        run.save(tmp_path)
+    assert (tmp_path / CURRENT).stat().st_size < 1_000_000
 
 
 def test_two_processes_do_not_write_one_run(tiny, tmp_path: Path, warm: Warm) -> None:
