@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,16 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rsm import records
 from rsm.checkpoint import (
-    CURRENT,
-    POLICY,
-    PREVIOUS,
     Pace,
     alone_in,
     load_checkpoint,
     remove_checkpoints,
-    remove_leftovers,
     save_checkpoint,
     save_policy,
 )
@@ -33,15 +26,12 @@ from rsm.evaluation import Diverged, controller_driver, evaluate, policy_driver
 from rsm.manifest import manifest
 from rsm.progress import Progress
 from rsm.recording import Recorder, exchange_rows, summary, write_run
+from rsm.run_folder import check_folder, finished_summary, prepare_folder
 from rsm.sac.learner import Learner, Losses
 from rsm.sac.replay import Replay
 from rsm.seeding import Stream, held_out_seeds, torch_generator, training_seed
 from rsm.traffic.environment import TrafficEnv
 
-RUN_FILES = {
-    *(f"{table}.parquet" for table in records.TABLES),
-    *("config.yaml", "manifest.json", "summary.json", POLICY, CURRENT, PREVIOUS),
-}
 COUNTERS = ("episode", "env_steps", "decisions", "updates", "resumed")
 
 
@@ -350,48 +340,3 @@ class Training:
         self.updating.set_state(state["updating"])
         self.recorder.load_state_dict(state["records"])
         self.resumed += 1
-
-
-def finished_summary(folder: Path, config: RunConfig) -> dict[str, Any] | None:
-    """The summary of a finished run of the same settings in the folder, None if there is none."""
-    try:
-        content = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    same = isinstance(content, dict) and content.get("settings_hash") == config.settings_hash
-    whole = all((folder / name).is_file() for name in run_files(config))
-    return content if same and whole else None
-
-
-def run_files(config: RunConfig) -> list[str]:
-    """Names of the files that a finished run of these settings leaves."""
-    return sorted(RUN_FILES - {CURRENT, PREVIOUS} - (set() if config.learns else {POLICY}))
-
-
-def check_folder(folder: Path) -> None:
-    """Nothing is written: raises ConfigError where the folder is not a run's, or cannot be one."""
-    wrong = f"--out: {one_line(folder)} is not allowed: "
-    try:
-        reason = records.obstacle(folder)
-        if reason is None and os.path.lexists(folder) and not folder.is_dir():
-            reason = "it is not a folder"
-        if reason is not None:
-            raise ConfigError(f"{wrong}{one_line(reason)}; a new or run folder is expected")
-        names = (entry.name for entry in (folder.iterdir() if folder.exists() else ()))
-        strangers = sorted(
-            name for name in names if name not in RUN_FILES and not name.startswith(".")
-        )
-    except OSError as error:
-        raise ConfigError(f"{wrong}{error.strerror}; a new or run folder is expected") from None
-    if strangers:
-        raise ConfigError(
-            f"{wrong}it holds {one_line(strangers[0])}, which is no run's file; "
-            "an empty, new or run folder is expected"
-        )
-
-
-def prepare_folder(folder: Path) -> None:
-    """Remove results of other settings and leftovers of killed writers, checkpoints apart."""
-    remove_leftovers(folder, RUN_FILES)
-    for name in RUN_FILES - {CURRENT, PREVIOUS}:
-        (folder / name).unlink(missing_ok=True)

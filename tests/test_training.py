@@ -12,7 +12,8 @@ import pytest
 
 from rsm import records, training
 from rsm.config import METHODS, ConfigError, dump_yaml
-from rsm.training import Diverged, run_files, train
+from rsm.run_folder import finished_summary, run_files
+from rsm.training import Diverged, train
 
 TIMES = {"manifest.json", "summary.json", "episodes.parquet"}
 
@@ -128,7 +129,7 @@ def test_killed_run_leaves_nothing_that_looks_finished(tiny, tmp_path):
     process.wait()
     assert (folder / "checkpoint.pt").exists()
     assert not (folder / "summary.json").exists()
-    assert training.finished_summary(folder, config) is None
+    assert finished_summary(folder, config) is None
 
 
 def test_finished_run_is_not_run_again_and_other_settings_rebuild_it(tiny, tmp_path):

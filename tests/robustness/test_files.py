@@ -61,6 +61,7 @@ def test_no_source_reads_a_pickle_or_runs_text() -> None:
             assert not name.endswith(("extractall", "unpack_archive")), f"{source}: an archive"
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("protocol", [2, 4])
 def test_checkpoint_with_code_in_it_is_passed_over(tmp_path: Path, protocol: int, capsys) -> None:
     import hashlib

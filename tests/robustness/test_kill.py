@@ -17,9 +17,10 @@ import pytest
 
 from rsm.checkpoint import CURRENT, PREVIOUS, Pace, load_checkpoint, save_checkpoint
 from rsm.config import METHODS, RunConfig, dump_yaml, parse_run
+from rsm.run_folder import RUN_FILES
 from rsm.study import merge
 from rsm.traffic.environment import TrafficEnv
-from rsm.training import RUN_FILES, Training
+from rsm.training import Training
 
 from ..conftest import TINY
 from ..test_training import assert_same_run
