@@ -124,13 +124,8 @@ def publish(run_dir: Path, study: str) -> dict[str, Any]:
         client = _client()
         experiment = _experiment(client, study)
         published = _find(client, experiment, f"tags.run_id = '{summary['run_id']}'")
-        kept = [run for run in published if _complete(run, content)][:1]
-        for run in published:
-            if run not in kept:
-                client.delete_run(run.info.run_id)
-        if kept:
-            number = kept[0].info.run_id
-        else:
+        number = _kept(client, published, content)
+        if number is None:
             files = _files(run_dir)
             facts = (summary, manifest, content)
             number = _create(client, experiment, *facts, settings, points, files)
@@ -157,13 +152,8 @@ def publish_results(study: str, results: Path) -> dict[str, Any]:
         client = _client()
         experiment = _experiment(client, study)
         published = _find(client, experiment, "tags.kind = 'results'")
-        kept = [run for run in published if _complete(run, content)][:1]
-        for run in published:
-            if run not in kept:
-                client.delete_run(run.info.run_id)
-        if kept:
-            number = kept[0].info.run_id
-        else:
+        number = _kept(client, published, content)
+        if number is None:
             tags = {"kind": "results", "content": content}
             run = client.create_run(experiment, tags=tags, run_name="figures and tables")
             number = run.info.run_id
@@ -341,6 +331,15 @@ def _parent(
     client.set_terminated(run.info.run_id, status="FINISHED", end_time=start)
     number: str = run.info.run_id
     return number
+
+
+def _kept(client: MlflowClient, published: list[Run], content: str) -> str | None:
+    """Delete every published run but one that is complete with this content; its id, None if there is none."""
+    kept = next((run for run in published if _complete(run, content)), None)
+    for run in published:
+        if run is not kept:
+            client.delete_run(run.info.run_id)
+    return None if kept is None else str(kept.info.run_id)
 
 
 def _complete(run: Run, content: str) -> bool:
