@@ -1,0 +1,64 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from rsm import verification
+from rsm.config import ConfigError
+from rsm.study import load_study
+from rsm.verification import EXPECTED, STUDY, SUBSET, agrees, load_expected, verify
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _in_the_checkout(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def test_committed_numbers_belong_to_the_study_as_it_is():
+    runs = load_study(ROOT / "workflow" / "studies" / f"{STUDY}.yaml").runs()
+    expected = load_expected()
+    assert tuple(expected) == SUBSET
+    for name, entry in expected.items():
+        assert entry["settings_hash"] == runs[name].settings_hash
+        assert entry["numbers"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "good"),
+    [
+        ("relative", 1.09, True),
+        ("relative", 1.11, False),
+        ("absolute", 0.95, True),
+        ("absolute", 0.85, False),
+    ],
+)
+def test_tolerance_is_relative_or_absolute_as_stated(kind, value, good):
+    assert agrees(value, {"value": 1.0, "kind": kind, "tolerance": 0.1}) == good
+
+
+def test_recomputed_control_agrees_and_a_wrong_number_is_noticed(tmp_path, monkeypatch, capsys):
+    assert verify(["go-seed0"]) == 0
+    expected = load_expected()
+    expected["go-seed0"]["numbers"]["final_return"]["value"] *= 1.5
+    wrong = tmp_path / "expected.json"
+    wrong.write_text(json.dumps(expected))
+    monkeypatch.setattr(verification, "EXPECTED", wrong)
+    capsys.readouterr()
+    assert verify(["go-seed0"]) == 1
+    assert "DIFFERS go-seed0: final_return" in capsys.readouterr().out
+
+
+def test_study_that_changed_since_is_refused(tmp_path, monkeypatch):
+    expected = load_expected()
+    expected["go-seed0"]["settings_hash"] = "0" * 12
+    changed = tmp_path / "expected.json"
+    changed.write_text(json.dumps(expected))
+    monkeypatch.setattr(verification, "EXPECTED", changed)
+    with pytest.raises(ConfigError, match="rsm verify --record"):
+        verify(["go-seed0"])
+
+
+def test_file_of_committed_numbers_is_where_the_readme_says():
+    assert (ROOT / EXPECTED).is_file()
