@@ -152,9 +152,8 @@ def parse_study(content: dict[str, Any], source: str) -> Study:
 def study_file(name: str) -> Path:
     """Where the study called `name` is described; raises ConfigError listing what exists."""
     path = STUDIES / f"{name}.yaml"
-    if os.sep in str(name) or not os.path.isfile(
-        path
-    ):  # unlike Path.is_file, for any length of name
+    # os.path.isfile, unlike Path.is_file, takes a name of any length.
+    if os.sep in str(name) or not os.path.isfile(path):
         known = ", ".join(sorted(file.stem for file in STUDIES.glob("*.yaml"))) or "none"
         raise ConfigError(f"study: {shown(name)} is not allowed: known studies: {known}")
     return path

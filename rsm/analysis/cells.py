@@ -132,6 +132,12 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
+def curves_and_levels(runs: Runs) -> pd.DataFrame:
+    """`evaluation_curves` of every method at one P, then a row per control without episode."""
+    curves = evaluation_curves(runs, representative(learners(runs)))
+    return pd.concat([curves, levels(runs)], ignore_index=True)
+
+
 def learned_and_levels(data: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Figure data, maybe read from CSV, split into methods and controls."""
     control = data["control"].astype(bool)  # an empty column of a CSV has no type

@@ -15,9 +15,8 @@ QUANTITIES = {"return": "return", "mean_speed": "mean speed (m/s)"}
 
 
 def data(runs: Runs) -> pd.DataFrame:
-    """`cells.evaluation_curves` of every method at one P, then a row per control without episode."""
-    curves = cells.evaluation_curves(runs, cells.representative(cells.learners(runs)))
-    return pd.concat([curves, cells.levels(runs)], ignore_index=True)
+    """`cells.curves_and_levels`: evaluations of every method at one P, and the controls."""
+    return cells.curves_and_levels(runs)
 
 
 def draw(data: pd.DataFrame) -> Figure:

@@ -15,12 +15,11 @@ from rsm.analysis.load import Runs
 
 
 def data(runs: Runs) -> pd.DataFrame:
-    """`cells.evaluation_curves` of every method at one P, then a row per control without episode.
+    """`cells.curves_and_levels`: evaluations of every method at one P, and the controls.
 
     bytes_sent counts all bytes put on the wire by anybody, requests, headers and lost frames too.
     """
-    curves = cells.evaluation_curves(runs, cells.representative(cells.learners(runs)))
-    return pd.concat([curves, cells.levels(runs)], ignore_index=True)
+    return cells.curves_and_levels(runs)
 
 
 def draw(data: pd.DataFrame) -> Figure:
