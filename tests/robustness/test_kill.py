@@ -24,7 +24,7 @@ from rsm.training import Training
 
 from ..conftest import TINY
 from ..test_training import assert_same_run
-from .conftest import ROOT, Warm, mount
+from .conftest import ROOT, Job, Warm, mount
 
 KILLS = 5  # per method: 25 in all
 LONGER = {"training": {"episodes": 6}, "communication": {"loss_rate": 0.1}}
@@ -38,6 +38,13 @@ def write_settings(config: RunConfig, folder: Path) -> Path:
 
 def checkpoints(folder: Path) -> list[str]:
     return [name for name in (CURRENT, PREVIOUS) if (folder / name).exists()]
+
+
+def wait_for_checkpoint(folder: Path, job: Job) -> None:
+    """Until the job has written one, or has ended: how fast a machine is decides nothing."""
+    deadline = time.monotonic() + 60
+    while not checkpoints(folder) and job.code is None and time.monotonic() < deadline:
+        time.sleep(0.002)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -54,6 +61,8 @@ def test_run_killed_at_random_moments_ends_as_if_it_had_been_left_alone(
     folder = tmp_path / "killed"
     while killed < KILLS:
         job = warm.start("train", "--config", file, "--out", folder, every_episode=True)
+        if killed:  # after the first kill, never before there is something to go on from
+            wait_for_checkpoint(folder, job)
         job.wait(draw.uniform(0.02, 0.6) * duration)
         number = draw.choice([signal.SIGKILL, signal.SIGTERM])
         code = job.end(number)
@@ -158,9 +167,7 @@ def test_two_processes_do_not_write_one_run(tiny, tmp_path: Path, warm: Warm) ->
     folder = tmp_path / "run"
     command = ["train", "--config", str(file), "--out", str(folder)]
     job = warm.start(*command, every_episode=True)
-    deadline = time.monotonic() + 30
-    while not checkpoints(folder) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_for_checkpoint(folder, job)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     second = [sys.executable, "-m", "rsm", *command]
     done = subprocess.run(second, capture_output=True, text=True, env=environment)
@@ -176,9 +183,7 @@ def test_terminated_run_says_so_exits_with_143_and_leaves_no_temporary_files(
     (tmp_path / "tmp").mkdir()
     request = {"every_episode": True, "environment": {"TMPDIR": str(tmp_path / "tmp")}}
     job = warm.start("train", "--config", file, "--out", tmp_path / "run", **request)
-    deadline = time.monotonic() + 30
-    while not checkpoints(tmp_path / "run") and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_for_checkpoint(tmp_path / "run", job)
     assert job.end(signal.SIGTERM) == 143
     assert warm.output[-1] == "rsm: terminated"
     assert set(os.listdir(tmp_path / "run")) <= {CURRENT, PREVIOUS}
