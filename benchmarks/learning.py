@@ -41,8 +41,8 @@ def add_random(replay: Replay, agents: int, generator: torch.Generator) -> None:
     states, following = torch.rand(2, agents, OBSERVATION, generator=generator)
     actions = torch.tanh(torch.randn(agents, ACTION, generator=generator))
     rewards = torch.rand(agents, generator=generator)
-    ends = torch.zeros(agents, dtype=torch.bool)
-    replay.add(states, actions, rewards, rewards, following, ends)
+    discount = torch.full((agents,), Sac().gamma)
+    replay.add(states, actions, rewards, rewards, following, discount)
 
 
 def update_flop(settings: Sac, agents: int, batch: int) -> float:

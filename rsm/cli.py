@@ -18,11 +18,12 @@ from typing import Any, NoReturn
 
 from rsm import __version__
 from rsm.config import (
-    SCENARIOS,
+    SCENARIO_FORMS,
     ConfigError,
     RunError,
     load_run,
     one_line,
+    parse_scenario,
     parse_yaml,
     shown,
 )
@@ -242,7 +243,7 @@ def study_option(command: argparse.ArgumentParser) -> None:
 def driving_options(command: argparse.ArgumentParser) -> None:
     """Who drives where."""
     command.add_argument(
-        "--scenario", required=True, choices=SCENARIOS, metavar="NAME", help=", ".join(SCENARIOS)
+        "--scenario", required=True, type=scenario_name, metavar="NAME", help=SCENARIO_FORMS
     )
     command.add_argument(
         "--controller",
@@ -251,6 +252,15 @@ def driving_options(command: argparse.ArgumentParser) -> None:
         help="human, random, go, platoon, constant:<m/s²>, or the folder of a finished run",
     )
     command.add_argument("--seed", type=natural, default=0, metavar="S", help="default: 0")
+
+
+def scenario_name(text: str) -> str:
+    """The name of a scenario, for argparse."""
+    try:
+        parse_scenario(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed: {error}") from None
+    return text
 
 
 def positive(text: str) -> int:

@@ -62,6 +62,9 @@ SCENARIOS = (
     "flow-figure-eight-1",
     "flow-figure-eight-2",
 )
+FLEET = "fleet-figure-eight"  # `fleet-figure-eight:<N>`: N loops with one learning vehicle each
+MOST_LOOPS = 256
+SCENARIO_FORMS = f"{', '.join(SCENARIOS)}, {FLEET}:<loops>"
 CONSTANTS = ("theorem2", "certified", "line-search", "trust-region", "fixed")
 
 TOPOLOGY_FORMS = (
@@ -118,6 +121,19 @@ def parse_topology(text: str) -> Topology:
     return Topology(family, numbers)
 
 
+def parse_scenario(name: str) -> tuple[str, int]:
+    """A scenario's family and its number of loops, e.g. ("fleet-figure-eight", 9).
+
+    Raises ValueError naming what is allowed.
+    """
+    if name in SCENARIOS:
+        return name, 1
+    family, _, number = name.partition(":")
+    if family == FLEET and re.fullmatch(r"[1-9][0-9]{0,3}", number) and int(number) <= MOST_LOOPS:
+        return family, int(number)
+    raise ValueError(f"no such scenario; allowed: {SCENARIO_FORMS} (1 to {MOST_LOOPS} loops)")
+
+
 class Settings(BaseModel):
     """Base of all settings: immutable, no unknown keys, no silent conversions."""
 
@@ -129,11 +145,24 @@ class Settings(BaseModel):
 class Traffic(Settings):
     """The world the vehicles drive in (scenarios.md)."""
 
-    scenario: Literal[SCENARIOS] = "figure-eight"  # type: ignore[valid-type]
+    scenario: str = Field("figure-eight", description=f"One of {SCENARIO_FORMS}.")
     decision_interval: int = Field(
         1, ge=1, le=1500, description="Simulation steps (0.1 s) for which an action is held."
     )
     horizon: int = Field(1500, ge=1, le=100_000, description="Simulation steps of an episode.")
+    actions: Literal["acceleration", "target-speed"] = Field(
+        "acceleration",
+        description="An action is an acceleration, or a speed in [0, target_speed_max] that the "
+        "vehicle approaches with at most its largest acceleration (not published).",
+    )
+    target_speed_max: Positive = Field(
+        12.0, le=60, description="Largest target speed, m/s (not published)."
+    )
+    observation: Literal["absolute", "relative"] = Field(
+        "absolute",
+        description="Positions and speeds of three vehicles, or sine and cosine of the own position, "
+        "own speed, and gaps and speed differences to leader and follower (not published).",
+    )
     junction: Literal["sumo", "idm"] = Field(
         "sumo",
         description="Who drives a human inside the junction: SUMO's car-following, as in Flow, or our IDM.",
@@ -142,6 +171,12 @@ class Traffic(Settings):
         "terminate",
         description="A collision ends the episode, or SUMO teleports and goes on (published code).",
     )
+
+    @field_validator("scenario")
+    @classmethod
+    def _scenario(cls, name: str) -> str:
+        parse_scenario(name)
+        return name
 
 
 class Sac(Settings):
@@ -171,6 +206,24 @@ class Sac(Settings):
         1280, ge=1, description="Transitions per agent before the first update."
     )
     update_every: int = Field(10, ge=1, description="Decisions between two updates.")
+    n_step: int = Field(
+        1, ge=1, le=100, description="Rewards summed before bootstrapping (not published)."
+    )
+    reward_shift: float = Field(
+        0.0, description="Added to the reward that the learner sees (not published)."
+    )
+    reward_scale: Positive = Field(
+        1.0, description="The learner sees (reward + reward_shift) · reward_scale (not published)."
+    )
+    random_decisions: int = Field(
+        0, ge=0, description="First decisions, taken uniformly at random (not published)."
+    )
+    noise_correlation: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Correlation of the exploration noise between two decisions (not published).",
+    )
 
     @model_validator(mode="after")
     def _learns_at_all(self) -> Sac:
@@ -256,10 +309,35 @@ class RunConfig(RunSettings):
     method: Literal[tuple(METHODS) + CONTROLS] = "rsm"  # type: ignore[valid-type]
     seed: int = Field(0, ge=0, le=9_999)
 
+    @model_validator(mode="after")
+    def _loops_have_no_distance(self) -> RunConfig:
+        traits = METHODS.get(self.method)
+        fleet = self.traffic.scenario.startswith(FLEET)
+        if (
+            fleet
+            and traits
+            and traits.topology
+            and self.communication.topology.startswith("radius")
+        ):
+            raise ValueError(
+                f"communication.topology {self.communication.topology} has no meaning across the "
+                f"separate loops of {self.traffic.scenario}; allowed: a topology without distances"
+            )
+        return self
+
     @property
     def learns(self) -> bool:
         """False for a control."""
         return self.method in METHODS
+
+    @property
+    def driven(self) -> Traffic:
+        """What is driven: `traffic`; a control decides by accelerations, whatever learners do."""
+        if self.learns:
+            return self.traffic
+        return self.traffic.model_copy(
+            update={"actions": "acceleration", "observation": "absolute"}
+        )
 
     @property
     def settings_hash(self) -> str:

@@ -20,7 +20,7 @@ from rsm.sac import networks
 from rsm.sac.policy import SquashedGaussian
 from rsm.seeding import Stream, numpy_generator, torch_generator
 from rsm.traffic.controllers import controller
-from rsm.traffic.environment import TrafficEnv
+from rsm.traffic.environment import TrafficEnv, observation_size
 
 Actions = NDArray[np.float64] | NDArray[np.float32]
 Act = Callable[[NDArray[np.float32]], Actions | None]  # observations [N, O] → m/s² [N]; None: human
@@ -50,7 +50,7 @@ def drive_episode(env: TrafficEnv, driver: Driver, seed: int) -> dict[str, Any]:
                         f"{name} of agent {agent} is not finite at step {env.stats().steps} "
                         f"of the episode of seed {seed}"
                     )
-        if step.truncated or step.terminated.all():
+        if step.over:
             break
         observation = step.observation
     stats = env.stats()
@@ -125,7 +125,7 @@ def load_driver(folder: Path, mode: str = "deterministic") -> tuple[RunConfig, D
         fits = False
     if (
         not fits
-        or sizes[0] != TrafficEnv.observation_size
+        or sizes[0] != observation_size(config.traffic)
         or sizes[-1] != 2 * TrafficEnv.action_size
     ):
         raise ConfigError(f"{folder / POLICY}: cannot be read: it is not the policy of a run")
@@ -136,8 +136,7 @@ def resolve_driver(name: str, scenario: str) -> tuple[Traffic, Driver]:
     """What `--controller` names: a control, or the folder of a finished run with its own traffic settings."""
     if os.path.isfile(Path(name) / "config.yaml"):
         config, driver = load_driver(Path(name))
-        content = config.traffic.model_dump() | {"scenario": scenario}
-        return Traffic.model_validate(content), driver
+        return config.driven.model_copy(update={"scenario": scenario}), driver
     if "/" in name or os.path.isdir(name):
         raise ConfigError(
             f"--controller: {shown(name)} is not allowed: no finished run in that folder"

@@ -28,7 +28,8 @@ from rsm.progress import Progress
 from rsm.recording import Recorder, exchange_rows, summary, write_run
 from rsm.run_folder import check_folder, finished_summary, prepare_folder
 from rsm.sac.learner import Learner, Losses
-from rsm.sac.replay import Replay
+from rsm.sac.policy import LARGEST_UNIT_ACTION
+from rsm.sac.replay import MultiStep, Replay
 from rsm.seeding import Stream, held_out_seeds, torch_generator, training_seed
 from rsm.traffic.environment import TrafficEnv
 
@@ -49,7 +50,7 @@ def train(config: RunConfig, folder: Path) -> dict[str, Any]:
         if finished.get("status") == "finished":
             remove_checkpoints(folder)  # of a process that was killed before it could
         return finished
-    with TrafficEnv(config.traffic) as env:
+    with TrafficEnv(config.driven) as env:
         run = begin(config, env)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -120,7 +121,9 @@ class Training:
         self.learner = Learner(sac, *size, env.action_limit, parameters)
         capacity = sac.replay_size if config.learns else 1
         self.replay = Replay(env.n_agents, capacity, env.observation_size, env.action_size)
+        self.returns = MultiStep(self.replay, sac.n_step, sac.gamma)
         self.acting = torch_generator(seed, Stream.ACTING)
+        self.noise: Tensor | None = None  # of the decision before, [N, A]
         self.updating = torch_generator(seed, Stream.UPDATES)
         self.exchange = Collaboration(config, self.learner, self.replay) if config.learns else None
 
@@ -167,17 +170,18 @@ class Training:
         self.episode += 1
         env, sac, losses = self.env, self.config.sac, list[Losses]()
         states = torch.from_numpy(env.reset(training_seed(self.config.seed, self.episode)))
-        ended = False
+        self.noise, ended = None, False
         while not ended:
-            noise = torch.randn(env.n_agents, env.action_size, generator=self.acting)
-            actions, log_density = self.learner.act(states, noise)
+            actions, log_density = self.explore(states)
             step = env.step((actions * env.action_limit).numpy())
             next_states = torch.from_numpy(step.observation)
             rewards, terminated = torch.from_numpy(step.reward), torch.from_numpy(step.terminated)
             self.require_finite({"reward": rewards, "observation": next_states})
-            self.replay.add(states, actions, log_density, rewards, next_states, terminated)
-            states = next_states
-            ended = step.truncated or bool(step.terminated.all())
+            rewards = (rewards + sac.reward_shift) * sac.reward_scale
+            self.returns.add(states, actions, log_density, rewards, next_states, terminated)
+            states, ended = next_states, step.over
+            if ended:
+                self.returns.flush()
 
             self.decisions += 1
             if len(self.replay) >= sac.learning_starts and self.decisions % sac.update_every == 0:
@@ -185,6 +189,31 @@ class Training:
                 if self.updates % self.config.communication.period == 0:
                     self.communicate()
         return self.episode_row(losses)
+
+    def explore(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Unit actions `[N, A]` and log μ `[N]`, by noise that is correlated over an episode's decisions.
+
+        The noise is a stationary autoregressive process, standard normal at every decision. The first
+        `random_decisions` are uniform, by the normal distribution function of the same noise.
+        """
+        sac = self.config.sac
+        shape = (self.env.n_agents, self.env.action_size)
+        fresh, before, rho = (
+            torch.randn(shape, generator=self.acting),
+            self.noise,
+            sac.noise_correlation,
+        )
+        if before is None or rho == 0:
+            self.noise = fresh
+        else:
+            self.noise = rho * before + math.sqrt(1 - rho**2) * fresh
+        if self.decisions >= sac.random_decisions:
+            return self.learner.act(states, self.noise)
+        actions = torch.erf(self.noise / math.sqrt(2)).clamp(
+            -LARGEST_UNIT_ACTION, LARGEST_UNIT_ACTION
+        )
+        volume = shape[1] * math.log(2 * self.env.action_limit)
+        return actions, torch.full(shape[:1], -volume)
 
     def update(self) -> Losses:
         """One SAC update of all agents; raises Diverged."""

@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import shutil
 import signal
@@ -9,11 +10,13 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from rsm import records, training
 from rsm.config import METHODS, ConfigError, dump_yaml
 from rsm.run_folder import finished_summary, run_files
-from rsm.training import Diverged, train
+from rsm.traffic.environment import TrafficEnv
+from rsm.training import Diverged, Training, train
 
 TIMES = {"manifest.json", "summary.json", "episodes.parquet"}
 
@@ -198,3 +201,54 @@ def test_critics_travel_only_when_they_are_shared(tiny, tmp_path):
     actor = (6 + 1) * 16 + 17 * 16 + 17 * 2
     critic = (7 + 1) * 16 + 17 * 16 + 17
     assert sizes == {"actor": actor, "actor+critic": actor + 2 * critic}
+
+
+def test_exploration_noise_is_standard_normal_and_correlated_within_an_episode_only(tiny) -> None:
+    config = tiny(sac={"noise_correlation": 0.8, "random_decisions": 20_000}, method="independent")
+    with TrafficEnv(config.traffic) as env:
+        run = Training(config, env)
+        states = torch.from_numpy(env.reset(0))
+        drawn, logs = zip(*(run.explore(states) for _ in range(4000)), strict=True)
+        actions = torch.stack(drawn)[..., 0]
+    # Uniform in (−1, 1), with the correlation of Φ of two normals: 6/π asin(ρ/2).
+    assert actions.abs().max() < 1
+    assert abs(float(actions.mean())) < 0.03
+    assert float(actions.var()) == pytest.approx(1 / 3, abs=0.02)
+    between = torch.corrcoef(torch.stack((actions[1:].flatten(), actions[:-1].flatten())))[0, 1]
+    assert float(between) == pytest.approx(6 / math.pi * math.asin(0.4), abs=0.02)
+    across = torch.corrcoef(torch.stack((actions[:, 0], actions[:, 1])))[0, 1]
+    assert abs(float(across)) < 0.15
+    assert torch.equal(torch.stack(logs), torch.full((4000, 9), -math.log(6.0)))
+
+
+def test_learner_sees_the_shifted_and_scaled_reward_and_the_records_the_reward(tiny) -> None:
+    stored = []
+    for changes in ({}, {"reward_shift": -0.25, "reward_scale": 10.0}):
+        config = tiny(sac=changes | {"learning_starts": 200}, method="independent")
+        with TrafficEnv(config.traffic) as env:
+            run = Training(config, env)
+            row = run.train_episode()
+            batch = run.replay.sample(64, torch.Generator().manual_seed(0))
+        stored.append((row["return"], batch.rewards))
+    (plain, rewards), (same, seen) = stored
+    assert plain == same
+    torch.testing.assert_close(seen, (rewards - 0.25) * 10)
+
+
+@pytest.mark.parametrize("method", ["rsm", "average"])
+def test_fleet_trains_exchanges_and_resumes_to_the_same_bits(method: str, tiny, tmp_path) -> None:
+    config = tiny(
+        method=method,
+        traffic={"scenario": "fleet-figure-eight:3", "actions": "target-speed", "observation": "relative"},
+        sac={"n_step": 3, "noise_correlation": 0.8, "random_decisions": 30},
+        communication={"topology": "ring", "share": "actor+critic"},
+    )  # fmt: skip
+    whole = train(config, tmp_path / "whole")
+    assert whole["agents"] == 3 and whole["bytes_sent"] > 0
+    with TrafficEnv(config.traffic) as env:
+        run = Training(config, env)
+        run.recorder.add("episodes", run.train_episode() | {"wall_s": 0.0})
+        (tmp_path / "again").mkdir()
+        run.save(tmp_path / "again")
+    train(config, tmp_path / "again")
+    assert_same_run(tmp_path / "whole", tmp_path / "again")

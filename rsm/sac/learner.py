@@ -106,7 +106,7 @@ class Learner:
 
         values = self._twins(self._targets, batch.next_observations, actions[:, :size])
         soft_value = values.amin(dim=1) - alpha * log_density[:, :size]
-        aim = batch.rewards + settings.gamma * (1 - batch.terminated) * soft_value
+        aim = batch.rewards + batch.discount * soft_value
         error = self._twins(self._critics, batch.observations, batch.unit_actions)
         error = error - aim.unsqueeze(1)
         critic_loss = error.square().mean(dim=2).sum(dim=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, NamedTuple
 
 import torch
@@ -14,9 +15,9 @@ class Batch(NamedTuple):
     observations: Tensor  # [N, B, O]
     unit_actions: Tensor  # [N, B, A], in (-1, 1)
     log_density: Tensor  # [N, B], log μ(a|s) of the policy that acted
-    rewards: Tensor  # [N, B]
-    next_observations: Tensor  # [N, B, O]
-    terminated: Tensor  # [N, B], 1 after a collision: no bootstrap
+    rewards: Tensor  # [N, B], discounted sum of up to n
+    next_observations: Tensor  # [N, B, O], after them
+    discount: Tensor  # [N, B], of the value there: γ to their number, 0 after a collision
 
 
 class Replay:
@@ -48,12 +49,12 @@ class Replay:
         log_density: Tensor,
         rewards: Tensor,
         next_observations: Tensor,
-        terminated: Tensor,
+        discount: Tensor,
     ) -> None:
         """Store one transition per agent: shapes as in `Batch` without B."""
-        numbers = (log_density, rewards, terminated.to(rewards.dtype))
-        log_density, rewards, terminated = (values.unsqueeze(1) for values in numbers)
-        parts = (observations, unit_actions, log_density, rewards, next_observations, terminated)
+        numbers = (log_density, rewards, discount)
+        log_density, rewards, discount = (values.unsqueeze(1) for values in numbers)
+        parts = (observations, unit_actions, log_density, rewards, next_observations, discount)
         torch.cat(parts, dim=1, out=self._data[:, self._added % self.capacity])
         self._added += 1
 
@@ -71,14 +72,14 @@ class Replay:
         rows = (self._added - 1 - age) % self.capacity + self._offsets
         drawn = self._data.flatten(0, 1).index_select(0, rows.flatten())
         parts = drawn.view(*shape, -1).split(self._widths, dim=2)
-        observations, unit_actions, log_density, rewards, next_observations, terminated = parts
+        observations, unit_actions, log_density, rewards, next_observations, discount = parts
         return Batch(
             observations,
             unit_actions,
             log_density.squeeze(2),
             rewards.squeeze(2),
             next_observations,
-            terminated.squeeze(2),
+            discount.squeeze(2),
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -94,3 +95,50 @@ class Replay:
         """Restore what `state_dict` gave."""
         self._added = state["added"]
         self._data[:, : len(self)] = state["data"]
+
+
+class MultiStep:
+    """Turns single steps into n-step transitions and stores them (Sutton and Barto, chapter 7).
+
+    A transition holds Σ γᵏ rₜ₊ₖ of up to n steps and γ to their number; a collision cuts both short,
+    for its own agent. The last steps of an episode get fewer. Rewards were collected by older
+    policies, and the entropies of the actions between are left out, as is usual for n-step SAC.
+    """
+
+    def __init__(self, replay: Replay, steps: int, gamma: float) -> None:
+        self._replay, self._steps, self._gamma = replay, steps, gamma
+        self._pending: deque[tuple[Tensor, ...]] = deque()
+
+    def add(
+        self,
+        observations: Tensor,
+        unit_actions: Tensor,
+        log_density: Tensor,
+        rewards: Tensor,
+        next_observations: Tensor,
+        terminated: Tensor,
+    ) -> None:
+        """One step of every agent; `terminated: [N]` after a collision. Other shapes as in `Replay.add`."""
+        step = (observations, unit_actions, log_density, rewards, next_observations, terminated)
+        self._pending.append(step)
+        if len(self._pending) == self._steps:
+            self._store()
+
+    def flush(self) -> None:
+        """The episode is over: store what still waits for more steps."""
+        while self._pending:
+            self._store()
+
+    def _store(self) -> None:
+        """Store the oldest pending step with all that followed it, and forget it."""
+        first, *later = self._pending
+        observations, unit_actions, log_density, rewards, _, terminated = first
+        discount = self._gamma * (1 - terminated.to(rewards.dtype))
+        for _, _, _, reward, _, terminated in later:
+            rewards = rewards + discount * reward
+            discount = self._gamma * discount * (1 - terminated.to(rewards.dtype))
+        next_observations = self._pending[-1][4]
+        self._replay.add(
+            observations, unit_actions, log_density, rewards, next_observations, discount
+        )
+        self._pending.popleft()

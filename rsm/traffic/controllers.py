@@ -100,7 +100,7 @@ class Go:
 
 
 class Platoon:
-    """One learner leads a platoon of everybody; the other learners accelerate always.
+    """One learner of each loop leads a platoon of everybody there; the others accelerate always.
 
     The leader crawls until the road ahead of it is free for `gap` metres, so that all others have
     closed up behind it, and then cruises: a platoon shorter than half the loop never meets itself at
@@ -113,17 +113,19 @@ class Platoon:
         self._crawl, self._gap, self._cruise = crawl, gap, cruise
 
     def reset(self, env: TrafficEnv, generator: np.random.Generator) -> None:
-        """The last learner in the order of the loop leads."""
+        """The last learner in the order of its loop leads."""
         self._limit, self._length = env.action_limit, env.network.length
         self._speed_limit = env.limit
         self._held = env.dt * env.traffic.decision_interval
-        self._closed_up = False
+        seats = env.n_agents // env.loops
+        self._leaders = np.arange(seats - 1, env.n_agents, seats)
+        self._closed_up = np.zeros(env.loops, dtype=np.bool_)
 
     def act(self, observation: NDArray[np.float32]) -> Actions | None:
         """Accelerations that reach the leader's speed by the end of the decision."""
         actions = np.full(len(observation), self._limit)
-        position, speed, _, _, ahead, _ = (float(value) for value in observation[-1])
+        position, speed, _, _, ahead, _ = observation[self._leaders].astype(np.float64).T
         self._closed_up |= (ahead - position) % 1.0 * self._length > self._gap
-        wanted = self._cruise if self._closed_up else self._crawl
-        actions[-1] = (wanted - speed * self._speed_limit) / self._held
+        wanted = np.where(self._closed_up, self._cruise, self._crawl)
+        actions[self._leaders] = (wanted - speed * self._speed_limit) / self._held
         return actions.clip(-self._limit, self._limit)

@@ -14,7 +14,7 @@ from rsm.config import RunError, Traffic
 from rsm.traffic import rewards
 from rsm.traffic.drivers import HumanDriver
 from rsm.traffic.networks import figure_eight
-from rsm.traffic.scenarios import HUMAN, LEARNER, scenario
+from rsm.traffic.scenarios import HUMAN, LEARNER, Scenario, scenario
 from rsm.traffic.simulation import MAX_SEED, RELEASE, Simulation
 
 _NOISE_BLOCK = 256  # steps of noise drawn at once; the stream does not depend on it
@@ -27,6 +27,7 @@ class Step(NamedTuple):
     reward: NDArray[np.float32]  # [N], sum over the executed simulation steps / decision_interval
     terminated: NDArray[np.bool_]  # [N], a collision: no bootstrap
     truncated: bool  # the horizon was reached: bootstrap
+    over: bool  # the episode is over
 
 
 class EpisodeStats(NamedTuple):
@@ -35,7 +36,8 @@ class EpisodeStats(NamedTuple):
     `episode_return` is the sum of the step rewards over the *full* horizon, so an episode that a
     collision ended early earns nothing for the steps it missed. `mean_speed` is over the executed
     steps only: a collision's end shortens it and does not lower it. A vehicle that SUMO is
-    teleporting counts as standing.
+    teleporting counts as standing. Where there are several loops, all this is true of each of them,
+    `episode_return` is their mean, and `collisions` counts those of all.
     """
 
     episode_return: float  # in [0, 1], mean over agents
@@ -58,27 +60,36 @@ class Vehicles(NamedTuple):
 class TrafficEnv:
     """One scenario, stepped by decisions of its N learning vehicles.
 
-    Observation of an agent: own position and speed, follower's position and speed, leader's position
-    and speed; positions over the loop length, speeds over the limit. Action: acceleration in m/s²,
-    applied in every held simulation step as the target speed max(v + a·dt, 0). Reward: that of the
-    scenario, the same for every agent, and 0 in a step with a collision.
+    Observation of an agent, `absolute`: own position and speed, follower's position and speed,
+    leader's position and speed; positions over the loop length, speeds over the limit. `relative`:
+    sine and cosine of the own position as an angle on the loop, own speed, gap to the leader and
+    its speed minus the own, and the same of the follower; gaps, bumper to bumper, over the loop
+    length. Action: acceleration in m/s², applied in every held simulation step as the target speed
+    max(v + a·dt, 0); with `actions: target-speed`, a speed in m/s from `action_centre`, approached
+    by at most the scenario's `action_limit` in m/s². Reward: that of the scenario, the same for
+    every agent of a loop, and 0 in a step with a collision.
+
+    With several loops a collision ends the episode of its own loop: its agents are `terminated`.
+    The traffic there goes on, since the other loops do, and is a new start for the learner, but
+    earns no return. The episode is over at the horizon, or when every loop has had its collision.
 
     `on_step`, if set, is called with this environment after `reset` and after every simulation step,
     also while a decision is held.
     """
 
-    observation_size = 6
     action_size = 1
 
     def __init__(self, traffic: Traffic) -> None:
         """Build the road and prepare SUMO; raises ConfigError if SUMO is missing or a name unknown."""
         self.traffic = traffic
         self.scenario = scenario(traffic.scenario)
-        self.network = figure_eight(self.scenario.limit)
+        self.loops = self.scenario.loops
+        self.network = figure_eight(self.scenario.limit, loops=self.loops)
         self.learners = self.scenario.learners
         self.n_agents = len(self.learners)
         self.n_vehicles = self.scenario.n_vehicles
-        self.action_limit = self.scenario.action_limit
+        self.observation_size = observation_size(traffic)
+        self.action_limit, self.action_centre = action_range(traffic, self.scenario)
         self.horizon = traffic.horizon
         self.dt = self.scenario.dt
         self.limit = self.scenario.limit
@@ -87,18 +98,23 @@ class TrafficEnv:
         self._simulation = Simulation(self.scenario, self.network, traffic.horizon)
         self._noise: Iterator[list[float]] = iter(())
         self._running = False
-        self._steps = self._collisions = self._teleports = 0
-        self._reward_sum = self._speed_sum = 0.0
         self._ahead: list[int] = []
         self._behind: list[int] = []
-        self._seen = np.empty((0, self.observation_size), dtype=np.intp)
+        self._seen = np.empty((0, 6), dtype=np.intp)
         self._scales = np.repeat((self.network.length, self.limit), self.n_vehicles)
         models = {HUMAN: self.scenario.human, LEARNER: self.scenario.learner}
-        self._car_length = [models[kind].length for kind in self.scenario.order]
-        self._humans = [i for i, kind in enumerate(self.scenario.order) if kind == HUMAN]
+        self._car_length = [models[kind].length for kind in self.scenario.kinds]
+        self._humans = [i for i, kind in enumerate(self.scenario.kinds) if kind == HUMAN]
+        self._per_loop = len(self.scenario.order)
+        self._members = [
+            slice(start, start + self._per_loop)
+            for start in range(0, self.n_vehicles, self._per_loop)
+        ]
+        self._loop_of_agent = np.array(self.learners) // self._per_loop
+        self._begin()
 
     def reset(self, seed: int) -> NDArray[np.float32]:
-        """Begin the episode of a seed (a whole number of at least 0) and observe it, float32[N, 6].
+        """Begin the episode of a seed (a whole number of at least 0) and observe it, float32[N, O].
 
         The seed decides everything random in the episode: SUMO's generator and the humans' noise.
         """
@@ -109,43 +125,48 @@ class TrafficEnv:
             raise RunError(f"SUMO failed to load the episode of seed {seed}: {error}") from None
         self._noise = self._draw_noise(np.random.default_rng(noise))
         self._look_around([True] * self.n_vehicles)
-        self._steps = self._collisions = self._teleports = 0
-        self._reward_sum = self._speed_sum = 0.0
+        self._begin()
         self._running = True
         if self.on_step is not None:
             self.on_step(self)
         return self._observe()
 
-    def step(self, accelerations: ArrayLike | None) -> Step:
+    def step(self, actions: ArrayLike | None) -> Step:
         """Hold one decision for `decision_interval` simulation steps, or to the end of the episode.
 
-        `accelerations`: [N] or [N, 1] in m/s², clipped to ±action_limit; None lets our human driver
-        drive the learning vehicles. Raises ValueError for another shape or a value that is not
-        finite, RuntimeError if no episode is running, RunError where SUMO fails.
+        `actions`: [N] or [N, 1] in m/s² (m/s from `action_centre` for target speeds), clipped to
+        ±action_limit; None lets our human driver drive the learning vehicles. Raises ValueError for
+        another shape or a value that is not finite, RuntimeError if no episode is running, RunError
+        where SUMO fails.
         """
         if not self._running:
             raise RuntimeError("no episode is running: call reset() first")
-        actions = None if accelerations is None else self._checked(accelerations)
-        before, collisions = self._reward_sum, self._collisions
-        terminated = truncated = False
+        held = None if actions is None else self._checked(actions)
+        before = self._reward_sum.copy()
+        self._crashed.clear()
+        truncated = False
         for _ in range(self.traffic.decision_interval):
             try:
-                self._advance(actions)
+                self._advance(held)
             except self._simulation.errors as error:
                 self._running = False
                 raise RunError(f"SUMO failed after step {self._steps}: {error}") from None
-            crashed = self._collisions > collisions
-            terminated = crashed and self.traffic.collision == "terminate"
-            truncated = not terminated and self._steps >= self.horizon
-            if terminated or truncated:
+            over = len(self._ended) == self.loops
+            truncated = not over and self._steps >= self.horizon
+            if over or truncated:
                 self._running = False
                 break
-        reward = (self._reward_sum - before) / self.traffic.decision_interval
+        interval = self.traffic.decision_interval
         rewards_of_all = np.empty(self.n_agents, dtype=np.float32)
-        rewards_of_all.fill(reward)
         ends = np.empty(self.n_agents, dtype=np.bool_)
-        ends.fill(terminated)
-        return Step(self._observe(), rewards_of_all, ends, truncated)
+        if self.loops == 1:
+            rewards_of_all.fill((self._reward_sum[0] - before[0]) / interval)
+            ends.fill(bool(self._crashed))
+        else:
+            gained = (np.array(self._reward_sum) - np.array(before)) / interval
+            rewards_of_all[:] = gained[self._loop_of_agent]
+            ends[:] = np.isin(self._loop_of_agent, list(self._crashed))
+        return Step(self._observe(), rewards_of_all, ends, truncated, not self._running)
 
     def positions(self) -> NDArray[np.float64]:
         """Where the learning vehicles are, float64[N, 2] in metres; NaN while SUMO teleports one."""
@@ -160,8 +181,10 @@ class TrafficEnv:
 
     def stats(self) -> EpisodeStats:
         """The episode so far; all zero before the first reset."""
-        speed = self._speed_sum / (self._steps * self.n_vehicles) if self._steps else 0.0
-        total = self._reward_sum / self.horizon
+        driven = self._loop_steps * self._per_loop
+        speed = self._speed_sum / driven if driven else 0.0
+        earned = [self._ended.get(loop, total) for loop, total in enumerate(self._reward_sum)]
+        total = sum(earned) / self.loops / self.horizon
         return EpisodeStats(total, speed, self._collisions, self._teleports, self._steps)
 
     def close(self) -> None:
@@ -182,15 +205,24 @@ class TrafficEnv:
         """Close."""
         self.close()
 
-    def _checked(self, accelerations: ArrayLike) -> list[float]:
-        values = np.asarray(accelerations, dtype=np.float64)
+    def _begin(self) -> None:
+        """All counters of an episode."""
+        self._steps = self._collisions = self._teleports = 0
+        self._loop_steps = 0  # simulation steps times loops that had not ended
+        self._speed_sum = 0.0
+        self._reward_sum = [0.0] * self.loops
+        self._crashed: set[int] = set()  # loops whose episode ended in the decision under way
+        self._ended: dict[int, float] = {}  # the same in the episode: the rewards up to then
+
+    def _checked(self, actions: ArrayLike) -> list[float]:
+        values = np.asarray(actions, dtype=np.float64)
         if values.shape not in ((self.n_agents,), (self.n_agents, 1)):
             allowed = f"[{self.n_agents}] or [{self.n_agents}, 1]"
-            raise ValueError(f"accelerations have shape {list(values.shape)}, expected {allowed}")
+            raise ValueError(f"actions have shape {list(values.shape)}, expected {allowed}")
         # Plain floats here and below: for a handful of vehicles numpy's calls cost more than SUMO's step.
         given: list[float] = values.reshape(-1).tolist()
         if not all(map(math.isfinite, given)):
-            raise ValueError("accelerations must be finite numbers (m/s²)")
+            raise ValueError("actions must be finite numbers (m/s² or m/s)")
         limit = self.action_limit
         return [v if -limit <= v <= limit else math.copysign(limit, v) for v in given]
 
@@ -201,6 +233,15 @@ class TrafficEnv:
         noise = next(self._noise)
         if actions is None:
             targets = self._driven(range(self.n_vehicles), noise)
+        elif self.traffic.actions == "target-speed":
+            change = self.scenario.action_limit * dt
+            targets = [
+                (vehicle, min(max(action + self.action_centre, own - change, 0.0), own + change))
+                for vehicle, action in zip(self.learners, actions, strict=True)
+                if lane[vehicle]
+                for own in (speed[vehicle],)
+            ]
+            targets += self._driven(self._humans, noise)
         else:
             targets = [
                 (vehicle, max(speed[vehicle] + action * dt, 0.0))
@@ -215,17 +256,40 @@ class TrafficEnv:
             # Teleporting may put a vehicle elsewhere in the order; otherwise nobody overtakes.
             present = [bool(name) for name in simulation.lane]
             self._look_around(present)
-        self._collisions += simulation.collided
         self._teleports += simulation.teleported
-        self._speed_sum += sum(simulation.speed)
-        if not simulation.collided:
-            self._reward_sum += self._reward(simulation.speed)
+        struck = set[int]()
+        if simulation.collided:
+            self._collisions += sum(
+                vehicle // self._per_loop not in self._ended for vehicle in simulation.collided
+            )
+            struck = {vehicle // self._per_loop for vehicle in simulation.collided}
+        self._count(simulation.speed, struck)
         if self.on_step is not None:
             self.on_step(self)
 
+    def _count(self, speeds: list[float], struck: set[int]) -> None:
+        """Speeds and rewards of a step, loop by loop; `struck` had a collision in it."""
+        terminate = self.traffic.collision == "terminate"
+        for loop, members in enumerate(self._members):
+            own = speeds[members]
+            if loop not in self._ended:
+                self._speed_sum += sum(own)
+                self._loop_steps += 1
+            if loop in self._crashed:
+                continue  # its agents' decision ended with the collision
+            if loop not in struck:
+                self._reward_sum[loop] += self._reward(own)
+            elif terminate:
+                self._crashed.add(loop)
+                self._ended.setdefault(loop, self._reward_sum[loop])
+
     def _look_around(self, present: list[bool]) -> None:
         """Who follows whom, and what of [positions, speeds] the agents observe: `_seen: [N, 6]`."""
-        self._ahead, self._behind = neighbours(self._simulation.position, present)
+        self._ahead, self._behind = [], []
+        for members in self._members:
+            near = neighbours(self._simulation.position[members], present[members])
+            for known, found in zip((self._ahead, self._behind), near, strict=True):
+                known += [members.start + other for other in found]
         count = self.n_vehicles
         trios = [(me, self._behind[me], self._ahead[me]) for me in self.learners]
         self._seen = np.array([[i for who in trio for i in (who, count + who)] for trio in trios])
@@ -252,11 +316,26 @@ class TrafficEnv:
         return targets
 
     def _observe(self) -> NDArray[np.float32]:
-        """float32[N, 6]: own, follower's and leader's position and speed."""
+        """float32[N, O]: own, follower's and leader's position and speed, or relative to them."""
         simulation = self._simulation
         # One small array, and one pick from it: this runs once a decision.
         scaled = np.array(simulation.position + simulation.speed) / self._scales
-        return scaled.take(self._seen).astype(np.float32)
+        seen = scaled.take(self._seen)
+        if self.traffic.observation == "absolute":
+            return seen.astype(np.float32)
+        position, speed, behind, their_speed, ahead, its_speed = seen.T
+        length = np.array(self._car_length) / self.network.length
+        own, leader = self._seen[:, 0], self._seen[:, 4]
+        columns = (
+            np.sin(2 * np.pi * position),
+            np.cos(2 * np.pi * position),
+            speed,
+            (ahead - position) % 1.0 - length[leader],
+            its_speed - speed,
+            (position - behind) % 1.0 - length[own],
+            their_speed - speed,
+        )
+        return np.stack(columns, axis=1).astype(np.float32)
 
     def _reward(self, speeds: list[float]) -> float:
         if self.scenario.reward == "mean-speed":
@@ -268,6 +347,18 @@ class TrafficEnv:
         shape = (_NOISE_BLOCK, self.n_vehicles)
         while True:
             yield from generator.normal(0.0, self.scenario.noise, shape).tolist()
+
+
+def observation_size(traffic: Traffic) -> int:
+    """Numbers that an agent observes."""
+    return 6 if traffic.observation == "absolute" else 7
+
+
+def action_range(traffic: Traffic, road: Scenario) -> tuple[float, float]:
+    """Largest action and what it is measured from: m/s² and 0, or m/s of target speed."""
+    if traffic.actions == "acceleration":
+        return road.action_limit, 0.0
+    return traffic.target_speed_max / 2, traffic.target_speed_max / 2
 
 
 def neighbours(positions: list[float], present: list[bool]) -> tuple[list[int], list[int]]:

@@ -27,68 +27,97 @@ ROUTE = ("bottom", "top", "upper_ring", "right", "left", "lower_ring")
 
 @dataclass(frozen=True)
 class Network:
-    """A closed one-lane loop that netconvert built.
+    """Closed one-lane loops of one length that netconvert built; mostly one.
 
-    `offsets` maps every lane to the loop position (m) of its beginning, in the order of driving and
-    with the short lanes inside junctions (their names begin with ':') among them; `lengths` likewise.
-    `shape` holds the centre line (x, y) in metres, closed, as it is drawn.
+    `offsets` maps every lane to the loop position (m) of its beginning, loop by loop in the order of
+    driving and with the short lanes inside junctions (their names begin with ':') among them;
+    `lengths` likewise. `routes` has the edges of each loop, `shapes` its centre line (x, y) in
+    metres, closed, as it is drawn.
     """
 
     file: Path
     length: float
     offsets: dict[str, float]
     lengths: dict[str, float]
-    route: tuple[str, ...]
-    shape: tuple[tuple[float, float], ...]
+    routes: tuple[tuple[str, ...], ...]
+    shapes: tuple[tuple[tuple[float, float], ...], ...]
 
-    def place(self, position: float) -> tuple[str, float]:
+    def place(self, position: float, loop: int = 0) -> tuple[str, float]:
         """Edge and distance along it (m) for a loop position (m), never inside a junction.
 
         A vehicle cannot be inserted inside a junction: it starts at the beginning of the next edge,
         as in Flow.
         """
         position %= self.length
-        for lane, start in self.offsets.items():
+        for edge in self.routes[loop]:
+            start = self.offsets[f"{edge}_0"]
             if position < start:
-                return lane.rsplit("_", 1)[0], 0.0
-            if not lane.startswith(":") and position < start + self.lengths[lane]:
-                return lane.rsplit("_", 1)[0], position - start
-        return self.route[0], 0.0
+                return edge, 0.0
+            if position < start + self.lengths[f"{edge}_0"]:
+                return edge, position - start
+        return self.routes[loop][0], 0.0
 
 
 @lru_cache(maxsize=8)
-def figure_eight(limit: float, radius: float = 30.0, points: int = 40) -> Network:
+def figure_eight(limit: float, radius: float = 30.0, points: int = 40, loops: int = 1) -> Network:
     """The figure eight with a speed limit in m/s; `radius` in metres, `points` per ring.
 
-    Built once per content into the cache folder; raises ConfigError where netconvert is missing or
-    fails.
+    `loops` separate copies of it lie 10 radii apart, row by row. Built once per content into the
+    cache folder; raises ConfigError where netconvert is missing or fails.
     """
-    parts = figure_eight_xml(limit, radius, points)
+    parts = figure_eight_xml(limit, radius, points, loops)
+    routes = tuple(tuple(edge + copy_suffix(loop) for edge in ROUTE) for loop in range(loops))
     file = build_network(parts)
     try:
-        return read_network(file, ROUTE)
+        return read_network(file, routes)
     except (ElementTree.ParseError, LookupError, ValueError):
         file.unlink(missing_ok=True)  # damaged, say by a power cut: it is only a cache
-        return read_network(build_network(parts), ROUTE)
+        return read_network(build_network(parts), routes)
 
 
-def figure_eight_xml(limit: float, radius: float, points: int) -> dict[str, str]:
+def copy_suffix(loop: int) -> str:
+    """What tells the nodes and edges of a copy of the loop from those of the first."""
+    return f".{loop}" if loop else ""
+
+
+def figure_eight_xml(limit: float, radius: float, points: int, loops: int = 1) -> dict[str, str]:
     """Plain XML of nodes, edges and connections, by the netconvert option that takes it."""
-    r = radius
+    nodes, edges, connections = map(ElementTree.Element, ("nodes", "edges", "connections"))
+    columns = math.ceil(math.sqrt(loops))
+    for loop in range(loops):
+        row, column = divmod(loop, columns)
+        place = (10 * radius * column, 10 * radius * row)
+        _add_loop(nodes, edges, connections, copy_suffix(loop), place, limit, radius, points)
+    parts = {"node-files": nodes, "edge-files": edges, "connection-files": connections}
+    return {option: ElementTree.tostring(part, "unicode") for option, part in parts.items()}
+
+
+def _add_loop(
+    nodes: ElementTree.Element,
+    edges: ElementTree.Element,
+    connections: ElementTree.Element,
+    suffix: str,
+    place: tuple[float, float],
+    limit: float,
+    radius: float,
+    points: int,
+) -> None:
+    """One figure eight with its crossing at `place` (m); names end in `suffix`."""
+    r, (x0, y0) = radius, place
     places = {"center": (0, 0), "right": (r, 0), "top": (0, r), "left": (-r, 0), "bottom": (0, -r)}
-    nodes = ElementTree.Element("nodes")
     for name, (x, y) in places.items():
-        node = ElementTree.SubElement(nodes, "node", id=name, x=f"{x}", y=f"{y}", type="priority")
+        # Adding the float 0.0 to a whole 0 would write "0.0": another file, and another cached name.
+        at = {"x": f"{x + x0 if x0 else x}", "y": f"{y + y0 if y0 else y}"}
+        node = ElementTree.SubElement(nodes, "node", {"id": name + suffix} | at, type="priority")
         if name == "center":
             node.set("radius", "3.1")  # (2.9 + 3.3 · lanes) / 2 in Flow
-    edges = ElementTree.Element("edges")
 
     def edge(name: str, start: str, end: str, length: float, **more: str) -> None:
         ElementTree.SubElement(
             edges,
             "edge",
-            {"id": name, "from": start, "to": end, "length": repr(length)}
-            | {"numLanes": "1", "speed": repr(float(limit))}
+            {"id": name + suffix, "from": start + suffix, "to": end + suffix}
+            | {"length": repr(length), "numLanes": "1", "speed": repr(float(limit))}
             | more,
         )
 
@@ -96,18 +125,18 @@ def figure_eight_xml(limit: float, radius: float, points: int) -> dict[str, str]
     edge("top", "center", "top", r, priority="78")
     edge("right", "right", "center", r, priority="46")  # this stream yields
     edge("left", "center", "left", r, priority="46")
-    upper = [(r - r * math.cos(t), r + r * math.sin(t)) for t in three_quarters(0.0, points)]
-    lower = [(-r + r * math.cos(t), -r + r * math.sin(t)) for t in three_quarters(0.25, points)]
+    upper = [
+        (x0 + r - r * math.cos(t), y0 + r + r * math.sin(t)) for t in three_quarters(0.0, points)
+    ]
+    lower = [
+        (x0 - r + r * math.cos(t), y0 - r + r * math.sin(t)) for t in three_quarters(0.25, points)
+    ]
     ring = 1.5 * math.pi * r
     edge("upper_ring", "top", "right", ring, shape=polyline(upper))
     edge("lower_ring", "left", "bottom", ring, shape=polyline(lower))
-    connections = ElementTree.Element("connections")
     for start, end in (("bottom", "top"), ("right", "left")):
-        ElementTree.SubElement(
-            connections, "connection", {"from": start, "to": end, "fromLane": "0", "toLane": "0"}
-        )
-    parts = {"node-files": nodes, "edge-files": edges, "connection-files": connections}
-    return {option: ElementTree.tostring(part, "unicode") for option, part in parts.items()}
+        ends = {"from": start + suffix, "to": end + suffix}
+        ElementTree.SubElement(connections, "connection", ends | {"fromLane": "0", "toLane": "0"})
 
 
 def three_quarters(turn: float, points: int) -> list[float]:
@@ -184,8 +213,11 @@ def build_network(parts: dict[str, str]) -> Path:
     return target
 
 
-def read_network(file: Path, route: tuple[str, ...]) -> Network:
-    """Lane offsets, loop length and centre line of a closed one-lane route in a built network."""
+def read_network(file: Path, routes: tuple[tuple[str, ...], ...]) -> Network:
+    """Lane offsets, loop length and centre lines of closed one-lane routes in a built network.
+
+    Raises ValueError where the loops differ in length by more than a millimetre.
+    """
     root = ElementTree.parse(file).getroot()
     lanes = {lane.attrib["id"]: lane.attrib for lane in root.iter("lane")}
     via = {
@@ -195,14 +227,21 @@ def read_network(file: Path, route: tuple[str, ...]) -> Network:
     }
     offsets: dict[str, float] = {}
     lengths: dict[str, float] = {}
-    shape: list[tuple[float, float]] = []
-    position = 0.0
-    for edge, following in zip(route, route[1:] + route[:1], strict=True):
-        for lane in (f"{edge}_0", via[edge, following]):
-            offsets[lane] = position
-            lengths[lane] = float(lanes[lane]["length"])
-            position += lengths[lane]
-            for point in lanes[lane]["shape"].split():
-                x, y = point.split(",")[:2]
-                shape.append((float(x), float(y)))
-    return Network(file, position, offsets, lengths, route, (*shape, shape[0]))
+    shapes: list[tuple[tuple[float, float], ...]] = []
+    loops: list[float] = []
+    for route in routes:
+        shape: list[tuple[float, float]] = []
+        position = 0.0
+        for edge, following in zip(route, route[1:] + route[:1], strict=True):
+            for lane in (f"{edge}_0", via[edge, following]):
+                offsets[lane] = position
+                lengths[lane] = float(lanes[lane]["length"])
+                position += lengths[lane]
+                for point in lanes[lane]["shape"].split():
+                    x, y = point.split(",")[:2]
+                    shape.append((float(x), float(y)))
+        shapes.append((*shape, shape[0]))
+        loops.append(position)
+    if max(loops) - min(loops) > 1e-3:
+        raise ValueError(f"loops of different lengths: {min(loops)} m to {max(loops)} m")
+    return Network(file, loops[0], offsets, lengths, routes, tuple(shapes))

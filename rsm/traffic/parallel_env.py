@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 
 from rsm.config import Traffic
-from rsm.traffic.environment import EpisodeStats, Step, TrafficEnv, Vehicles
+from rsm.traffic.environment import EpisodeStats, Step, TrafficEnv, Vehicles, action_range
 from rsm.traffic.scenarios import scenario
 from rsm.traffic.worker import RemoteEnv
 
@@ -35,9 +35,12 @@ class ParallelTrafficEnv(ParallelEnv[str, Array, Array]):  # type: ignore[misc]
         self.possible_agents = [f"vehicle_{index}" for index in road.learners]
         self.agents: list[str] = []
         # SUMO lets a driver exceed the limit by an own factor, at most 2.
-        high = np.array([1, 2] * 3, dtype=np.float32)
-        low = np.zeros(TrafficEnv.observation_size, dtype=np.float32)
-        force = np.full(TrafficEnv.action_size, road.action_limit, dtype=np.float32)
+        low, high = np.zeros(6, dtype=np.float32), np.array([1, 2] * 3, dtype=np.float32)
+        if self.traffic.observation == "relative":
+            low = np.array([-1, -1, 0, -1, -2, -1, -2], dtype=np.float32)
+            high = np.array([1, 1, 2, 1, 2, 1, 2], dtype=np.float32)
+        limit, _ = action_range(self.traffic, road)
+        force = np.full(TrafficEnv.action_size, limit, dtype=np.float32)
         self.observation_spaces = {name: Box(low, high) for name in self.possible_agents}
         self.action_spaces = {name: Box(-force, force) for name in self.possible_agents}
         self._generator = np.random.default_rng()
@@ -79,7 +82,7 @@ class ParallelTrafficEnv(ParallelEnv[str, Array, Array]):  # type: ignore[misc]
         done = cast(Step, self._remote.call("step", np.stack(rows)))
         agents = self.agents
         infos: dict[str, dict[str, Any]] = {agent: {} for agent in agents}
-        if done.truncated or bool(done.terminated.all()):
+        if done.over:
             stats = self.stats()._asdict()
             infos = {agent: dict(stats) for agent in agents}
             self.agents = []

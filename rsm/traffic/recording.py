@@ -51,7 +51,7 @@ def record_episode(env: TrafficEnv, prepare: Prepare, seed: int, every: int = 1)
         while True:
             step = env.step(act(observation))
             observation = step.observation
-            if step.truncated or step.terminated.any():
+            if step.over:
                 break
         if env.stats().steps % every:
             keep(env)

@@ -125,9 +125,12 @@ class Picture:
         axes = self.figure.add_axes((0.03, 0.03, 0.8, 0.84))
         axes.set_aspect("equal")
         axes.set_axis_off()
-        road = np.array(env.network.shape)
-        axes.plot(*road.T, color="#d3d3d3", linewidth=12, solid_joinstyle="round", zorder=1)
-        axes.plot(*road.T, color="white", linewidth=0.8, linestyle=(0, (6, 6)), zorder=1)
+        shapes = [np.array(shape) for shape in env.network.shapes]
+        width = 12 / math.ceil(math.sqrt(len(shapes)))  # several loops are drawn smaller
+        for line in shapes:
+            axes.plot(*line.T, color="#d3d3d3", linewidth=width, solid_joinstyle="round", zorder=1)
+            axes.plot(*line.T, color="white", linewidth=0.8, linestyle=(0, (6, 6)), zorder=1)
+        road = np.concatenate(shapes)
         fastest = min(env.limit, 1.05 * max(float(recording.speed.max()), 1.0))
         human = np.setdiff1d(np.arange(env.n_vehicles), recording.learners)
         style: dict[str, Any] = {

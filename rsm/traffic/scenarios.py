@@ -5,10 +5,10 @@ A scenario is data: adding one that uses the same road is one entry of `REGISTRY
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from rsm.config import ConfigError, shown
+from rsm.config import SCENARIO_FORMS, ConfigError, parse_scenario, shown
 
 HUMAN, LEARNER = "h", "r"
 
@@ -33,7 +33,8 @@ class Scenario:
     """One variant of the figure eight.
 
     `order` lists the vehicles along the loop in the direction of driving, `h` human and `r`
-    learning; vehicle i starts at i/14 of the loop. `noise` is the standard deviation (m/s²) of the
+    learning; vehicle i starts at i/14 of the loop. Where there are several loops, they are separate
+    copies: vehicles are numbered loop by loop. `noise` is the standard deviation (m/s²) of the
     acceleration noise of a human per simulation step.
     """
 
@@ -47,16 +48,22 @@ class Scenario:
     target_speed: float = 20.0  # m/s, of the desired-velocity reward
     action_limit: float = 3.0  # m/s²
     dt: float = 0.1  # s
+    loops: int = 1
+
+    @property
+    def kinds(self) -> str:
+        """`h` or `r` for every vehicle, loop by loop."""
+        return self.order * self.loops
 
     @property
     def n_vehicles(self) -> int:
-        """Vehicles on the road."""
-        return len(self.order)
+        """Vehicles on all roads."""
+        return len(self.order) * self.loops
 
     @property
     def learners(self) -> tuple[int, ...]:
         """Indices of the learning vehicles, in the order of the loop at the start."""
-        return tuple(i for i, kind in enumerate(self.order) if kind == LEARNER)
+        return tuple(i for i, kind in enumerate(self.kinds) if kind == LEARNER)
 
 
 _NOISE = 0.2  # m/s²; Flow scales it by √dt, the published experiment does not
@@ -87,9 +94,16 @@ REGISTRY: dict[str, Scenario] = {
 
 
 def scenario(name: str) -> Scenario:
-    """The scenario of that name; raises ConfigError listing what is allowed."""
+    """The scenario of that name; raises ConfigError listing what is allowed.
+
+    `fleet-figure-eight:<N>` is N copies of `flow-figure-eight-0`, each agent alone on its own.
+    """
     try:
-        return REGISTRY[name]
-    except (KeyError, TypeError):
-        allowed = ", ".join(REGISTRY)
-        raise ConfigError(f"scenario: {shown(name)} is not allowed: one of {allowed}") from None
+        family, loops = parse_scenario(name)
+    except (TypeError, ValueError):
+        raise ConfigError(
+            f"scenario: {shown(name)} is not allowed: one of {SCENARIO_FORMS}"
+        ) from None
+    if family in REGISTRY:
+        return REGISTRY[family]
+    return replace(REGISTRY["flow-figure-eight-0"], name=name, loops=loops)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import math
 import operator
 import tempfile
@@ -36,7 +37,8 @@ class Simulation:
 
     After `reset` and after every `step`, plain lists hold the state of vehicle i: `speed[i]` (m/s),
     `position[i]` (m along the loop, of its front), `lane[i]` (its lane, empty while SUMO teleports
-    it) and the number of vehicles that began to collide or teleport in the last step.
+    it); `collided` names the vehicle that ran into another for every collision that began in the
+    last step, `teleported` is the number of vehicles that began to teleport.
     """
 
     def __init__(self, scenario: Scenario, network: Network, horizon: int) -> None:
@@ -45,7 +47,8 @@ class Simulation:
         self._libsumo = import_libsumo()
         self._call: Any = self._libsumo._libsumo
         self.errors = (self._libsumo.TraCIException, self._libsumo.FatalTraCIError)
-        self.ids = [f"{kind}{index}" for index, kind in enumerate(scenario.order)]
+        self.ids = [f"{kind}{index}" for index, kind in enumerate(scenario.kinds)]
+        self._index = {name: index for index, name in enumerate(self.ids)}
         self._folder = tempfile.TemporaryDirectory(prefix="rsm-sumo-")
         routes = Path(self._folder.name) / "vehicles.rou.xml"
         routes.write_text(routes_xml(scenario, network, self.ids, horizon), encoding="utf-8")
@@ -57,12 +60,14 @@ class Simulation:
         self._options += ["--no-step-log", "true", "--no-warnings", "true"]
         count = scenario.n_vehicles
         self.speed, self.position, self.lane = [0.0] * count, [0.0] * count, [""] * count
-        self.collided, self.teleported = 0, 0
+        self.collided: list[int] = []
+        self.teleported = 0
         self._along, self._offset = [math.inf] * count, [0.0] * count
         fastest = 2.0 * max(scenario.limit, scenario.human.max_speed, scenario.learner.max_speed)
         reach = fastest * scenario.dt
         self._short_lanes = {lane for lane, length in network.lengths.items() if length <= reach}
-        self._on_short_lane = False
+        self._on_short_lane: set[int] = set()
+        self._all = range(count)
         self._commanded = [False] * count
         self._absent = False
 
@@ -89,7 +94,7 @@ class Simulation:
         self._commanded = [False] * len(self.ids)
         self._along = [math.inf] * len(self.ids)
         self._absent = False
-        self.collided = self.teleported = 0
+        self.collided, self.teleported = [], 0
         self._read()
 
     def command(self, targets: Iterable[tuple[int, float]]) -> None:
@@ -109,10 +114,11 @@ class Simulation:
         call = self._call
         call.simulation_step(0.0)
         self.teleported = call.simulation_getStartingTeleportNumber()
-        self.collided = 0
+        self.collided = []
         if self.teleported:
             # With the action "teleport" every collision starts a teleport in the same step.
-            self.collided = len(call.simulation_getCollisions())
+            events = call.simulation_getCollisions()
+            self.collided = [self._index[event.collider] for event in events]
             self._absent = True
         self._read()
 
@@ -148,12 +154,17 @@ class Simulation:
             return
         self.speed = list(map(call.vehicle_getSpeed, names))
         along = list(map(call.vehicle_getLanePosition, names))
-        # Who left a lane longer than a step is now nearer to the beginning of another one. So lanes
-        # need asking for only where somebody fell back along the lane, or was on a shorter one.
+        # Who left a lane longer than a step is now nearer to the beginning of another one. So a lane
+        # needs asking for only where a vehicle fell back along it, or was on a shorter one.
         if self._on_short_lane or any(map(operator.lt, along, self._along)):
-            self.lane = list(map(call.vehicle_getLaneID, names))
-            self._offset = [self.network.offsets[lane] for lane in self.lane]
-            self._on_short_lane = not self._short_lanes.isdisjoint(self.lane)
+            back = itertools.compress(self._all, map(operator.lt, along, self._along))
+            for i in self._on_short_lane.union(back):
+                lane = self.lane[i] = call.vehicle_getLaneID(names[i])
+                self._offset[i] = self.network.offsets[lane]
+                if lane in self._short_lanes:
+                    self._on_short_lane.add(i)
+                else:
+                    self._on_short_lane.discard(i)
         self._along = along
         self.position = list(map(operator.add, self._offset, along))
 
@@ -194,10 +205,12 @@ def routes_xml(scenario: Scenario, network: Network, ids: Sequence[str], horizon
     fastest = 2.0 * max(scenario.limit, scenario.human.max_speed, scenario.learner.max_speed)
     rounds = int(horizon * scenario.dt * fastest / network.length) + 3
     lines = ["<routes>", vtype_xml("human", scenario.human), vtype_xml("learner", scenario.learner)]
-    for index, (name, kind) in enumerate(zip(ids, scenario.order, strict=True)):
-        edge, along = network.place(index * network.length / scenario.n_vehicles)
-        first = network.route.index(edge)
-        route = " ".join(network.route[first:] + network.route[:first])
+    for index, (name, kind) in enumerate(zip(ids, scenario.kinds, strict=True)):
+        loop, seat = divmod(index, len(scenario.order))
+        edge, along = network.place(seat * network.length / len(scenario.order), loop)
+        edges = network.routes[loop]
+        first = edges.index(edge)
+        route = " ".join(edges[first:] + edges[:first])
         lines.append(
             f'<vehicle id={quoteattr(name)} type="{"human" if kind == HUMAN else "learner"}" '
             f'depart="0" departLane="0" departPos="{along!r}" departSpeed="0">'

@@ -29,7 +29,8 @@ def test_loop_of_agents_learns_what_the_stack_learns():
         states, next_states = normal(2, 12, 6), normal(2, 12, 6)
         actions, rewards = torch.tanh(normal(2, 12, 1)), normal(2, 12)
         ends, noise = (normal(2, 12) > 1).double(), normal(2, 2, 12, 1)
-        learner.update(Batch(states, actions, rewards, rewards, next_states, ends), noise)
+        discount = SETTINGS.gamma * (1 - ends)
+        learner.update(Batch(states, actions, rewards, rewards, next_states, discount), noise)
         batches = zip(states, actions, rewards, next_states, ends, strict=True)
         for number, (agent, batch) in enumerate(zip(agents, batches, strict=True)):
             agent.update(list(batch), noise[:, number])

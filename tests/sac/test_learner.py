@@ -69,7 +69,7 @@ class PlainAgent:
         with torch.no_grad():
             actions, log_pi = self.act(batch.next_observations, noise[0])
             value = torch.min(*self.q(self.targets, batch.next_observations, actions))
-            aim = batch.rewards + SETTINGS.gamma * (1 - batch.terminated) * (value - alpha * log_pi)
+            aim = batch.rewards + batch.discount * (value - alpha * log_pi)
         values = self.q(self.critics, batch.observations, batch.unit_actions)
         self.critic_adam.zero_grad()
         sum(mse_loss(value, aim) for value in values).backward()
@@ -100,7 +100,7 @@ def batch_of(generator: torch.Generator) -> Batch:
         draw(*one),
         draw(*one),
         draw(*one, 6),
-        (draw(*one) > 1).double(),
+        SETTINGS.gamma * (draw(*one) <= 1).double(),
     )
 
 
@@ -137,12 +137,12 @@ def test_all_agents_start_equal():
 
 def test_termination_stops_the_bootstrap():
     generator = torch.Generator().manual_seed(2)
-    batch = batch_of(generator)._replace(terminated=torch.ones(AGENTS, BATCH).double())
+    batch = batch_of(generator)._replace(discount=torch.zeros(AGENTS, BATCH).double())
     noise = torch.zeros(2, AGENTS, BATCH, 1, dtype=torch.float64)
     other = batch._replace(next_observations=batch.next_observations + 5)
     losses = [stacked().update(one, noise).critic for one in (batch, other)]
     assert torch.equal(losses[0], losses[1])
-    goes_on = other._replace(terminated=torch.zeros(AGENTS, BATCH).double())
+    goes_on = other._replace(discount=torch.full((AGENTS, BATCH), SETTINGS.gamma).double())
     assert not torch.equal(stacked().update(goes_on, noise).critic, losses[0])
 
 

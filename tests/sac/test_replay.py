@@ -1,6 +1,7 @@
+import pytest
 import torch
 
-from rsm.sac.replay import Replay
+from rsm.sac.replay import MultiStep, Replay
 
 
 def filled(added: int, capacity: int = 5) -> Replay:
@@ -39,3 +40,49 @@ def test_restored_replay_draws_the_same_batch():
         other.load_state_dict(replay.state_dict())
         ours, theirs = (r.sample(20, torch.Generator().manual_seed(1)) for r in (replay, other))
         assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize("steps", [1, 3, 5])
+def test_n_step_transitions_sum_rewards_up_to_n_a_collision_or_the_end(steps: int):
+    """Against the plain definition, agent by agent, with collisions in the middle and a short end."""
+    gamma, length, agents = 0.9, 12, 3
+    draw = torch.Generator().manual_seed(steps)
+    rewards = torch.rand(length, agents, generator=draw)
+    ends = torch.rand(length, agents, generator=draw) < 0.2
+    replay = Replay(agents, capacity=length, observation_size=1, action_size=1)
+    returns = MultiStep(replay, steps, gamma)
+    for t in range(length):
+        here, there = torch.full((agents, 1), float(t)), torch.full((agents, 1), t + 1.0)
+        returns.add(here, here / 100, here[:, 0], rewards[t], there, ends[t])
+        assert len(replay) == max(0, t + 2 - steps)
+    returns.flush()
+    assert len(replay) == length
+    batch = replay.sample(2000, draw)
+    for agent in range(agents):
+        for i in range(2000):
+            start = int(batch.observations[agent, i, 0])
+            total, discount = 0.0, 1.0
+            for t in range(start, min(start + steps, length)):
+                total += discount * float(rewards[t, agent])
+                discount *= gamma * (1 - float(ends[t, agent]))
+                if discount == 0:
+                    break
+            assert float(batch.rewards[agent, i]) == pytest.approx(total, rel=1e-5)
+            assert float(batch.discount[agent, i]) == pytest.approx(discount, rel=1e-5)
+            if discount:
+                assert batch.next_observations[agent, i, 0] == min(start + steps, length)
+            assert float(batch.log_density[agent, i]) == start
+
+
+def test_next_episode_begins_without_steps_of_the_one_before():
+    replay = Replay(1, capacity=9, observation_size=1, action_size=1)
+    returns = MultiStep(replay, 3, 0.5)
+    for reward in (1.0, 1.0):
+        value = torch.full((1,), reward)
+        returns.add(value[None], value[None], value, value, value[None], torch.zeros(1))
+    returns.flush()
+    for _ in range(3):
+        zero = torch.zeros(1)
+        returns.add(zero[None], zero[None], zero, zero, zero[None], zero)
+    batch = replay.sample(200, torch.Generator().manual_seed(0))
+    assert set(batch.rewards[0].tolist()) == {1.5, 1.0, 0.0}

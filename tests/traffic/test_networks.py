@@ -28,13 +28,13 @@ def test_offsets_are_the_running_sum_of_the_lengths_in_driving_order() -> None:
         position += network.lengths[lane]
     assert position == pytest.approx(network.length)
     ordinary = [lane.removesuffix("_0") for lane in network.offsets if not lane.startswith(":")]
-    assert tuple(ordinary) == network.route
+    assert tuple(ordinary) == network.routes[0]
 
 
 def test_shape_is_closed_and_four_arms_and_two_three_quarter_rings_long() -> None:
     # The loop itself is longer: Flow gives every arm its full 30 m besides the crossing.
     network = figure_eight(20.0)
-    points = network.shape
+    (points,) = network.shapes
     assert points[0] == points[-1]
     length = sum(
         ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5
