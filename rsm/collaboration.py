@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rsm import methods
-from rsm.comms.channel import Channel
+from rsm.comms.channel import Channel, Ledger
 from rsm.comms.frames import frame_key
 from rsm.comms.segments import segment_slices
 from rsm.comms.topology import neighbourhood
@@ -47,6 +47,7 @@ class Collaboration:
         self._sources = numpy_generator(config.seed, Stream.SOURCES)
         self._judging = torch_generator(config.seed, Stream.JUDGING)
         self.rounds = 0
+        self.last_round = Ledger(agents).bytes_per_pair  # [sender, receiver], server last
 
     def hold_round(self, positions: NDArray[np.float64]) -> tuple[dict[str, Any], Rows]:
         """One synchronous round for vehicles at `positions: [N, 2]`.
@@ -70,6 +71,7 @@ class Collaboration:
         self._take(shared)
 
         sent, trace = self.channel.ledger.since(before), report.rows()
+        self.last_round = sent.bytes_per_pair
         mixed = [row["zeta"] for row in trace if row["outcome"] == "accepted"]
         counters = ("messages", "request_bytes", "header_bytes", "payload_bytes", "lost", "refused")
         row = {
@@ -136,6 +138,7 @@ class Collaboration:
         """What a checkpoint keeps."""
         return {
             "rounds": self.rounds,
+            "last_round": self.last_round.tolist(),
             "channel": self.channel.state_dict(),
             "sources": self._sources.bit_generator.state,
             "judging": self._judging.get_state(),
@@ -144,6 +147,7 @@ class Collaboration:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
         self.rounds = state["rounds"]
+        self.last_round[:] = state["last_round"]
         self.channel.load_state_dict(state["channel"])
         self._sources.bit_generator.state = state["sources"]
         self._judging.set_state(state["judging"])

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from numpy.typing import NDArray
 
 from rsm import records
 from rsm.comms.channel import Ledger
@@ -58,8 +59,13 @@ class Recorder:
             self._tables[name] = table.cast(records.schema(name))
 
 
-def exchange_rows(ledger: Ledger, zeta: pa.Table) -> list[dict[str, Any]]:
-    """The table `exchange`: one row per directed pair that exchanged anything."""
+def exchange_rows(
+    ledger: Ledger, last_round: NDArray[np.int64], zeta: pa.Table
+) -> list[dict[str, Any]]:
+    """The table `exchange`: one row per directed pair that exchanged anything.
+
+    `last_round: [N + 1, N + 1]` are the bytes of the last round by [sender, receiver], server last.
+    """
     judged, accepted = np.zeros((2, ledger.agents + 1, ledger.agents + 1), dtype=np.int64)
     columns = (zeta["agent"], zeta["sources"], zeta["outcome"])
     for receiver, sources, outcome in zip(*(column.to_pylist() for column in columns), strict=True):
@@ -77,6 +83,7 @@ def exchange_rows(ledger: Ledger, zeta: pa.Table) -> list[dict[str, Any]]:
             row[column] = int(ledger.counts[column][sender, receiver])
         row["judged"] = int(judged[sender, receiver])
         row["accepted"] = int(accepted[sender, receiver])
+        row["last_round_bytes"] = int(last_round[sender, receiver])
         rows.append(row)
     return rows
 

@@ -96,6 +96,7 @@ TABLES: dict[str, dict[str, tuple[pa.DataType, str]]] = {
         "lost": (pa.int64(), "frames that the channel lost"),
         "judged": (pa.int64(), "replicas judged by the receiver that hold a segment of the sender"),
         "accepted": (pa.int64(), "of these, accepted"),
+        "last_round_bytes": (pa.int64(), "bytes_sent of the pair in the last round alone; 0: none"),
     },
 }  # fmt: skip
 

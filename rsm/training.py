@@ -96,7 +96,9 @@ def carry_out(run: Training, folder: Path) -> dict[str, Any]:
             ) from None
     else:
         run.measure_control()
-    run.recorder.add("exchange", *exchange_rows(run.ledger, run.recorder.table("zeta")))
+    ledger, trace = run.ledger, run.recorder.table("zeta")
+    last_round = run.exchange.last_round if run.exchange else ledger.bytes_per_pair
+    run.recorder.add("exchange", *exchange_rows(ledger, last_round, trace))
     content = summary(config, run.recorder, run.ledger, run.parameters, run.wall_s, failure)
     if config.learns:
         run.save_policy(folder)

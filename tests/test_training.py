@@ -67,6 +67,20 @@ def test_totals_of_the_ledger_agree_everywhere(tiny, tmp_path):
             assert summary["heaviest_share"] == 1
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_exchange_tells_who_sent_how_much_in_the_last_round(method, tiny, tmp_path):
+    train(tiny(method=method), tmp_path / "run")
+    table = tables(tmp_path / "run")
+    exchange, rounds = table["exchange"], table["rounds"]
+    if method == "independent":
+        assert exchange.empty and rounds.empty
+        return
+    last = exchange["last_round_bytes"]
+    assert last.sum() == rounds["bytes_sent"].iloc[-1] > 0
+    parts = exchange[["request_bytes", "header_bytes", "payload_bytes"]].sum(axis=1)
+    assert (last < parts).all()
+
+
 def test_trace_has_a_row_for_every_judged_replica(tiny, tmp_path):
     train(tiny(communication={"topology": "complete"}), tmp_path / "run")
     table = tables(tmp_path / "run")
@@ -97,8 +111,12 @@ def test_same_seed_gives_the_same_folder_in_another_process_and_another_seed_doe
     assert not tables(folders["one"])["episodes"].equals(tables(folders["other"])["episodes"])
 
 
-def test_interrupted_run_goes_on_to_the_same_end(tiny, tmp_path, monkeypatch):
-    config = tiny(communication={"loss_rate": 0.1})
+@pytest.mark.parametrize(
+    "communication",
+    [{"loss_rate": 0.1}, pytest.param({"period": 40}, id="no round after the interruption")],
+)
+def test_interrupted_run_goes_on_to_the_same_end(communication, tiny, tmp_path, monkeypatch):
+    config = tiny(communication=communication)
     train(config, tmp_path / "whole")
     real = training.Training.train_episode
 
@@ -115,6 +133,10 @@ def test_interrupted_run_goes_on_to_the_same_end(tiny, tmp_path, monkeypatch):
     monkeypatch.undo()
     train(config, tmp_path / "resumed")
     assert_same_run(tmp_path / "whole", tmp_path / "resumed")
+    if "period" in communication:
+        table = tables(tmp_path / "resumed")
+        assert table["rounds"]["episode"].tolist() == [2]
+        assert table["exchange"]["last_round_bytes"].sum() > 0
     manifest = json.loads((tmp_path / "resumed" / "manifest.json").read_text())
     assert manifest["resumed"] == 1
 

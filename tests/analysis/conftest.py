@@ -111,12 +111,14 @@ def _communicate(
             pair = pairs.setdefault(
                 (sender, receiver),
                 {"sender": sender, "receiver": receiver, "messages": 0, "request_bytes": 0,
-                 "header_bytes": 0, "payload_bytes": 0, "lost": 0, "judged": 0, "accepted": 0},
+                 "header_bytes": 0, "payload_bytes": 0, "lost": 0, "judged": 0, "accepted": 0,
+                 "last_round_bytes": 0},
             )  # fmt: skip
             pair["messages"] += 2
             pair["request_bytes"] += 40
             pair["header_bytes"] += 40
             pair["payload_bytes"] += payload
+            pair["last_round_bytes"] = payload + 80
             pair["judged"] += 3 if config.method == "rsm" else 0
             pair["accepted"] += int(rng.binomial(3, mixed / judged)) if judged else 0
         payload = sum(link[2] for link in links)
