@@ -69,6 +69,9 @@ class Study(Settings):
     also: tuple[Grid, ...] = Field(
         (), strict=False, description="Further grids, for rows that the first need not multiply by."
     )
+    target_return: float | None = Field(
+        None, gt=0, le=1, description="Return whose first reaching in training the tables report."
+    )
     run: RunSettings = Field(
         RunSettings(), description="Settings of every run alike; the published ones by default."
     )

@@ -38,6 +38,7 @@ class Runs:
     study: str
     folder: Path
     index: pd.DataFrame
+    target_return: float | None = None  # of the study, for the time it takes to reach it
 
     @property
     def finished(self) -> pd.DataFrame:
@@ -104,7 +105,7 @@ def load_runs(study: Study, folder: Path) -> Runs:
     texts = set(IDENTITY) - {"segments", "replicas", "loss_rate"} | {"status", "reason", *_TEXTS}
     for name in frame.columns.difference(list(texts)):
         frame[name] = pd.to_numeric(frame[name])
-    return Runs(study.name, folder, frame)
+    return Runs(study.name, folder, frame, study.target_return)
 
 
 def load_study_runs(results: Path) -> Runs:

@@ -22,6 +22,7 @@ from rsm.analysis.statistics import (
 )
 from rsm.config import CONTROLS
 
+WINDOW = 5  # training episodes over which a return counts as reached
 TARGET = 0.95  # of the final return of fmarl, for the rounds it takes to get there
 REFERENCES = ("fmarl", "average")
 
@@ -34,7 +35,9 @@ def main_table(runs: Runs) -> pd.DataFrame:
     improvement_over_average with _low and _high (against `average` on the same topology);
     gap_share = (return − go) / (platoon − go); megabytes_sent and payload_megabytes_per_agent
     (means over seeds); heaviest_share; rounds_to_target and episode_to_target (first evaluation at
-    which the cell's IQM reaches 95 % of the final return of fmarl); acceptance_rate; crashed (share of
+    which the cell's IQM reaches 95 % of the final return of fmarl); target_return with the number of
+    seeds that `reached` it in training (mean of five episodes) and the median over seeds of episodes
+    and rounds until then (NaN where half of the seeds or more did not); acceptance_rate; crashed (share of
     the deterministic evaluation episodes with a collision); wall_min (mean per run).
     """
     index = cells.in_order(runs.index)
@@ -53,6 +56,7 @@ def main_table(runs: Runs) -> pd.DataFrame:
         row["payload_megabytes_per_agent"] = part["payload_per_agent"].mean() / 1e6
         row["heaviest_share"] = part["heaviest_share"].mean()
         row |= _time_to_target(runs, part, curves)
+        row |= _time_to_return(runs, part)
         judged = part["judged"].sum()
         row["acceptance_rate"] = part["accepted"].sum() / judged if judged else np.nan
         row["crashed"] = _crashed(runs, part)
@@ -142,6 +146,31 @@ def _time_to_target(runs: Runs, part: pd.DataFrame, curves: pd.DataFrame) -> dic
     return {"rounds_to_target": float(count), "episode_to_target": episode}
 
 
+def _time_to_return(runs: Runs, part: pd.DataFrame) -> dict[str, float]:
+    """When training reaches the target return of the study: how many seeds, median episode and rounds."""
+    target = np.nan if runs.target_return is None else runs.target_return
+    row = {"target_return": target, "reached": np.nan}
+    row |= {"episode_to_return": np.nan, "rounds_to_return": np.nan}
+    if runs.target_return is None or part.empty or part["control"].iloc[0]:
+        return row
+    episodes = runs.table("episodes", part, ["episode", "return"]).sort_values("episode")
+    rounds = runs.table("rounds", part, ["episode"])
+    when, held = [], []
+    for seed in part["seed"]:
+        own = episodes[episodes["seed"] == seed]
+        high = own.loc[own["return"].rolling(WINDOW).mean() >= runs.target_return, "episode"]
+        episode = float(high.iloc[0]) if len(high) else np.inf
+        when.append(episode)
+        by_then = (rounds["seed"] == seed) & (rounds["episode"] <= episode)
+        held.append(float(by_then.sum()) if np.isfinite(episode) else np.inf)
+    row["reached"] = float(np.isfinite(when).sum())
+    if 2 * row["reached"] > len(when):
+        # Never is later than any episode, so the middle is known where most have reached it.
+        row["episode_to_return"] = float(np.median(when))
+        row["rounds_to_return"] = float(np.median(held)) if len(rounds) else np.nan
+    return row
+
+
 HEADINGS = (
     "method", "topology", "P", "K", "seeds", "return", "speed (m/s)", "ratio to fmarl",
     "P(better than fmarl)", "P(better than average)", "go–platoon gap (%)", "sent (MB)",
@@ -179,7 +208,18 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
             _number(row["wall_min"], "{:.1f}"),
         )
         rows.append(dict(zip(HEADINGS, texts, strict=True)))
-    return pd.DataFrame(rows, columns=list(HEADINGS))
+        if np.isfinite(row["target_return"]):
+            rows[-1][f"rounds to {row['target_return']:g}"] = _until(row) if learned else "–"
+    return pd.DataFrame(rows, columns=list(rows[0]) if rows else list(HEADINGS))
+
+
+def _until(row: dict[str, Any]) -> str:
+    """Median rounds and episode until the target return, and how many seeds reached it."""
+    text = _number(row["rounds_to_return"], "{:.0f}")
+    if np.isfinite(row["episode_to_return"]):
+        text += f" (ep. {row['episode_to_return']:.0f})"
+    missed = row["finished"] - row["reached"]
+    return text + (f", {row['reached']:.0f} of {row['finished']} seeds" if missed else "")
 
 
 def _number(value: float, form: str) -> str:

@@ -9,6 +9,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class HumanDriver:
@@ -32,3 +37,12 @@ class HumanDriver:
         wanted = self.s0 + max(0.0, speed * self.headway + closing)
         free = float((speed / self.v0) ** self.delta)
         return self.accel * (1.0 - free - (wanted / gap) ** 2)
+
+    def accelerations(self, speed: Floats, gap: Floats, leader_speed: Floats) -> Floats:
+        """The same for arrays: worth its calls from some dozens of vehicles on."""
+        gap = np.where(np.abs(gap) < 1e-3, 1e-3, gap)
+        closing = speed * (speed - leader_speed) / (2.0 * math.sqrt(self.accel * self.decel))
+        wanted = self.s0 + np.maximum(speed * self.headway + closing, 0.0)
+        free = (speed / self.v0) ** self.delta
+        result: Floats = self.accel * (1.0 - free - (wanted / gap) ** 2)
+        return result

@@ -10,12 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rsm.analysis import TABLES
+from rsm.analysis import TABLES as TABLE_FILES
 from rsm.analysis.aggregate import figure_files, table_files, write_figures, write_tables
 from rsm.analysis.load import Runs, load_study_runs
 from rsm.analysis.tables import main_table, readable
 from rsm.config import ConfigError
+from rsm.records import TABLES, write_table
 from rsm.study import load_study
+
+from .conftest import small_study, write_study
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +105,7 @@ def test_a_study_without_any_run_has_a_table_of_dashes(make: Callable[..., Path]
 def test_tables_are_written_in_every_form(results: Path, tmp_path: Path) -> None:
     (tmp_path / "runs").symlink_to(results / "runs")
     written = write_tables(load_study(results / "study.yaml"), tmp_path)
-    assert [path.name for path in written] == list(TABLES)
+    assert [path.name for path in written] == list(TABLE_FILES)
     assert written == table_files(tmp_path)
     page, main, text, tex, rows, export = (path.read_text() for path in written)
     assert "megabytes_sent,payload_megabytes_per_agent" in main
@@ -137,3 +140,35 @@ def test_an_unknown_figure_draws_nothing(results: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="'pie' is not allowed"):
         write_figures(load_study(results / "study.yaml"), tmp_path, ["segments", "pie"])
     assert not (tmp_path / "figures").exists()
+
+
+def test_time_to_the_target_return_is_the_first_five_episodes_that_have_it(tmp_path: Path) -> None:
+    study = small_study(methods=["average", "independent", "human"], topologies=["ring"])
+    study = study.model_copy(update={"target_return": 0.3})
+    write_study(study, tmp_path)
+    # Seeds reach it at episodes 9, 14 and never; a round falls in every second episode.
+    for seed, jump in enumerate((5, 10, 99)):
+        for cell in ("average-ring", "independent"):
+            folder = tmp_path / "runs" / f"{cell}-seed{seed}"
+            row = dict.fromkeys(TABLES["episodes"], 0)
+            rows = [
+                row | {"episode": e, "return": 0.31 if e >= jump else 0.29} for e in range(1, 31)
+            ]
+            write_table(folder, "episodes", rows)
+            if cell != "independent":
+                row = dict.fromkeys(TABLES["rounds"], 0)
+                rows = [row | {"round": e // 2, "episode": e} for e in range(2, 31, 2)]
+                write_table(folder, "rounds", rows)
+    table = main_table(load_study_runs(tmp_path)).set_index("cell")
+    average = table.loc["average-ring"]
+    assert (average["reached"], average["finished"]) == (2, 3)
+    # The mean of five reaches 0.3 with three of them at 0.31: two episodes after the jump.
+    assert average["episode_to_return"] == 12
+    assert average["rounds_to_return"] == 6
+    assert table.loc["independent", "episode_to_return"] == 12
+    assert np.isnan(table.loc["independent", "rounds_to_return"])
+    assert np.isnan(table.loc["human", "reached"])
+    shown = readable(table.reset_index()).set_index("method")["rounds to 0.3"]
+    assert shown["average"] == "6 (ep. 12), 2 of 3 seeds"
+    assert shown["independent"] == "– (ep. 12), 2 of 3 seeds"
+    assert shown["human"] == "–"

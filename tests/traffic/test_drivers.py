@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,3 +43,12 @@ def test_more_room_never_brakes_harder(
 ) -> None:
     driver = HumanDriver()
     assert driver.acceleration(speed, gap + more, leader) >= driver.acceleration(speed, gap, leader)
+
+
+def test_array_of_drivers_does_what_each_driver_does():
+    generator = np.random.default_rng(0)
+    speed, leader = generator.uniform(0, 30, (2, 500))
+    gap = np.concatenate((generator.uniform(-1, 60, 499), [0.0]))
+    driver = HumanDriver()
+    one_by_one = [driver.acceleration(*row) for row in zip(speed, gap, leader, strict=True)]
+    np.testing.assert_allclose(driver.accelerations(speed, gap, leader), one_by_one, rtol=1e-12)
