@@ -54,6 +54,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/tracking.smk"
+include: "workflow/rules/verify.smk"
 
 
 if study.name == "theory":
