@@ -92,4 +92,4 @@ constraints:
 
 # After a change of the settings: the JSON schema of a study, from its models.
 schema: setup
-	$(BIN)/rsm schema > workflow/schemas/study.schema.json
+	$(BIN)/python -m rsm schema > workflow/schemas/study.schema.json

@@ -10,7 +10,7 @@ import sys
 from snakemake.utils import min_version, validate
 
 from rsm import analysis, records
-from rsm.config import ConfigError, dump_yaml
+from rsm.config import CONTROLS, METHODS, ConfigError, dump_yaml
 from rsm.study import load_study, study_file
 
 min_version("9.20")
@@ -54,6 +54,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/tracking.smk"
+include: "workflow/rules/verify.smk"
 
 
 if study.name == "theory":

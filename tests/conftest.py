@@ -1,4 +1,7 @@
 import pytest
+import torch
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from rsm.config import RunConfig, parse_run
 from rsm.study import merge
@@ -18,6 +21,18 @@ TINY = {
     "training": {"episodes": 3},
     "evaluation": {"every": 2, "episodes": 1, "control_episodes": 2},
 }
+
+# How fast a machine is decides nothing, and neither does luck: the same examples in every run.
+hypothesis_settings.register_profile(
+    "rsm", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("rsm")
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Draws from the global generator of torch are the same whichever tests ran before."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture

@@ -92,4 +92,4 @@ def topology_label(text: str) -> str:
         case "small-world":
             return f"small world ({words[0]}, {words[1]})"
         case _:
-            return family
+            return " ".join([family, *words])

@@ -1,6 +1,7 @@
 """The traffic scenarios and all their constants (scenarios.md; Flow benchmarks, CoRL 2018).
 
-A scenario is data: adding one that uses the same road is one entry of `REGISTRY`.
+A scenario is data: adding one that uses the same road is one entry of `REGISTRY`, and its name in
+`rsm.config.SCENARIOS` (settings know no SUMO; a test holds the two together).
 """
 
 from __future__ import annotations

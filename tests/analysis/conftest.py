@@ -55,7 +55,7 @@ def write_run(config: RunConfig, folder: Path, accepted: bool, failed: bool) -> 
     rng = np.random.default_rng([*config.cell.encode(), config.seed])
     traits = METHODS.get(config.method)
     tables: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
-    level = CONTROL_RETURNS.get(config.method) or FINAL_RETURNS[config.method]
+    level = (CONTROL_RETURNS | FINAL_RETURNS).get(config.method, 0.2)  # a later method: any
     level += rng.normal(0, 0.008) + (0.01 if config.communication.topology == "ring" else 0)
     exchanges = traits is not None and config.method != "independent"
     if exchanges:

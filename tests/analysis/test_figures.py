@@ -182,10 +182,24 @@ def test_a_method_of_tomorrow_gets_a_look_beside_the_known_ones() -> None:
     assert found["rsm-async"].color != found["rsm"].color
 
 
-def test_colours_differ_in_lightness() -> None:
-    grey = sorted(
-        np.dot(to_rgb(look.color), (0.299, 0.587, 0.114)) for look in looks(METHODS).values()
-    )
+def test_a_later_method_keeps_its_colour_whoever_else_is_drawn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("zeal", "gossip"):
+        monkeypatch.setitem(METHODS, name, METHODS["average"])
+    both = looks(["rsm", "gossip", "zeal"])
+    assert both["gossip"] == looks(["gossip"])["gossip"]
+    assert both["gossip"].color != both["zeal"].color
+
+
+def test_colours_of_the_published_methods_and_one_more_differ_in_lightness(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    published = ["independent", "average", "segment-average", "fmarl", "rsm"]
+    monkeypatch.setattr("rsm.analysis.figures.looks.METHODS", published)
+    found = looks([*published, "later"])
+    grey = sorted(np.dot(to_rgb(look.color), (0.299, 0.587, 0.114)) for look in found.values())
+    assert len(grey) == 6
     assert min(np.diff(grey)) > 0.1
     assert grey[-1] < 0.8  # still seen on white
 

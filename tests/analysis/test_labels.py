@@ -48,6 +48,7 @@ def test_other_settings_are_named_where_they_vary() -> None:
         ("regular:4", "4-regular"),
         ("erdos-renyi:0.3", "Erdős–Rényi 0.3"),
         ("small-world:4:0.1", "small world (4, 0.1)"),
+        ("complete", "complete"),
     ],
 )
 def test_topologies_read_as_words(text: str, label: str) -> None:

@@ -38,7 +38,7 @@ class Job:
         """Send a signal and wait; the exit code (negative: the signal)."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.process, number)
-        code = self.wait(60)
+        code = self.wait(600)
         assert code is not None, "the process outlived its signal"
         return code
 
@@ -80,7 +80,7 @@ class Warm:
         """End the process."""
         assert self._server.stdin
         self._server.stdin.close()
-        self._server.wait(timeout=60)
+        self._server.wait(timeout=600)
 
 
 @pytest.fixture(scope="module")

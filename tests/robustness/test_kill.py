@@ -27,6 +27,7 @@ from ..test_training import assert_same_run
 from .conftest import ROOT, Job, Warm, mount
 
 KILLS = 5  # per method: 25 in all
+NEVER_DONE = 100_000  # episodes of a run that is killed, however long it is left alone
 LONGER = {"training": {"episodes": 6}, "communication": {"loss_rate": 0.1}}
 
 
@@ -42,7 +43,7 @@ def checkpoints(folder: Path) -> list[str]:
 
 def wait_for_checkpoint(folder: Path, job: Job) -> None:
     """Until the job has written one, or has ended: how fast a machine is decides nothing."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600  # only for one that hangs
     while not checkpoints(folder) and job.code is None and time.monotonic() < deadline:
         time.sleep(0.002)
 
@@ -163,7 +164,7 @@ def test_checkpoint_holds_the_transitions_there_are_not_the_room_for_more(
 
 
 def test_two_processes_do_not_write_one_run(tiny, tmp_path: Path, warm: Warm) -> None:
-    file = write_settings(tiny(training={"episodes": 500}), tmp_path)
+    file = write_settings(tiny(training={"episodes": NEVER_DONE}), tmp_path)
     folder = tmp_path / "run"
     command = ["train", "--config", str(file), "--out", str(folder)]
     job = warm.start(*command, every_episode=True)
@@ -179,7 +180,7 @@ def test_two_processes_do_not_write_one_run(tiny, tmp_path: Path, warm: Warm) ->
 def test_terminated_run_says_so_exits_with_143_and_leaves_no_temporary_files(
     tiny, tmp_path: Path, warm: Warm
 ) -> None:
-    file = write_settings(tiny(training={"episodes": 500}), tmp_path)
+    file = write_settings(tiny(training={"episodes": NEVER_DONE}), tmp_path)
     (tmp_path / "tmp").mkdir()
     request = {"every_episode": True, "environment": {"TMPDIR": str(tmp_path / "tmp")}}
     job = warm.start("train", "--config", file, "--out", tmp_path / "run", **request)
@@ -263,7 +264,7 @@ def test_checkpoint_survives_snakemake_which_deletes_what_a_failed_job_declared(
     (run / "config.yaml").write_text("a declared output of the failed job")
     trainer = training_process(run)
     os.kill(trainer, signal.SIGKILL)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=600)
     assert process.returncode, output
     assert not (run / "config.yaml").exists(), "Snakemake deletes the outputs of a failed job"
     assert checkpoints(run), "but not what it was not told of"

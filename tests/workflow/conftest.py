@@ -28,7 +28,7 @@ class Workflow:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=1800,  # only for one that hangs
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -54,8 +53,12 @@ elif done == "figures":
     for name in analysis.FIGURES:
         for suffix in analysis.FORMATS:
             write(Path(options.study).parent / "figures" / (name + "." + suffix))
+elif done == "verify":
+    print("agrees  human-seed0")
 with open("calls", "a") as file:
     file.write(done + "\\n")
+if done == "verify" and Path("differs").exists():
+    sys.exit("DIFFERS human-seed0")
 """
 
 
@@ -79,12 +82,10 @@ def files(folder: Path) -> set[str]:
     return {path for path in found if "__pycache__" not in path and ".snakemake" not in path}
 
 
-def test_dry_run_of_paper_lists_every_run_in_twenty_seconds(workflow: Workflow) -> None:
+def test_dry_run_of_paper_lists_every_run(workflow: Workflow) -> None:
     runs = load_study(ROOT / "workflow/studies/paper.yaml").runs()
     controls = sum(not config.learns for config in runs.values())
-    start = time.monotonic()
     counts = job_counts(workflow.snakemake("-n"))
-    assert time.monotonic() - start < 20
     assert counts["train"] == len(runs) - controls
     assert counts["control"] == controls
     assert counts["publish"] == len(runs)
@@ -173,6 +174,20 @@ def test_figures_are_drawn_again_without_training(stand_in: Workflow) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert calls(stand_in) == ["figures"]
     assert picture.exists()
+
+
+def test_verification_runs_whenever_it_is_asked_for_and_trains_nothing(stand_in: Workflow) -> None:
+    log = stand_in.folder / "results/logs/verify.log"
+    for _ in range(2):
+        done = stand_in.snakemake("--cores", "2", "verify")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert calls(stand_in) == ["verify"]
+        assert "agrees" in done.stdout and "agrees" in log.read_text()
+    (stand_in.folder / "differs").touch()
+    done = stand_in.snakemake("--cores", "2", "verify")
+    assert done.returncode == 1
+    assert calls(stand_in) == ["verify"]
+    assert "DIFFERS" in log.read_text()
 
 
 def test_training_jobs_run_with_one_thread_and_leave_a_log_and_a_benchmark(

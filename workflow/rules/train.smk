@@ -34,7 +34,7 @@ rule train:
     benchmark:
         f"{RESULTS}/benchmarks/{{run}}.tsv"
     wildcard_constraints:
-        run="(independent|average|segment-average|fmarl|rsm)-.+",
+        run=f"({'|'.join(METHODS)})-.+",
     conda:
         "../../environment.yml"
     threads: 1
@@ -50,4 +50,4 @@ use rule train as control with:
     output:
         expand("{results}/runs/{{run}}/{file}", results=RESULTS, file=RUN_FILES),
     wildcard_constraints:
-        run="(human|random|go|platoon)-.+",
+        run=f"({'|'.join(CONTROLS)})-seed[0-9]+",

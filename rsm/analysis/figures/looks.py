@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
+from rsm.config import METHODS
+
 Dash = str | tuple[float, tuple[float, ...]]
 
 
@@ -45,7 +47,8 @@ _METHODS: dict[str, tuple[str, Dash, str]] = {
     "segment-average": ("#CF9420", (0, (2.5, 1)), "v"),
     "independent": ("#86C5EA", "-", "s"),
 }
-_OTHERS = ("#7A1F5C", "#4E8A52", "#B58FC2")  # methods that came later, by name
+# Methods that came later, in the order of the registry: a new one needs no line here.
+_OTHERS = (("#5C0A48", "d"), ("#4E8A52", "<"), ("#B58FC2", "p"))
 _CONSTANTS: dict[str, tuple[Dash, str]] = {
     "trust-region": ((0, (1.2, 0.9)), "^"),
     "certified": ((0, (6, 1, 1, 1, 1, 1)), "*"),
@@ -66,13 +69,15 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
     found: dict[str, Look] = {}
     seen: dict[tuple[str, str], list[str]] = {}
     names = list(dict.fromkeys(labels))
-    unknown = sorted({_parts(name)[0] for name in names} - set(_METHODS))
+    later = [method for method in METHODS if method not in _METHODS]
+    later += sorted({_parts(name)[0] for name in names} - {*_METHODS, *later})
     for name in names:
         method, words = _parts(name)
         if method in _METHODS:
             color, dash, marker = _METHODS[method]
         else:
-            color, dash, marker = _OTHERS[unknown.index(method) % len(_OTHERS)], "-", "d"
+            color, marker = _OTHERS[later.index(method) % len(_OTHERS)]
+            dash = "-"
         constant = next((word for word in words if word in _CONSTANTS), "")
         if constant:
             dash, marker = _CONSTANTS[constant]
