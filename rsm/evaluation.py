@@ -10,17 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from rsm.checkpoint import POLICY, load_policy
-from rsm.config import ConfigError, RunConfig, RunError, Traffic, load_run, shown
+from rsm.config import ConfigError, RunConfig, RunError, Traffic, load_run, one_line, shown
+from rsm.records import recording_table
+from rsm.run_folder import finished_summary
 from rsm.sac import networks
 from rsm.sac.policy import SquashedGaussian
-from rsm.seeding import Stream, numpy_generator, torch_generator
+from rsm.seeding import Stream, held_out_seeds, numpy_generator, torch_generator
 from rsm.traffic.controllers import controller
 from rsm.traffic.environment import TrafficEnv
+from rsm.traffic.recording import record_episode, space_time_table
 
 Actions = NDArray[np.float64] | NDArray[np.float32]
 Act = Callable[[NDArray[np.float32]], Actions | None]  # observations [N, O] → m/s² [N]; None: human
@@ -143,6 +147,37 @@ def resolve_driver(name: str, scenario: str) -> tuple[Traffic, Driver]:
             f"--controller: {shown(name)} is not allowed: no finished run in that folder"
         )
     return Traffic.model_validate({"scenario": scenario}), controller_driver(name)
+
+
+def record_run(folder: Path) -> pa.Table:
+    """One episode of a finished run on its first held-out seed, mean actions, every second (rsm.records).
+
+    A failed run gives a table without rows. Raises ConfigError where the folder holds no finished run.
+    """
+    config = load_run(folder / "config.yaml")
+    content = finished_summary(folder, config)
+    if content is None:
+        raise ConfigError(
+            f"{one_line(folder)} is not allowed: it holds no finished run: run it to its end first"
+        )
+    [seed] = held_out_seeds(config.seed, 1)
+    about = {"run_id": config.run_id, "settings_hash": config.settings_hash, "eval_seed": seed}
+    if content.get("status") != "finished":
+        return recording_table({}, about)
+    _, driver = load_driver(folder)
+    with TrafficEnv(config.traffic) as env:
+        every = round(1 / env.dt)
+        recording = record_episode(env, lambda: driver(env, seed), seed, every)
+        columns = space_time_table(recording, loops=int(getattr(env.scenario, "loops", 1)))
+        lanes, lengths = env.network.offsets, env.network.lengths
+        about |= {
+            "mean_speed": recording.stats.mean_speed,
+            "collisions": recording.stats.collisions,
+            "horizon": env.horizon * env.dt,
+            "loop_length": env.network.length,
+            "crossings": [lanes[x] + lengths[x] / 2 for x in lanes if x.startswith(":center")],
+        }
+    return recording_table(dict(columns), about)
 
 
 def evaluation_report(scenario: str, name: str, episodes: int, seed: int) -> dict[str, Any]:
