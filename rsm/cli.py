@@ -345,14 +345,15 @@ def run_evaluate(options: argparse.Namespace) -> None:
 
 
 def run_render(options: argparse.Namespace) -> None:
-    from rsm.evaluation import resolve_driver
+    from rsm.evaluation import last_exchange, resolve_driver
     from rsm.traffic.environment import TrafficEnv
     from rsm.traffic.rendering import check_output, render
 
     check_output(options.out)
     traffic, driver = resolve_driver(options.controller, options.scenario)
+    links = last_exchange(options.controller)
     with TrafficEnv(traffic) as env, writing("--out", options.out):
-        render(env, lambda: driver(env, options.seed), options.out, options.seed)
+        render(env, lambda: driver(env, options.seed), options.out, options.seed, links=links)
     print(options.out)
 
 

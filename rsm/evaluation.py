@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -178,6 +179,28 @@ def record_run(folder: Path) -> pa.Table:
             "crossings": [lanes[x] + lengths[x] / 2 for x in lanes if x.startswith(":center")],
         }
     return recording_table(dict(columns), about)
+
+
+def last_exchange(name: str) -> NDArray[np.int64]:
+    """Who exchanged in the last round of the run that `--controller` names, [E, 3]: agent, agent, bytes.
+
+    A pair stands once, with the bytes both ways; −1 is the server. Empty where nothing was exchanged, and
+    for a control or a run that did not record it. Raises ConfigError for a file that cannot be read.
+    """
+    path = Path(name) / "exchange.parquet"
+    pairs: dict[tuple[int, int], int] = {}
+    if os.path.isfile(path):
+        try:
+            rows = pq.read_table(path).to_pylist()
+            for row in rows:
+                one, other = sorted((row["sender"], row["receiver"]))
+                sent = row.get("last_round_bytes") or 0  # no such column in older runs
+                if sent:
+                    pairs[one, other] = pairs.get((one, other), 0) + sent
+        except (OSError, KeyError, TypeError, pa.ArrowException):
+            raise ConfigError(f"{path}: cannot be read: it is not the table of a run") from None
+    found = [(*pair, sent) for pair, sent in pairs.items()]
+    return np.array(found, dtype=np.int64).reshape(-1, 3)
 
 
 def evaluation_report(scenario: str, name: str, episodes: int, seed: int) -> dict[str, Any]:

@@ -142,6 +142,20 @@ def test_run_of_a_study_equals_the_run_of_its_settings(here, tiny):
     assert summary["method"] == "go"
 
 
+def test_render_of_a_run_shows_its_exchange_and_works_without_one(here, tiny):
+    pictures = []
+    for method in ("average", "independent"):
+        (here / "run.yaml").write_text(dump_yaml(tiny(method=method)))
+        assert main(["train", "--config", "run.yaml", "--out", method]) == 0
+        arguments = ["--scenario", "figure-eight", "--controller", method, "--out", f"{method}.png"]
+        assert main(["render", *arguments]) == 0
+        pictures.append((here / f"{method}.png").read_bytes())
+    (here / "average" / "exchange.parquet").unlink()
+    arguments = ["--scenario", "figure-eight", "--controller", "average", "--out", "plain.png"]
+    assert main(["render", *arguments]) == 0
+    assert (here / "plain.png").read_bytes() not in pictures
+
+
 def test_render_draws_a_picture(here):
     arguments = ["--scenario", "figure-eight", "--controller", "human", "--out", "still.png"]
     assert main(["render", *arguments]) == 0

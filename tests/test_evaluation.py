@@ -1,5 +1,6 @@
 import json
 
+import pandas as pd
 import pytest
 import torch
 
@@ -8,6 +9,7 @@ from rsm.evaluation import (
     controller_driver,
     drive_episode,
     evaluation_report,
+    last_exchange,
     load_driver,
     policy_driver,
     record_run,
@@ -47,6 +49,34 @@ def test_finished_run_can_be_driven_again_also_with_more_seats(tiny, tmp_path):
     assert sum(returns) / len(returns) == summary["final_return"]
     report = evaluation_report("figure-eight-all", str(tmp_path / "run"), 1, 0)
     assert report["scenario"] == "figure-eight-all" and 0 < report["return"]["mean"] < 1
+
+
+@pytest.mark.parametrize("method", ["average", "fmarl", "independent"])
+def test_last_exchange_of_a_run_holds_each_pair_once_with_the_bytes_both_ways(
+    method, tiny, tmp_path
+):
+    folder = tmp_path / "run"
+    train(tiny(method=method, communication={"topology": "ring"}), folder)
+    links = last_exchange(str(folder))
+    pairs = {tuple(sorted(pair)) for pair in links[:, :2].tolist()}
+    expected = {
+        "average": {tuple(sorted((agent, (agent + 1) % 9))) for agent in range(9)},
+        "fmarl": {(-1, agent) for agent in range(9)},
+        "independent": set(),
+    }
+    assert pairs == expected[method] and len(pairs) == len(links)
+    rounds = pd.read_parquet(folder / "rounds.parquet")
+    assert links[:, 2].sum() == rounds["bytes_sent"].tail(1).sum()
+
+
+def test_no_exchange_is_known_of_a_control_and_of_an_older_run(tmp_path):
+    assert last_exchange("human").shape == (0, 3)
+    older = pd.DataFrame({"sender": [0], "receiver": [1], "payload_bytes": [8]})
+    older.to_parquet(tmp_path / "exchange.parquet")
+    assert last_exchange(str(tmp_path)).shape == (0, 3)
+    (tmp_path / "exchange.parquet").write_bytes(b"damaged")
+    with pytest.raises(ConfigError, match=r"exchange\.parquet: cannot be read"):
+        last_exchange(str(tmp_path))
 
 
 @pytest.mark.parametrize("method", ["rsm", "human"])

@@ -64,8 +64,8 @@ def draw(data: pd.DataFrame) -> Figure:
     facts, recorded = data[data["time"].isna()], data.dropna(subset=["time"])
     if recorded.empty:
         return style.empty("no run of this study is recorded: `rsm record` does it")
-    columns = min(MOST, len(facts))
-    rows = -(-len(facts) // columns)
+    rows = -(-len(facts) // MOST)
+    columns = -(-len(facts) // rows)
     figure = Figure(figsize=(style.PAGE, 1.85 * rows + 0.65))
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     scale = Normalize(0, max(1, np.ceil(data["speed"].max())))
