@@ -10,6 +10,7 @@ import sys
 from snakemake.utils import min_version, validate
 
 from rsm import analysis, records
+from rsm.analysis.recorded import recorded_runs
 from rsm.config import CONTROLS, METHODS, ConfigError, dump_yaml
 from rsm.study import load_study, study_file
 

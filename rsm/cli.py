@@ -175,6 +175,12 @@ def parser() -> argparse.ArgumentParser:
         help="a file ending in .gif, .mp4 or .png",
     )
 
+    record = command(
+        "record", run_record, "drive one held-out episode of a run and write where all were"
+    )
+    record.add_argument("folder", type=Path, metavar="RUN_DIR")
+    record.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .parquet file")
+
     figures = command("figures", run_figures, "draw the figures of a study from its run folders")
     study_option(figures)
     figures.add_argument("--only", action="append", metavar="FIGURE", help="may be repeated")
@@ -349,15 +355,30 @@ def run_evaluate(options: argparse.Namespace) -> None:
 
 
 def run_render(options: argparse.Namespace) -> None:
-    from rsm.evaluation import resolve_driver
+    from rsm.evaluation import last_exchange, resolve_driver
     from rsm.traffic.environment import TrafficEnv
     from rsm.traffic.rendering import check_output, render
 
     check_output(options.out)
     traffic, driver = resolve_driver(options.controller, options.scenario)
+    links = last_exchange(options.controller)
     with TrafficEnv(traffic) as env, writing("--out", options.out):
-        render(env, lambda: driver(env, options.seed), options.out, options.seed)
+        render(env, lambda: driver(env, options.seed), options.out, options.seed, links=links)
     print(options.out)
+
+
+def run_record(options: argparse.Namespace) -> None:
+    from rsm.evaluation import record_run
+    from rsm.records import write_parquet
+
+    if options.out.suffix != ".parquet":
+        raise ConfigError(
+            f"--out: {shown(str(options.out))} is not allowed: it must end in .parquet"
+        )
+    table = record_run(options.folder)
+    with writing("--out", options.out):
+        write_parquet(options.out, table)
+    print(options.out if len(table) else f"{options.out}: the run failed: nothing was driven")
 
 
 def run_figures(options: argparse.Namespace) -> None:

@@ -10,17 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from rsm.checkpoint import POLICY, load_policy
-from rsm.config import ConfigError, RunConfig, RunError, Traffic, load_run, shown
+from rsm.config import ConfigError, RunConfig, RunError, Traffic, load_run, one_line, shown
+from rsm.records import recording_table
+from rsm.run_folder import finished_summary
 from rsm.sac import networks
 from rsm.sac.policy import SquashedGaussian
-from rsm.seeding import Stream, numpy_generator, torch_generator
+from rsm.seeding import Stream, held_out_seeds, numpy_generator, torch_generator
 from rsm.traffic.controllers import controller
 from rsm.traffic.environment import TrafficEnv, observation_size
+from rsm.traffic.recording import record_episode, space_time_table
 
 Actions = NDArray[np.float64] | NDArray[np.float32]
 Act = Callable[[NDArray[np.float32]], Actions | None]  # observations [N, O] → m/s² [N]; None: human
@@ -142,6 +147,61 @@ def resolve_driver(name: str, scenario: str) -> tuple[Traffic, Driver]:
             f"--controller: {shown(name)} is not allowed: no finished run in that folder"
         )
     return Traffic.model_validate({"scenario": scenario}), controller_driver(name)
+
+
+def record_run(folder: Path) -> pa.Table:
+    """One episode of a finished run on its first held-out seed, mean actions, every second (rsm.records).
+
+    A failed run gives a table without rows. Raises ConfigError where the folder holds no finished run.
+    """
+    config = load_run(folder / "config.yaml")
+    content = finished_summary(folder, config)
+    if content is None:
+        raise ConfigError(
+            f"{one_line(folder)} is not allowed: it holds no finished run: run it to its end first"
+        )
+    [seed] = held_out_seeds(config.seed, 1)
+    about = {"run_id": config.run_id, "settings_hash": config.settings_hash, "eval_seed": seed}
+    if content.get("status") != "finished":
+        return recording_table({}, about)
+    _, driver = load_driver(folder)
+    with TrafficEnv(config.driven) as env:
+        every = round(1 / env.dt)
+        recording = record_episode(env, lambda: driver(env, seed), seed, every)
+        columns = space_time_table(recording, loops=env.loops)
+        lanes, lengths = env.network.offsets, env.network.lengths
+        about |= {
+            "mean_speed": recording.stats.mean_speed,
+            "collisions": recording.stats.collisions,
+            "horizon": env.horizon * env.dt,
+            "loop_length": env.network.length,
+            "crossings": sorted(
+                {round(lanes[x] + lengths[x] / 2, 2) for x in lanes if x.startswith(":center")}
+            ),
+        }
+    return recording_table(dict(columns), about)
+
+
+def last_exchange(name: str) -> NDArray[np.int64]:
+    """Who exchanged in the last round of the run that `--controller` names, [E, 3]: agent, agent, bytes.
+
+    A pair stands once, with the bytes both ways; −1 is the server. Empty where nothing was exchanged, and
+    for a control or a run that did not record it. Raises ConfigError for a file that cannot be read.
+    """
+    path = Path(name) / "exchange.parquet"
+    pairs: dict[tuple[int, int], int] = {}
+    if os.path.isfile(path):
+        try:
+            rows = pq.read_table(path).to_pylist()
+            for row in rows:
+                one, other = sorted((row["sender"], row["receiver"]))
+                sent = row.get("last_round_bytes") or 0  # no such column in older runs
+                if sent:
+                    pairs[one, other] = pairs.get((one, other), 0) + sent
+        except (OSError, KeyError, TypeError, pa.ArrowException):
+            raise ConfigError(f"{path}: cannot be read: it is not the table of a run") from None
+    found = [(*pair, sent) for pair, sent in pairs.items()]
+    return np.array(found, dtype=np.int64).reshape(-1, 3)
 
 
 def evaluation_report(scenario: str, name: str, episodes: int, seed: int) -> dict[str, Any]:

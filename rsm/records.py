@@ -100,6 +100,19 @@ TABLES: dict[str, dict[str, tuple[pa.DataType, str]]] = {
     },
 }  # fmt: skip
 
+# `results/<study>/space_time/<run-id>.parquet`: one held-out episode of a run (`rsm record`). A failed
+# run has no rows. What holds for all rows is JSON in the schema's metadata, under RECORDING_KEY: run_id,
+# settings_hash, eval_seed, mean_speed (m/s), collisions, horizon (s), loop_length (m) and crossings (m).
+RECORDING: dict[str, tuple[pa.DataType, str]] = {
+    "time": (pa.float64(), "s since the start of the episode"),
+    "vehicle": (pa.int32(), "its place in the order at the start"),
+    "loop": (pa.int32(), "number of the closed road it drives on, from 0"),
+    "position": (pa.float64(), "m along the loop; NaN while SUMO teleports it"),
+    "speed": (pa.float64(), "m/s"),
+    "learner": (pa.bool_(), "whether it learns"),
+}
+RECORDING_KEY = b"rsm"
+
 SUMMARY: dict[str, str] = {
     "run_id": "name of the run",
     "cell": "the run id without the seed",
@@ -139,21 +152,33 @@ SUMMARY: dict[str, str] = {
 
 def schema(table: str) -> pa.Schema:
     """The arrow schema of a table, meanings attached as field metadata."""
+    return _schema(TABLES[table])
+
+
+def _schema(columns: dict[str, tuple[pa.DataType, str]]) -> pa.Schema:
     return pa.schema(
-        [
-            pa.field(name, kind, metadata={"meaning": text})
-            for name, (kind, text) in TABLES[table].items()
-        ]
+        [pa.field(name, kind, metadata={"meaning": text}) for name, (kind, text) in columns.items()]
     )
+
+
+def recording_table(columns: dict[str, Any], about: dict[str, Any]) -> pa.Table:
+    """The columns of RECORDING, and what holds for all of them, as one table; no columns: no rows."""
+    kinds = _schema(RECORDING).with_metadata({RECORDING_KEY: json.dumps(about).encode()})
+    return pa.table(columns, schema=kinds) if columns else kinds.empty_table()
 
 
 def write_table(folder: Path, table: str, rows: pa.Table | Iterable[dict[str, Any]]) -> None:
     """Write rows as `<folder>/<table>.parquet`, atomically."""
     if not isinstance(rows, pa.Table):
         rows = pa.Table.from_pylist(list(rows), schema=schema(table))
+    write_parquet(folder / f"{table}.parquet", rows)
+
+
+def write_parquet(path: Path, rows: pa.Table) -> None:
+    """Write a table as parquet, atomically."""
     sink = pa.BufferOutputStream()
     pq.write_table(rows, sink)
-    write_bytes(folder / f"{table}.parquet", sink.getvalue().to_pybytes())
+    write_bytes(path, sink.getvalue().to_pybytes())
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ COMMANDS = {
     "train",
     "evaluate",
     "render",
+    "record",
     "figures",
     "tables",
     "sync",
@@ -74,6 +75,8 @@ def test_help_explains_every_command():
             ["render", "--scenario", "figure-eight", "--controller", "go", "--out", "x.bmp"],
             ["x.bmp", ".gif", ".mp4", ".png"],
         ),
+        (["record", "nowhere", "--out", "x.parquet"], ["nowhere", "config.yaml"]),
+        (["record", "nowhere", "--out", "x.csv"], ["--out", "x.csv", ".parquet"]),
         (["figures", "--study", "none"], ["'none'", "known studies"]),
         (["resolve", "--study", "s.yaml", "--set", "[1]", "--out", "x"], ["--set", "mapping"]),
         (["resolve", "--study", "s.yaml", "--set", "{a: 1}", "--out", "x"], ["a: unknown key"]),
@@ -137,6 +140,20 @@ def test_run_of_a_study_equals_the_run_of_its_settings(here, tiny):
     assert main(["train", "--study", "s.yaml", "--run", "go-seed0", "--out", "out"]) == 0
     summary = json.loads((here / "out" / "summary.json").read_text())
     assert summary["method"] == "go"
+
+
+def test_render_of_a_run_shows_its_exchange_and_works_without_one(here, tiny):
+    pictures = []
+    for method in ("average", "independent"):
+        (here / "run.yaml").write_text(dump_yaml(tiny(method=method)))
+        assert main(["train", "--config", "run.yaml", "--out", method]) == 0
+        arguments = ["--scenario", "figure-eight", "--controller", method, "--out", f"{method}.png"]
+        assert main(["render", *arguments]) == 0
+        pictures.append((here / f"{method}.png").read_bytes())
+    (here / "average" / "exchange.parquet").unlink()
+    arguments = ["--scenario", "figure-eight", "--controller", "average", "--out", "plain.png"]
+    assert main(["render", *arguments]) == 0
+    assert (here / "plain.png").read_bytes() not in pictures
 
 
 def test_render_draws_a_picture(here):

@@ -12,6 +12,7 @@ FIGURES: tuple[str, ...] = (
     "zeta",
     "exchange_heatmaps",
     "profiles",
+    "space_time",
 )
 
 # Files that `rsm.analysis.aggregate.write_tables` leaves in `results/<study>/tables/`.

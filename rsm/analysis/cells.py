@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from rsm.analysis.load import Runs
+from rsm.analysis.recorded import PUBLISHED_SEGMENTS
 from rsm.analysis.statistics import (
     UNKNOWN,
     Estimate,
@@ -27,7 +28,6 @@ _CURVES = (
     "mean_speed_low", "mean_speed_high",
 )  # fmt: skip
 
-PUBLISHED_SEGMENTS = 4
 LEVELS = ("human", "go", "platoon")  # controls drawn as levels; `random` would stretch the axis
 
 

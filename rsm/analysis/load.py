@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rsm.analysis.labels import identity, labels
+from rsm.analysis.recorded import recorded_runs
 from rsm.config import ConfigError, RunConfig
-from rsm.records import SUMMARY, TABLES
+from rsm.records import RECORDING, RECORDING_KEY, SUMMARY, TABLES
 from rsm.study import Study, load_study
 
 # Identity columns that every table carries beside its own.
@@ -38,6 +39,7 @@ class Runs:
     study: str
     folder: Path
     index: pd.DataFrame
+    recorded: tuple[str, ...]  # ids of the runs that the study asks to record, for `recording`
     target_return: float | None = None  # of the study, for the time it takes to reach it
 
     @property
@@ -82,6 +84,23 @@ class Runs:
         who = chosen.loc[tall.pop("row"), list(IDENTITY)].reset_index(drop=True)
         return pd.concat([who, tall], axis=1)
 
+    def recording(self, run_id: str) -> tuple[pd.DataFrame, dict[str, Any]] | None:
+        """The recording of a finished run (rsm.records.RECORDING) and what holds for all its rows.
+
+        None where there is none of these settings. Raises ConfigError for a file that cannot be read.
+        """
+        path = self.folder.parent / "space_time" / f"{run_id}.parquet"
+        try:
+            table = pq.read_table(path)
+            about = json.loads((table.schema.metadata or {})[RECORDING_KEY])
+            frame = table.select(list(RECORDING)).to_pandas()
+        except FileNotFoundError:
+            return None
+        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+            raise ConfigError(f"{path}: cannot be read: {_line(error)}") from None
+        hashes = self.index.loc[self.index["run_id"] == run_id, "settings_hash"]
+        return (frame, about) if about.get("settings_hash") in set(hashes) else None
+
 
 def load_runs(study: Study, folder: Path) -> Runs:
     """Read what the runs of `study` left in `folder`, which holds one folder per run id.
@@ -105,7 +124,7 @@ def load_runs(study: Study, folder: Path) -> Runs:
     texts = set(IDENTITY) - {"segments", "replicas", "loss_rate"} | {"status", "reason", *_TEXTS}
     for name in frame.columns.difference(list(texts)):
         frame[name] = pd.to_numeric(frame[name])
-    return Runs(study.name, folder, frame, study.target_return)
+    return Runs(study.name, folder, frame, recorded_runs(study), study.target_return)
 
 
 def load_study_runs(results: Path) -> Runs:

@@ -64,18 +64,21 @@ def record_episode(env: TrafficEnv, prepare: Prepare, seed: int, every: int = 1)
     )
 
 
-def space_time_table(recording: Recording) -> dict[str, Column]:
+def space_time_table(recording: Recording, loops: int = 1) -> dict[str, Column]:
     """The recording as columns, one row per moment and vehicle, moments first.
 
-    `time` s, `vehicle` its place in the order at the start, `position` m along the loop, `speed`
-    m/s, `learner` whether it learns.
+    `time` s, `vehicle` its place in the order at the start, `loop` the closed road it drives on (of
+    `loops` with as many vehicles each, one after the other), `position` m along the loop and NaN while
+    SUMO teleports the vehicle, `speed` m/s, `learner` whether it learns.
     """
     moments, count = recording.position.shape
     vehicle = np.tile(np.arange(count), moments)
+    present = np.isfinite(recording.xy).all(axis=2)
     return {
         "time": np.repeat(recording.time, count),
         "vehicle": vehicle,
-        "position": recording.position.reshape(-1),
+        "loop": vehicle // (count // loops),
+        "position": np.where(present, recording.position, np.nan).reshape(-1),
         "speed": recording.speed.reshape(-1),
         "learner": np.isin(vehicle, recording.learners),
     }

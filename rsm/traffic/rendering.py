@@ -11,23 +11,25 @@ from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import PathCollection
+from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from numpy.typing import NDArray
 from PIL import Image
 
 from rsm.config import ConfigError
-from rsm.records import obstacle
+from rsm.records import SERVER, obstacle
 from rsm.traffic.environment import TrafficEnv
 from rsm.traffic.recording import Prepare, Recording, record_episode
 
 Frame = NDArray[np.uint8]  # [height, width, 3]
+Links = NDArray[np.int64]  # [E, 3] agent, agent (−1: the server), bytes both ways
 
 # The most frames of a film and how many are shown per second: 150 s of traffic last 15 s as a GIF
 # of some megabytes, and 25 s, twice as smooth, as MP4.
 FILMS = {".gif": (300, 20), ".mp4": (500, 20)}
 INCHES, DPI = (7.2, 5.4), 100
+THINNEST, THICKEST, LINK_COLOUR = 0.5, 2.2, "#1f4e9c"  # of links, points
 SPEED_COLOURS = "viridis"  # ordered in brightness, so also without colour vision
 
 
@@ -45,20 +47,25 @@ def check_output(out: Path) -> None:
 
 
 def render(
-    env: TrafficEnv, prepare: Prepare, out: Path, seed: int, at: float | None = None
+    env: TrafficEnv,
+    prepare: Prepare,
+    out: Path,
+    seed: int,
+    at: float | None = None,
+    links: Links | None = None,
 ) -> Recording:
     """Drive the episode of `seed` and write it to `out`, whole or not at all.
 
     `prepare` is called after the reset and gives the driver, a function from observations [N, 6] to
-    accelerations [N] (m/s²) or None. A PNG shows the moment `at` (s), or the end. Returns what was
-    drawn. Raises ConfigError for another file ending.
+    accelerations [N] (m/s²) or None. A PNG shows the moment `at` (s), or the end. `links` are drawn
+    between learning vehicles. Returns what was drawn. Raises ConfigError for another file ending.
     """
     out = Path(out)
     check_output(out)
     ending = out.suffix.lower()
     every = 1 if ending == ".png" else math.ceil(env.horizon / FILMS[ending][0])
     recording = record_episode(env, prepare, seed, every)
-    picture = Picture(env, recording)
+    picture = Picture(env, recording, links)
     out.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.stem}.", suffix=ending)
     os.close(descriptor)
@@ -116,9 +123,16 @@ def ffmpeg() -> Any:
 class Picture:
     """The road with its vehicles; only what moves is drawn anew for each frame."""
 
-    def __init__(self, env: TrafficEnv, recording: Recording) -> None:
-        """Draw what stands still."""
+    def __init__(self, env: TrafficEnv, recording: Recording, links: Links | None = None) -> None:
+        """Draw what stands still. Links of an agent that has no seat in this scenario are left out."""
         self._recording = recording
+        links = np.empty((0, 3), dtype=np.int64) if links is None else links
+        links = links[(links[:, :2] < env.n_agents).all(axis=1)]
+        to_server = links[(links[:, :2] == SERVER).any(axis=1)]
+        between = links[(links[:, :2] != SERVER).all(axis=1)]
+        self._pairs = recording.learners[between[:, :2]]  # [E, 2] vehicles
+        share = between[:, 2] / max(between[:, 2], default=1)
+        self._widths = THINNEST + (THICKEST - THINNEST) * share  # points
         self._label = f"{env.scenario.name}, {env.n_agents} learning of {env.n_vehicles} vehicles"
         self.figure = Figure(figsize=INCHES, dpi=DPI, facecolor="white")
         self._canvas = FigureCanvasAgg(self.figure)
@@ -140,6 +154,8 @@ class Picture:
             "animated": True,
             "zorder": 3,
         }
+        self._links = LineCollection([], colors=LINK_COLOUR, alpha=0.5, animated=True, zorder=2)
+        axes.add_collection(self._links)
         self._groups: list[tuple[NDArray[Any], PathCollection]] = []
         kinds = (
             ("human driver", human, "o", 80, "#555555", 0.8),
@@ -156,12 +172,19 @@ class Picture:
                     [], [], s=size, marker=marker, facecolors="#cccccc", edgecolors=edge,
                     linewidths=width, label=label,
                 )  # fmt: skip
+        if len(between):
+            label = "last exchange of the run\n(width: bytes)"
+            axes.plot([], [], color=LINK_COLOUR, alpha=0.5, linewidth=THICKEST, label=label)
+        if len(to_server):
+            agents = len(set(to_server[:, :2].ravel().tolist()) - {SERVER})
+            who = "all" if agents == env.n_agents else f"{agents} of {env.n_agents}"
+            axes.plot([], [], linestyle="", label=f"{who} exchange with the server")
         pad = 8.0
         axes.set_xlim(road[:, 0].min() - pad, road[:, 0].max() + pad)
         axes.set_ylim(road[:, 1].min() - pad, road[:, 1].max() + pad)
-        axes.legend(loc="lower right", frameon=False)
+        self.figure.legend(loc="lower right", frameon=False)
         bar = self.figure.colorbar(
-            self._groups[0][1], cax=self.figure.add_axes((0.87, 0.1, 0.025, 0.72))
+            self._groups[0][1], cax=self.figure.add_axes((0.87, 0.32, 0.025, 0.52))
         )
         if bar.solids is not None:
             bar.solids.set(animated=False)
@@ -176,6 +199,11 @@ class Picture:
         recording = self._recording
         self._canvas.restore_region(self._still)  # type: ignore[attr-defined]
         renderer = self._canvas.get_renderer()
+        ends = recording.xy[moment][self._pairs]  # [E, 2, 2] m
+        present = np.isfinite(ends).all(axis=(1, 2))
+        self._links.set_segments(list(ends[present]))
+        self._links.set_linewidth(self._widths[present])
+        self._links.draw(renderer)
         for members, dots in self._groups:
             dots.set_offsets(np.ma.masked_invalid(recording.xy[moment, members]))
             dots.set_array(recording.speed[moment, members])

@@ -10,8 +10,17 @@ import numpy as np
 import pytest
 
 from rsm.analysis.load import Runs, load_study_runs
+from rsm.analysis.recorded import recorded_runs
 from rsm.config import METHODS, RunConfig, dump_yaml
-from rsm.records import SERVER, TABLES, write_json, write_table, write_text
+from rsm.records import (
+    SERVER,
+    TABLES,
+    recording_table,
+    write_json,
+    write_parquet,
+    write_table,
+    write_text,
+)
 from rsm.study import Study, parse_study
 
 AGENTS = 9
@@ -47,7 +56,26 @@ def write_study(
     write_text(results / "study.yaml", dump_yaml(study))
     for run_id, config in study.runs().items():
         write_run(config, results / "runs" / run_id, accepted, run_id in failed)
+    for run_id in recorded_runs(study):
+        write_recording(results, study.runs()[run_id], run_id in failed)
     return results
+
+
+def write_recording(results: Path, config: RunConfig, failed: bool = False, loops: int = 1) -> None:
+    """What `rsm record` leaves: 20 s of 14 vehicles per loop, the first of them learning."""
+    time, vehicle = (grid.ravel() for grid in np.mgrid[0:21, 0 : 14 * loops])
+    speed = 5 + 4 * np.sin(time / 3 + vehicle)
+    columns = {
+        "time": time.astype(float), "vehicle": vehicle, "loop": vehicle // 14,
+        "position": (30.0 * vehicle + 5 * time) % 420, "speed": speed, "learner": vehicle % 14 == 0,
+    }  # fmt: skip
+    about = {
+        "run_id": config.run_id, "settings_hash": config.settings_hash, "eval_seed": 1_000_000,
+        "mean_speed": 4.4, "collisions": 0, "horizon": 20.0, "loop_length": 420.0,
+        "crossings": [34.7, 245.67],
+    }  # fmt: skip
+    table = recording_table({} if failed else columns, about)
+    write_parquet(results / "space_time" / f"{config.run_id}.parquet", table)
 
 
 def write_run(config: RunConfig, folder: Path, accepted: bool, failed: bool) -> None:

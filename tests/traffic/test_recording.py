@@ -36,12 +36,22 @@ def test_the_table_has_a_row_per_moment_and_vehicle() -> None:
     with TrafficEnv(Traffic(horizon=5)) as env:
         recording = record_episode(env, lambda: lambda observation: None, seed=0)
     table = space_time_table(recording)
-    assert list(table) == ["time", "vehicle", "position", "speed", "learner"]
+    assert list(table) == ["time", "vehicle", "loop", "position", "speed", "learner"]
     assert {len(column) for column in table.values()} == {6 * 14}
     assert table["vehicle"][:15].tolist() == [*range(14), 0]
     assert table["learner"][:14].sum() == 9
     assert table["position"][14 + 3] == recording.position[1, 3]
     assert table["time"][14] == recording.time[1]
+    assert not table["loop"].any()
+
+
+def test_vehicles_of_several_loops_are_told_apart_and_an_absent_one_has_no_position() -> None:
+    with TrafficEnv(Traffic(horizon=5)) as env:
+        recording = record_episode(env, lambda: lambda observation: None, seed=0)
+    recording.xy[2, 3] = np.nan
+    table = space_time_table(recording, loops=2)
+    assert table["loop"][:14].tolist() == [0] * 7 + [1] * 7
+    assert np.flatnonzero(np.isnan(table["position"])).tolist() == [2 * 14 + 3]
 
 
 def test_the_driver_is_prepared_after_the_reset() -> None:

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from PIL import Image
 from rsm.config import ConfigError, Traffic
 from rsm.traffic import rendering
 from rsm.traffic.environment import TrafficEnv
-from rsm.traffic.recording import Act, record_episode
+from rsm.traffic.recording import Act, Recording, record_episode
 from rsm.traffic.rendering import Picture, check_output, render
 
 
@@ -68,6 +69,73 @@ def test_every_vehicle_is_drawn_where_it_is(env: TrafficEnv) -> None:
     for x, y in pixels:
         assert changed[round(540 - y), round(x)]
     assert changed.sum() < 14 * 250  # and nothing else has changed
+
+
+def texts(picture: Picture) -> list[str]:
+    return [text.get_text() for text in picture.figure.legends[0].get_texts()]
+
+
+def changed_by(env: TrafficEnv, recording: Recording, links: list[list[int]]) -> Any:
+    """Which pixels the links change in the first frame, [height, width], and the picture."""
+    picture = Picture(env, recording, np.array(links, dtype=np.int64).reshape(-1, 3))
+    linked, plain = (p.frame(0).astype(int) for p in (picture, Picture(env, recording)))
+    return np.abs(linked - plain).sum(axis=2)[:400] > 30, picture  # the legend lies below
+
+
+def test_links_run_between_learning_vehicles_and_are_thicker_with_more_bytes(
+    env: TrafficEnv,
+) -> None:
+    recording = record_episode(env, humans, seed=0)
+    areas = []
+    for sent in (1, 1000):
+        changed, picture = changed_by(env, recording, [[1, 4, sent], [7, 8, 1000]])
+        ends = recording.xy[0][recording.learners[[1, 4]]]
+        x, y = picture.figure.axes[0].transData.transform(ends.mean(axis=0))
+        assert changed[round(540 - y) - 2 : round(540 - y) + 3, round(x) - 2 : round(x) + 3].any()
+        areas.append(changed.sum())
+    assert areas[0] < areas[1]
+    assert any("last exchange" in text for text in texts(picture))
+
+
+def test_links_move_with_the_vehicles(env: TrafficEnv) -> None:
+    recording = record_episode(env, humans, seed=0)
+    picture = Picture(env, recording, np.array([[0, 5, 10]]))
+    for moment in (0, 30):
+        picture.frame(moment)
+        [link] = picture._links.get_segments()
+        assert np.array_equal(link, recording.xy[moment][recording.learners[[0, 5]]])
+
+
+def test_a_teleported_vehicle_loses_its_links_and_others_keep_theirs(env: TrafficEnv) -> None:
+    recording = record_episode(env, humans, seed=0)
+    xy = recording.xy.copy()
+    xy[0, recording.learners[0]] = np.nan
+    picture = Picture(env, recording._replace(xy=xy), np.array([[0, 5, 10], [3, 4, 20]]))
+    picture.frame(0)
+    assert len(picture._links.get_segments()) == len(picture._links.get_linewidth()) == 1
+
+
+def test_an_exchange_with_the_server_is_said_and_not_drawn(env: TrafficEnv) -> None:
+    recording = record_episode(env, humans, seed=0)
+    changed, picture = changed_by(env, recording, [[-1, agent, 10] for agent in range(9)])
+    assert not changed.any()
+    assert texts(picture)[-1] == "all exchange with the server"
+    some = Picture(env, recording, np.array([[-1, 4, 10]]))
+    assert texts(some)[-1] == "1 of 9 exchange with the server"
+
+
+def test_without_exchange_nothing_is_drawn_or_said_of_it(env: TrafficEnv) -> None:
+    recording = record_episode(env, humans, seed=0)
+    changed, picture = changed_by(env, recording, [])
+    assert not changed.any()
+    assert texts(picture) == ["human driver", "learning vehicle"]
+
+
+def test_links_of_agents_without_a_seat_are_left_out(env: TrafficEnv) -> None:
+    recording = record_episode(env, humans, seed=0)
+    picture = Picture(env, recording, np.array([[0, 9, 10], [1, 2, 10]]))
+    picture.frame(0)
+    assert len(picture._links.get_segments()) == 1
 
 
 def test_long_episodes_are_thinned_out_to_a_few_hundred_frames(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from rsm.analysis.recorded import recorded_runs
 from rsm.study import load_study
 
 from .conftest import ROOT, Workflow, job_counts
@@ -44,6 +45,9 @@ elif done == "train":
         write(Path(options.out, name), config.settings_hash)
     if config.learns:
         write(Path(options.out, "policy.safetensors"))
+elif done == "record":
+    done += " " + Path(options.folder).name
+    write(Path(options.out))
 elif done in ("publish", "publish-results"):
     write(Path(options.receipt))
 elif done == "tables":
@@ -145,7 +149,10 @@ def test_only_what_changed_runs_again(stand_in: Workflow) -> None:
         return {line.split()[1] for line in lines if line.startswith("train")}
 
     study = load_study(ROOT / "workflow/studies/ci.yaml")
-    assert trained(run()) == set(study.runs())
+    first = run()
+    assert trained(first) == set(study.runs())
+    recorded = {line.split()[1] for line in first if line.startswith("record")}
+    assert recorded == set(recorded_runs(study)), "what a figure shows is driven once more"
     assert (stand_in.folder / "results/ci/report.html").is_file()
     assert run() == [], "a second call finds nothing to do"
 

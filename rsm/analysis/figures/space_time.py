@@ -1,0 +1,178 @@
+"""Figure 8: where every vehicle was over time, coloured by its speed: stop-and-go waves as dark bands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from rsm.analysis import cells
+from rsm.analysis.figures import style
+from rsm.analysis.labels import topology_label
+from rsm.analysis.load import Runs
+from rsm.analysis.statistics import Floats
+
+_COLUMNS = (
+    "seed", "status", "eval_seed", "mean_speed", "collisions", "horizon", "loop_length", "crossings",
+    "time", "vehicle", "position", "speed", "learner",
+)  # fmt: skip
+MOST = 4  # panels in a row
+WIDTHS = {"yes": 1.25, "no": 0.55}  # of the line of a vehicle that learns or does not, points
+
+
+def data(runs: Runs) -> pd.DataFrame:
+    """One recorded episode of each run of `runs.recorded`, the vehicles of the first loop alone.
+
+    Columns of the first row of a run: those of `cells.CELL`, seed, status, eval_seed, mean_speed (m/s,
+    of all vehicles), collisions, horizon (s), loop_length (m), crossings (m, where the road crosses
+    itself). Columns of its other rows, of which there are none without a recording: cell, time (s),
+    vehicle, position (m), speed (m/s) and learner (a text).
+    """
+    frames = []
+    for run_id in runs.recorded:
+        [run] = cells.records(runs.index[runs.index["run_id"] == run_id])
+        row = {name: run[name] for name in (*cells.CELL, "seed", "status")}
+        found = runs.recording(run_id) if run["status"] == "finished" else None
+        if found is None:
+            frames.append(pd.DataFrame([row]))
+            continue
+        vehicles, about = found
+        for name in ("eval_seed", "mean_speed", "collisions", "horizon", "loop_length"):
+            row[name] = round(about[name], 3)
+        row["crossings"] = " ".join(f"{place:g}" for place in about["crossings"])
+        vehicles = vehicles[vehicles.pop("loop") == 0].round(2).assign(cell=run["cell"])
+        learns = vehicles["learner"] & (run["method"] != "human")  # which drives every seat
+        frames += [
+            pd.DataFrame([row]),
+            vehicles.assign(learner=learns.map({True: "yes", False: "no"})),
+        ]
+    wanted = [*cells.CELL, *_COLUMNS]
+    if not frames:
+        return pd.DataFrame(columns=wanted)
+    return pd.concat([frame.reindex(columns=wanted).astype(object) for frame in frames])
+
+
+def draw(data: pd.DataFrame) -> Figure:
+    """A panel per run on one time axis and one colour scale; thick lines are learning vehicles."""
+    facts, recorded = data[data["time"].isna()], data.dropna(subset=["time"])
+    if recorded.empty:
+        return style.empty("no run of this study is recorded: `rsm record` does it")
+    rows = -(-len(facts) // MOST)
+    columns = -(-len(facts) // rows)
+    figure = Figure(figsize=(style.PAGE, 1.85 * rows + 0.65))
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    scale = Normalize(0, max(1, np.ceil(data["speed"].max())))
+    for place, axis in enumerate(grid.flat):
+        if place >= len(facts):
+            axis.remove()
+            continue
+        run = facts.iloc[place]
+        _draw_panel(axis, run, recorded[recorded["cell"] == run["cell"]], scale)
+        if place + columns >= len(facts):
+            axis.set_xlabel("time (s)")
+            axis.tick_params(labelbottom=True)
+        if place % columns == 0:
+            axis.set_ylabel("position along loop (m)")
+    grid[0, 0].set_xlim(0, facts["horizon"].max())
+    grid[0, 0].set_ylim(0, facts["loop_length"].max())
+    image = mpl.cm.ScalarMappable(norm=scale, cmap=_colours())
+    bar = figure.colorbar(image, ax=grid.ravel().tolist()[: len(facts)], pad=0.01, aspect=14 * rows)
+    bar.set_label("speed (m/s)")
+    bar.outline.set_visible(False)
+    known = facts.dropna(subset=["eval_seed"]).iloc[0]
+    figure.suptitle(
+        f"Training seed {known['seed']:g}, the same held-out episode (traffic seed "
+        f"{known['eval_seed']:.0f}) for all; over the panels the mean speed of all vehicles.",
+        x=0.01, ha="left", fontsize=mpl.rcParams["legend.fontsize"], color=style.GREY,
+    )  # fmt: skip
+    figure.legend(
+        handles=_handles(recorded, known["crossings"]), loc="outside lower center", ncols=3
+    )
+    return figure
+
+
+def _colours() -> LinearSegmentedColormap:
+    """Ordered in lightness, without the end that is too light for thin lines on white."""
+    full = mpl.colormaps["viridis"]
+    return LinearSegmentedColormap.from_list("speed", full(np.linspace(0, 0.92, 256)))
+
+
+def _handles(recorded: pd.DataFrame, crossings: Any) -> list[Line2D]:
+    names = {"yes": "learning or controlled vehicle", "no": "human driver"}
+    lines = [
+        Line2D([], [], color="0.3", linewidth=WIDTHS[kind], label=name)
+        for kind, name in names.items()
+        if (recorded["learner"] == kind).any()
+    ]
+    if _places(crossings):
+        look: dict[str, Any] = {"linestyle": (0, (1, 1.5)), "linewidth": 0.7, "color": "0.5"}
+        lines.append(Line2D([], [], label="the road crosses itself", **look))
+    return lines
+
+
+def _places(text: Any) -> list[float]:
+    return [float(word) for word in str(text).split()] if isinstance(text, str) else []
+
+
+def _draw_panel(axis: Axes, first: pd.Series, part: pd.DataFrame, scale: Normalize) -> None:
+    axis.grid(visible=False)
+    where = [topology_label(first["topology"])] if isinstance(first["topology"], str) else []
+    where += [f"P = {first['segments']:g}"] if np.isfinite(first["segments"]) else []
+    if part.empty:
+        axis.set_title("\n".join([first["label"], ", ".join(where)]), fontsize=6.5)
+        style.note(
+            axis, "not recorded" if first["status"] == "finished" else f"run {first['status']}"
+        )
+        return
+    where.append(f"{first['mean_speed']:.2f} m/s")
+    axis.set_title("\n".join([first["label"], ", ".join(where)]), fontsize=6.5)
+    for place in _places(first["crossings"]):
+        axis.axhline(place, color="0.5", linewidth=0.7, linestyle=(0, (1, 1.5)), zorder=1)
+    for (_, learner), vehicle in part.groupby(["vehicle", "learner"]):
+        time, position, speed = vehicle[["time", "position", "speed"]].to_numpy(np.float64).T
+        lines, speeds = segments(time, position, speed, first["loop_length"])
+        drawn = LineCollection(
+            list(lines),
+            cmap=_colours(),
+            norm=scale,
+            linewidths=WIDTHS[str(learner)],
+            capstyle="butt",
+        )
+        drawn.set_array(speeds)
+        axis.add_collection(drawn)
+    end = part["time"].max()
+    if first["collisions"] and end < first["horizon"]:
+        axis.axvspan(end, first["horizon"], color="0.92", linewidth=0)
+        if end < 0.9 * first["horizon"]:
+            axis.text(
+                (end + first["horizon"]) / 2, 0.5, "collision", transform=axis.get_xaxis_transform(),
+                rotation=90, ha="center", va="center", color=style.GREY, style="italic", size=6,
+            )  # fmt: skip
+
+
+def segments(time: Floats, position: Floats, speed: Floats, length: float) -> tuple[Floats, Floats]:
+    """The way of a vehicle around a loop of `length` m as straight pieces `[S, 2, 2]` of (time, position).
+
+    All are within the loop: a piece over the seam is cut there. Returns with each its speed `[S]`, the
+    mean of its ends. Where a position is NaN, or half the loop further, nothing is drawn.
+    """
+    way = np.diff(position) % length
+    here = np.flatnonzero(np.isfinite(way) & (way < length / 2))
+    start, end = time[here], time[here + 1]
+    low = position[here]
+    high = low + way[here]
+    mean = (speed[here] + speed[here + 1]) / 2
+    over = high > length
+    with np.errstate(divide="ignore", invalid="ignore"):
+        seam = np.where(over, start + (end - start) * (length - low) / (high - low), end)
+    before = np.stack([start, low, seam, np.minimum(high, length)], axis=1)
+    after = np.stack([seam, np.zeros_like(low), end, high - length], axis=1)[over]
+    pieces = np.concatenate([before, after]).reshape(-1, 2, 2)
+    return pieces, np.concatenate([mean, mean[over]])

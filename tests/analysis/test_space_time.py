@@ -1,0 +1,122 @@
+"""Which runs are recorded, and how their recordings are drawn."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from rsm.analysis.figures import space_time, style
+from rsm.analysis.load import Runs, load_study_runs
+from rsm.analysis.recorded import recorded_runs
+from rsm.config import ConfigError
+
+from .conftest import small_study, write_recording
+
+
+def drawn(data: pd.DataFrame) -> Figure:
+    data = pd.read_csv(io.StringIO(data.to_csv(index=False)))
+    with mpl.rc_context(fname=style.SHEET):
+        figure = space_time.draw(data)
+        figure.draw_without_rendering()
+    return figure
+
+
+def texts(figure: Figure) -> str:
+    return "\n".join(item.get_text() for item in figure.findobj(mpl.text.Text))
+
+
+def test_one_run_per_method_and_way_of_finding_zeta_of_the_first_seed_is_recorded() -> None:
+    assert recorded_runs(small_study(seeds=[4, 0])) == (
+        "human-seed4",
+        "independent-seed4",
+        "average-radius90-seed4",
+        "segment-average-radius90-p4-k3-seed4",
+        "fmarl-seed4",
+        "rsm-radius90-p4-k3-seed4",
+        "rsm-trust-region-radius90-p4-k3-seed4",
+        "platoon-seed4",
+    )
+    assert recorded_runs(small_study(methods=["rsm"], segments=[1, 2], constants=["theorem2"])) == (
+        "rsm-radius90-p2-k3-seed0",
+    )
+    assert recorded_runs(small_study(methods=["random"])) == ()
+
+
+def test_a_way_over_the_seam_is_cut_there_and_no_piece_crosses_the_panel() -> None:
+    time, position = np.arange(4.0), np.array([80.0, 95.0, 10.0, 25.0])
+    pieces, speeds = space_time.segments(time, position, np.array([15.0, 15, 15, 17]), 100.0)
+    assert pieces.tolist() == [
+        [[0, 80], [1, 95]],
+        [[1, 95], [pytest.approx(1 + 1 / 3), 100]],
+        [[2, 10], [3, 25]],
+        [[pytest.approx(1 + 1 / 3), 0], [2, 10]],
+    ]
+    assert speeds.tolist() == [15, 15, 16, 15]
+
+
+def test_a_teleported_vehicle_leaves_a_gap() -> None:
+    position = np.array([10.0, np.nan, 90.0, 95.0, 60.0])
+    pieces, _ = space_time.segments(np.arange(5.0), position, np.ones(5), 100.0)
+    assert pieces.tolist() == [[[2, 90], [3, 95]]]
+
+
+def test_every_panel_draws_each_vehicle_and_learners_thicker(runs: Runs) -> None:
+    figure = drawn(space_time.data(runs))
+    panels = [axis for axis in figure.axes if axis.get_title(loc="left")]
+    assert len(panels) == 8
+    for axis in panels:
+        widths = [lines.get_linewidth()[0] for lines in axis.collections]
+        human = axis.get_title(loc="left").startswith("human")
+        assert len(widths) == 14
+        assert widths.count(space_time.WIDTHS["yes"]) == (0 if human else 1)
+    assert "Training seed 0" in texts(figure)
+    assert "traffic seed 1000000" in texts(figure)
+
+
+def test_only_the_first_loop_of_several_is_drawn(make: Callable[..., Path]) -> None:
+    results = make(methods=["fmarl"], seeds=[0], episodes=10)
+    config = small_study(methods=["fmarl"], seeds=[0], episodes=10).runs()["fmarl-seed0"]
+    write_recording(results, config, loops=3)
+    data = space_time.data(load_study_runs(results))
+    assert data["vehicle"].dropna().unique().tolist() == list(range(14))
+
+
+def test_a_run_that_failed_or_is_not_recorded_keeps_a_panel_that_says_so(
+    make: Callable[..., Path],
+) -> None:
+    results = make(methods=["fmarl", "average", "independent"], seeds=[0], failed=("fmarl-seed0",))
+    (results / "space_time" / "independent-seed0.parquet").unlink()
+    text = texts(drawn(space_time.data(load_study_runs(results))))
+    assert "run failed" in text
+    assert "not recorded" in text
+
+
+def test_a_recording_of_other_settings_is_not_shown(make: Callable[..., Path]) -> None:
+    results = make(methods=["fmarl", "average"], seeds=[0], episodes=10)
+    other = small_study(methods=["fmarl"], seeds=[0], episodes=20).runs()["fmarl-seed0"]
+    write_recording(results, other)
+    runs = load_study_runs(results)
+    assert runs.recording("fmarl-seed0") is None
+    assert "not recorded" in texts(drawn(space_time.data(runs)))
+
+
+def test_a_damaged_recording_is_named(make: Callable[..., Path]) -> None:
+    results = make(methods=["fmarl"], seeds=[0], episodes=10)
+    (results / "space_time" / "fmarl-seed0.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ConfigError, match=r"fmarl-seed0\.parquet: cannot be read"):
+        space_time.data(load_study_runs(results))
+
+
+def test_the_time_after_a_collision_is_marked(runs: Runs) -> None:
+    data = space_time.data(runs).reset_index(drop=True)
+    late = (data["cell"] == "fmarl") & (data["time"].fillna(0) > 8)
+    data = data[~late]
+    data.loc[(data["cell"] == "fmarl") & data["time"].isna(), "collisions"] = 1
+    assert texts(drawn(data)).split("\n").count("collision") == 1
