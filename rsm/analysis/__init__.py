@@ -22,6 +22,7 @@ TABLES: tuple[str, ...] = (
     "main.md",
     "main.tex",
     "runs.csv",
+    "manifests.jsonl",
     "marl_eval.json",
 )
 

@@ -39,8 +39,9 @@ def write_tables(study: Study, results: Path) -> list[Path]:
     write_text(folder / "main.html", export.html(table, runs))
     write_text(folder / "main.csv", _csv(table))
     write_text(folder / "main.md", export.markdown(table, runs))
-    write_text(folder / "main.tex", export.latex(table))
+    write_text(folder / "main.tex", export.latex(table, runs))
     write_text(folder / "runs.csv", _csv(tables.runs_table(runs)))
+    write_text(folder / "manifests.jsonl", export.manifests(runs))
     write_json(folder / "marl_eval.json", export.marl_eval(runs))
     return table_files(results)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from html import escape
 from typing import Any
 
 import pandas as pd
 
 from rsm.analysis.load import Runs
-from rsm.analysis.tables import readable
+from rsm.config import ConfigError, one_line
+from rsm.analysis.tables import WINDOW, readable
 
 CAPTION = (
     "Final return (0–1) is the interquartile mean over seeds with its 95 % stratified bootstrap "
@@ -21,12 +23,23 @@ CAPTION = (
 )
 
 
+def caption(runs: Runs) -> str:
+    """What the columns mean, and the target return where the study has one."""
+    if runs.target_return is None:
+        return CAPTION
+    return (
+        f"{CAPTION} Rounds to {runs.target_return:g}: until the mean return of {WINDOW} training "
+        "episodes first reaches it, median over seeds, those that never do counted as later than any; "
+        "a dash where that is half of them or more."
+    )
+
+
 def markdown(table: pd.DataFrame, runs: Runs) -> str:
     """The main table as Markdown with its caption and whatever run failed or is missing."""
-    text = readable(table).to_markdown(
-        index=False, disable_numparse=True, colalign=("left", "left", *["right"] * 16)
-    )
-    notes = (CAPTION, *_gaps(runs))
+    frame = readable(table)
+    sides = ["left", "left", *["right"] * (len(frame.columns) - 2)]
+    text = frame.to_markdown(index=False, disable_numparse=True, colalign=sides)
+    notes = (caption(runs), *_gaps(runs))
     return "\n\n".join([f"# {runs.study}: main table", text, *notes]) + "\n"
 
 
@@ -48,7 +61,7 @@ p {{ max-width: 60em; }}
 
 def html(table: pd.DataFrame, runs: Runs) -> str:
     """The main table as a page of its own, for the report."""
-    notes = "\n".join(f"<p>{escape(note)}</p>" for note in (CAPTION, *_gaps(runs)))
+    notes = "\n".join(f"<p>{escape(note)}</p>" for note in (caption(runs), *_gaps(runs)))
     text = readable(table).to_html(index=False, border=0)
     return PAGE.format(title=f"{escape(runs.study)}: main table", table=text, notes=notes)
 
@@ -64,7 +77,7 @@ def _gaps(runs: Runs) -> list[str]:
     return notes
 
 
-def latex(table: pd.DataFrame) -> str:
+def latex(table: pd.DataFrame, runs: Runs) -> str:
     """The main table for `\\usepackage{booktabs,graphicx}`, across both columns of a page."""
     frame = readable(table)
     heads = " & ".join(_escaped(name) for name in frame.columns)
@@ -75,7 +88,7 @@ def latex(table: pd.DataFrame) -> str:
         [
             r"\begin{table*}",
             r"\centering",
-            rf"\caption{{{_escaped(CAPTION)}}}",
+            rf"\caption{{{_escaped(caption(runs))}}}",
             r"\resizebox{\textwidth}{!}{%",
             rf"\begin{{tabular}}{{lll{'r' * (len(frame.columns) - 3)}}}",
             r"\toprule",
@@ -99,6 +112,23 @@ _LATEX = {
 
 def _escaped(text: str) -> str:
     return "".join(_LATEX.get(letter, letter) for letter in text)
+
+
+def manifests(runs: Runs) -> str:
+    """The manifests of all runs that ended, a line of JSON each: what every number was made of.
+
+    Raises ConfigError where one cannot be read.
+    """
+    lines = []
+    for run_id in runs.index.loc[runs.index["status"] != "missing", "run_id"]:
+        path = runs.folder / run_id / "manifest.json"
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is not JSON"
+            raise ConfigError(f"{one_line(path)}: cannot be read: {reason}") from None
+        lines.append(json.dumps(content, ensure_ascii=False) + "\n")
+    return "".join(lines)
 
 
 def marl_eval(runs: Runs) -> dict[str, Any]:
