@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from rsm.analysis.load import Runs
-from rsm.config import ConfigError, one_line
 from rsm.analysis.tables import WINDOW, readable
+from rsm.config import ConfigError, one_line
 
 CAPTION = (
     "Final return (0–1) is the interquartile mean over seeds with its 95 % stratified bootstrap "

@@ -107,7 +107,7 @@ def test_tables_are_written_in_every_form(results: Path, tmp_path: Path) -> None
     written = write_tables(load_study(results / "study.yaml"), tmp_path)
     assert [path.name for path in written] == list(TABLE_FILES)
     assert written == table_files(tmp_path)
-    page, main, text, tex, rows, export = (path.read_text() for path in written)
+    page, main, text, tex, rows, manifests, export = (path.read_text() for path in written)
     assert "megabytes_sent,payload_megabytes_per_agent" in main
     assert "sent (MB)" in text
     assert page.count("<tr") == 1 + len(main.splitlines()) - 1
@@ -118,6 +118,7 @@ def test_tables_are_written_in_every_form(results: Path, tmp_path: Path) -> None
     widths = {line.count("&") for line in tex.splitlines() if line.endswith(r"\\")}
     assert widths == {17}
     assert len(rows.splitlines()) == 61
+    assert len(manifests.splitlines()) == 60
     content = json.loads(export)["figure-eight"]["figure-eight"]
     seed = content["fmarl"]["seed_0"]
     assert list(seed) == ["step_0", "step_1", "step_2", "step_3", "absolute_metrics"]
@@ -172,3 +173,27 @@ def test_time_to_the_target_return_is_the_first_five_episodes_that_have_it(tmp_p
     assert shown["average"] == "6 (ep. 12), 2 of 3 seeds"
     assert shown["independent"] == "– (ep. 12), 2 of 3 seeds"
     assert shown["human"] == "–"
+
+
+def test_manifests_of_all_runs_lie_beside_the_tables(tmp_path: Path) -> None:
+    study = small_study(methods=["average", "human"], topologies=["ring"])
+    write_study(study, tmp_path)
+    gone = tmp_path / "runs/human-seed2"
+    (gone / "summary.json").unlink()
+    (gone / "manifest.json").unlink()
+    write_tables(study, tmp_path)
+    lines = (tmp_path / "tables/manifests.jsonl").read_text().splitlines()
+    assert [json.loads(line)["seed"] for line in lines] == [0, 1, 2, 0, 1]
+    (tmp_path / "runs/human-seed0/manifest.json").write_text("{")
+    with pytest.raises(ConfigError, match=r"human-seed0/manifest\.json: cannot be read: .*JSON"):
+        write_tables(study, tmp_path)
+
+
+def test_readable_tables_take_the_column_of_the_target_return(tmp_path: Path) -> None:
+    study = small_study(methods=["average"], topologies=["ring"])
+    study = study.model_copy(update={"target_return": 0.3})
+    write_study(study, tmp_path)
+    write_tables(study, tmp_path)
+    for name in ("main.md", "main.html", "main.tex"):
+        text = (tmp_path / "tables" / name).read_text()
+        assert "rounds to 0.3" in text and "Rounds to 0.3: until the mean" in text
