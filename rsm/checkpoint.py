@@ -116,7 +116,9 @@ def load_checkpoint(folder: Path, settings_hash: str) -> dict[str, Any] | None:
             path.unlink()
             continue
         try:
-            loaded = torch.load(io.BytesIO(content[_DIGEST:]), weights_only=True)
+            loaded = torch.load(
+                io.BytesIO(content[_DIGEST:]), map_location="cpu", weights_only=True
+            )
             made_with, state = str(loaded["settings_hash"]), dict(loaded["state"])
         except (
             pickle.UnpicklingError,

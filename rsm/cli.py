@@ -159,6 +159,12 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--study", metavar="NAME|FILE", help="a study that holds the run")
     train.add_argument("--run", dest="run_id", metavar="RUN_ID", help="the run of that study")
     train.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run folder")
+    train.add_argument(
+        "--device",
+        default="cpu",
+        metavar="cpu|cuda[:K]",
+        help="where tensors live; no setting of the run. Default: cpu",
+    )
 
     evaluate = command("evaluate", run_evaluate, "drive episodes and report speed and return")
     driving_options(evaluate)
@@ -326,9 +332,10 @@ def run_train(options: argparse.Namespace) -> None:
                 f"such as {next(iter(known))}"
             )
         config = known[options.run_id]
+    from rsm.device import device_of
     from rsm.training import train
 
-    content = train(config, options.out)
+    content = train(config, options.out, device_of(options.device))
     if content["status"] == "failed":
         print(f"{content['run_id']}: failed: {content['reason']}")
     else:

@@ -45,7 +45,7 @@ class Collaboration:
         self.channel = Channel(agents, communication.loss_rate, loss, frame_key())
         self._communicate = methods.load(config.method)
         self._sources = numpy_generator(config.seed, Stream.SOURCES)
-        self._judging = torch_generator(config.seed, Stream.JUDGING)
+        self._judging = torch_generator(config.seed, Stream.JUDGING, learner.theta.device)
         self.rounds = 0
         self.last_round = Ledger(agents).bytes_per_pair  # [sender, receiver], server last
 
@@ -127,7 +127,9 @@ class Collaboration:
     def _evidence(self) -> Evidence:
         settings = self._config.mixing
         batch = self._replay.sample_recent(settings.states, settings.recent, self._judging)
-        noise = torch.randn(batch.unit_actions.shape, generator=self._judging)
+        noise = torch.randn(
+            batch.unit_actions.shape, generator=self._judging, device=self._learner.theta.device
+        )
         return Evidence(batch.observations, batch.unit_actions, batch.log_density, noise)
 
     def _spread(self) -> float:

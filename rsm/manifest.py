@@ -18,8 +18,13 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("torch", "numpy", "libsumo", "eclipse-sumo", "networkx", "pyarrow", "pydantic")
 
 
-def manifest(config: RunConfig, started: datetime, resumed: int) -> dict[str, Any]:
-    """Versions, commit, machine, seed, times (UTC) and settings hash of a run that ends now."""
+def manifest(
+    config: RunConfig, started: datetime, resumed: int, device: str = "cpu", gpu: str | None = None
+) -> dict[str, Any]:
+    """Versions, commit, machine, seed, times (UTC) and settings hash of a run that ends now.
+
+    `device` is where its tensors lived, `gpu` the name of that, None for the processor.
+    """
     import torch  # here, so that `rsm doctor` can name the processor where torch is broken
 
     return {
@@ -32,7 +37,8 @@ def manifest(config: RunConfig, started: datetime, resumed: int) -> dict[str, An
         "constraints_sha256": _constraints_hash(),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
-        "machine": {"cpu": cpu_name(), "system": platform.platform()},
+        "machine": {"cpu": cpu_name(), "gpu": gpu, "system": platform.platform()},
+        "device": device,
         "torch_threads": torch.get_num_threads(),
         "authenticated_frames": bool(os.environ.get("RSM_FRAME_KEY")),
         "started": started.isoformat(timespec="seconds"),

@@ -29,10 +29,12 @@ def numpy_generator(seed: int, stream: Stream) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(stream,)))
 
 
-def torch_generator(seed: int, stream: Stream) -> torch.Generator:
-    """The same for torch, on the CPU."""
+def torch_generator(
+    seed: int, stream: Stream, device: torch.device | str = "cpu"
+) -> torch.Generator:
+    """The same for torch; another device draws other numbers from the same seed."""
     words = np.random.SeedSequence(seed, spawn_key=(stream,)).generate_state(2, np.uint32)
-    return torch.Generator().manual_seed(int(words[0]) << 31 | int(words[1]) >> 1)
+    return torch.Generator(device).manual_seed(int(words[0]) << 31 | int(words[1]) >> 1)
 
 
 def training_seed(seed: int, episode: int) -> int:

@@ -6,7 +6,7 @@ import math
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,7 +21,8 @@ from rsm.checkpoint import (
 )
 from rsm.collaboration import Collaboration
 from rsm.comms.channel import Ledger
-from rsm.config import ConfigError, RunConfig, RunError, one_line
+from rsm.config import ConfigError, RunConfig, RunError, one_line, shown
+from rsm.device import CPU, gpu_name, moved_together
 from rsm.evaluation import Diverged, controller_driver, evaluate, policy_driver
 from rsm.manifest import manifest
 from rsm.progress import Progress
@@ -36,8 +37,15 @@ from rsm.traffic.environment import TrafficEnv
 COUNTERS = ("episode", "env_steps", "decisions", "updates", "resumed")
 
 
-def train(config: RunConfig, folder: Path) -> dict[str, Any]:
-    """Run `config` and leave its run folder; returns the content of summary.json.
+class Unseen(NamedTuple):
+    """What the last update leaves to look at, on a device from which looking is a transfer."""
+
+    quantities: dict[str, Tensor]  # each [N, …]
+    sums: Tensor  # of each quantity, [quantities]
+
+
+def train(config: RunConfig, folder: Path, device: torch.device = CPU) -> dict[str, Any]:
+    """Run `config` and leave its run folder; returns the content of summary.json. Tensors live on `device`.
 
     Goes on from a checkpoint of the same settings, does nothing where the folder holds the finished run, and
     rebuilds a folder whose settings differ. A run that diverges ends as a failed result, with what it has.
@@ -51,7 +59,7 @@ def train(config: RunConfig, folder: Path) -> dict[str, Any]:
             remove_checkpoints(folder)  # of a process that was killed before it could
         return finished
     with TrafficEnv(config.driven) as env:
-        run = begin(config, env)
+        run = begin(config, env, device)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -69,12 +77,13 @@ def train(config: RunConfig, folder: Path) -> dict[str, Any]:
             ) from None
 
 
-def begin(config: RunConfig, env: TrafficEnv) -> Training:
+def begin(config: RunConfig, env: TrafficEnv, device: torch.device = CPU) -> Training:
     """A run before its first episode; raises ConfigError for settings that cannot be."""
     try:
-        return Training(config, env)
+        return Training(config, env, device)
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+        full = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+        if not full and "allocate memory" not in str(error):
             raise
         raise ConfigError(
             f"sac: hidden {config.sac.hidden}, replay_size {config.sac.replay_size} are not allowed: "
@@ -89,9 +98,11 @@ def carry_out(run: Training, folder: Path) -> dict[str, Any]:
         run.resume(folder)
         try:
             failure = run.learn(folder)
-        except RunError as error:
+        except (RunError, torch.OutOfMemoryError) as error:
+            out = isinstance(error, torch.OutOfMemoryError)
+            reason = f"{run.device} has no memory left" if out else error
             raise RunError(
-                f"{config.run_id}: episode {run.episode}: {error}; the last checkpoint is kept: "
+                f"{config.run_id}: episode {run.episode}: {reason}; the last checkpoint is kept: "
                 "run it again to go on from there"
             ) from None
     else:
@@ -102,7 +113,9 @@ def carry_out(run: Training, folder: Path) -> dict[str, Any]:
     content = summary(config, run.recorder, run.ledger, run.parameters, run.wall_s, failure)
     if config.learns:
         run.save_policy(folder)
-    write_run(folder, config, run.recorder, manifest(config, started, run.resumed), content)
+    where = (str(run.device), gpu_name(run.device))
+    about = manifest(config, started, run.resumed, *where)
+    write_run(folder, config, run.recorder, about, content)
     if not failure:
         remove_checkpoints(folder)
     return content
@@ -111,8 +124,10 @@ def carry_out(run: Training, folder: Path) -> dict[str, Any]:
 class Training:
     """One run under way: agents, replay, exchange, counters and records."""
 
-    def __init__(self, config: RunConfig, env: TrafficEnv) -> None:
-        self.config, self.env = config, env
+    def __init__(self, config: RunConfig, env: TrafficEnv, device: torch.device = CPU) -> None:
+        self.config, self.env, self.device = config, env, device
+        self._looks_later = device.type != "cpu"  # at what an update did: no transfer for it alone
+        self._unseen: Unseen | None = None
         self.recorder = Recorder()
         self.episode = self.env_steps = self.decisions = self.updates = self.resumed = 0
         self._clock, self._wall_before = time.perf_counter(), 0.0
@@ -120,13 +135,13 @@ class Training:
         seed, sac = config.seed, config.sac
         parameters = torch_generator(seed, Stream.PARAMETERS)
         size = (env.n_agents, env.observation_size, env.action_size)
-        self.learner = Learner(sac, *size, env.action_limit, parameters)
+        self.learner = Learner(sac, *size, env.action_limit, parameters, device=device)
         capacity = sac.replay_size if config.learns else 1
-        self.replay = Replay(env.n_agents, capacity, env.observation_size, env.action_size)
+        self.replay = Replay(env.n_agents, capacity, env.observation_size, env.action_size, device)
         self.returns = MultiStep(self.replay, sac.n_step, sac.gamma)
-        self.acting = torch_generator(seed, Stream.ACTING)
+        self.acting = torch_generator(seed, Stream.ACTING, device)
         self.noise: Tensor | None = None  # of the decision before, [N, A]
-        self.updating = torch_generator(seed, Stream.UPDATES)
+        self.updating = torch_generator(seed, Stream.UPDATES, device)
         self.exchange = Collaboration(config, self.learner, self.replay) if config.learns else None
 
     @property
@@ -171,15 +186,19 @@ class Training:
         """Drive one episode, learning and communicating; returns its row of `episodes`."""
         self.episode += 1
         env, sac, losses = self.env, self.config.sac, list[Losses]()
-        states = torch.from_numpy(env.reset(training_seed(self.config.seed, self.episode)))
+        first = torch.from_numpy(env.reset(training_seed(self.config.seed, self.episode)))
+        states = first.to(self.device)
         self.noise, ended = None, False
         while not ended:
             actions, log_density = self.explore(states)
-            step = env.step((actions * env.action_limit).numpy())
+            step = env.step(self.to_host(actions * env.action_limit).numpy())
             next_states = torch.from_numpy(step.observation)
             rewards, terminated = torch.from_numpy(step.reward), torch.from_numpy(step.terminated)
             self.require_finite({"reward": rewards, "observation": next_states})
             rewards = (rewards + sac.reward_shift) * sac.reward_scale
+            next_states, rewards, terminated = moved_together(
+                self.device, next_states, rewards, terminated
+            )
             self.returns.add(states, actions, log_density, rewards, next_states, terminated)
             states, ended = next_states, step.over
             if ended:
@@ -190,6 +209,7 @@ class Training:
                 losses.append(self.update())
                 if self.updates % self.config.communication.period == 0:
                     self.communicate()
+        self.look()
         return self.episode_row(losses)
 
     def explore(self, states: Tensor) -> tuple[Tensor, Tensor]:
@@ -200,11 +220,8 @@ class Training:
         """
         sac = self.config.sac
         shape = (self.env.n_agents, self.env.action_size)
-        fresh, before, rho = (
-            torch.randn(shape, generator=self.acting),
-            self.noise,
-            sac.noise_correlation,
-        )
+        fresh = torch.randn(shape, generator=self.acting, device=self.device)
+        before, rho = self.noise, sac.noise_correlation
         if before is None or rho == 0:
             self.noise = fresh
         else:
@@ -215,12 +232,13 @@ class Training:
             -LARGEST_UNIT_ACTION, LARGEST_UNIT_ACTION
         )
         volume = shape[1] * math.log(2 * self.env.action_limit)
-        return actions, torch.full(shape[:1], -volume)
+        return actions, torch.full(shape[:1], -volume, device=self.device)
 
     def update(self) -> Losses:
         """One SAC update of all agents; raises Diverged."""
         batch = self.replay.sample(self.config.sac.batch_size, self.updating)
-        noise = torch.randn(2, *batch.unit_actions.shape, generator=self.updating)
+        shape = (2, *batch.unit_actions.shape)
+        noise = torch.randn(shape, generator=self.updating, device=self.device)
         losses = self.learner.update(batch, noise)
         self.updates += 1
         named = {
@@ -228,15 +246,39 @@ class Training:
             "actor loss": losses.actor,
             "entropy": losses.entropy,
         }
-        self.require_finite(named | self._parameters())
+        quantities = named | self._parameters()
+        if self._looks_later:
+            sums = torch.stack([values.sum() for values in quantities.values()])
+            self._unseen = Unseen(quantities, sums)
+        else:
+            self.require_finite(quantities)
         return losses
 
-    def require_finite(self, quantities: dict[str, Tensor]) -> None:
+    def to_host(self, values: Tensor) -> Tensor:
+        """`values` on the host; what the last update left to look at travels with them, in one copy."""
+        if self._unseen is None:
+            return values.cpu()
+        both = torch.cat((values.flatten(), self._unseen.sums)).cpu()
+        self.look(both[values.numel() :])
+        return both[: values.numel()].view(values.shape)
+
+    def look(self, sums: Tensor | None = None) -> None:
+        """Look at what the last update left unseen, `sums` of it if they are on the host; raises Diverged.
+
+        Before the environment, a round or the next update could carry a NaN on.
+        """
+        unseen, self._unseen = self._unseen, None
+        if unseen is not None:
+            self.require_finite(unseen.quantities, unseen.sums if sums is None else sums)
+
+    def require_finite(self, quantities: dict[str, Tensor], sums: Tensor | None = None) -> None:
         """Raise Diverged for the first value in `quantities`, each `[N, …]`, that is NaN or infinite.
 
         Sums tell it cheaply, as NaN and infinity survive them; who it was is looked for only then.
         """
-        if math.isfinite(sum(float(values.sum()) for values in quantities.values())):
+        if sums is None:
+            sums = torch.stack([values.sum() for values in quantities.values()])
+        if math.isfinite(sum(sums.tolist())):
             return
         for name, values in quantities.items():
             wrong = ~torch.isfinite(
@@ -263,6 +305,7 @@ class Training:
         """One communication round and its records."""
         if self.exchange is None or self.config.method == "independent":
             return
+        self.look()
         row, trace = self.exchange.hold_round(self.env.positions())
         steps = self.env_steps + self.env.stats().steps
         now = {"episode": self.episode, "env_steps": steps, "updates": self.updates}
@@ -294,7 +337,7 @@ class Training:
 
     def evaluate(self) -> None:
         """Measure the policies on held-out seeds, with mean and with sampled actions."""
-        theta = self.learner.theta.detach()
+        theta = self.learner.theta.detach().cpu()  # evaluation acts on the host
         modes = ("deterministic", "stochastic")
         drivers = {mode: policy_driver(self.learner.policy, theta, mode) for mode in modes}
         seeds = held_out_seeds(self.config.seed, self.config.evaluation.episodes)
@@ -330,6 +373,7 @@ class Training:
         """Write a checkpoint: all that the rest of the run depends on. Between episodes only."""
         assert self.exchange is not None
         state = {
+            "device": self.device.type,
             "counters": {name: getattr(self, name) for name in COUNTERS},
             "wall_s": self.wall_s,
             "learner": self.learner.state_dict(),
@@ -349,6 +393,12 @@ class Training:
         state = load_checkpoint(folder, self.config.settings_hash)
         if state is None:
             return
+        if (written := state.get("device", "cpu")) != self.device.type:
+            raise RunError(
+                f"{folder}: its checkpoint was written on {shown(written)}, not on "
+                f"{self.device.type!r}, whose noise is another: go on with --device "
+                f"{one_line(written)}, or remove the folder to begin anew"
+            )
         try:
             self._restore(state)
         except ConfigError:

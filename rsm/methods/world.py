@@ -55,9 +55,9 @@ class RoundReport:
         """Rows of the ζ trace (rsm.records), without the columns that the caller knows."""
         rows = []
         for judgement in self.judgements:
-            verdict = {
-                name: column.tolist() for name, column in judgement.verdict._asdict().items()
-            }
+            # By one copy to the host: float64 holds every float32 and truth value as it is.
+            columns = torch.stack([column.double() for column in judgement.verdict]).tolist()
+            verdict = dict(zip(Verdict._fields, columns, strict=True))
             for agent in np.flatnonzero(judgement.asked).tolist():
                 outcome = "accepted" if verdict["accepted"][agent] else "rejected"
                 rows.append(

@@ -40,6 +40,7 @@ class Learner:
         action_scale: float,
         generator: torch.Generator,
         dtype: torch.dtype = torch.float32,
+        device: torch.device | None = None,
     ) -> None:
         self.settings, self.agents = settings, agents
         self.policy = SquashedGaussian(observation_size, action_size, settings.hidden, action_scale)
@@ -48,7 +49,8 @@ class Learner:
         self.target_entropy = -float(action_size) if aim is None else aim
 
         def start(sizes: networks.Sizes) -> Tensor:
-            return networks.initial_parameters(sizes, generator, dtype)
+            # Drawn where the generator is: a run begins with the same parameters on every device.
+            return networks.initial_parameters(sizes, generator, dtype).to(device)
 
         self.theta = start(self.policy.sizes).repeat(agents, 1)
         twins = torch.stack((start(self.critic.sizes), start(self.critic.sizes)))
@@ -138,8 +140,8 @@ class Learner:
         agents, size, _ = observations.shape
         _, critic = self._buffers_for(size)
         inputs = critic.inputs.view(agents, 2, size, -1)
-        inputs[..., : self.policy.observation_size] = observations.unsqueeze(1)
-        inputs[..., self.policy.observation_size :] = unit_actions.unsqueeze(1)
+        inputs[..., : self.policy.observation_size].copy_(observations.unsqueeze(1))
+        inputs[..., self.policy.observation_size :].copy_(unit_actions.unsqueeze(1))
         return networks.forward(network, critic.inputs, critic.outputs).view(agents, 2, size)
 
     def _action_flow(self, values: Tensor) -> Tensor:

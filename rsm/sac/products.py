@@ -4,7 +4,7 @@ One batched product serves all agents, with two exceptions that profiles asked f
 pair through oneDNN (part of every CPU build of torch), which uses AVX-512 also where the library behind
 `torch.bmm` does not: twice as fast at hidden 256, slower below `WIDE`, where its cost per call outweighs that.
 And a product with a thin matrix is formed column by column, transposed to rows, since that library is up to ten
-times slower with few columns than with one row.
+times slower with few columns than with one row. Both are of the CPU; on another device one call serves all.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def product(left: Tensor, right: Tensor, out: Tensor) -> Tensor:
     """`out[m] = left[m] @ right[m]` for `left: [M, R, K]` and `right: [M, K, C]`; returns `out`."""
     if right.shape[1] == 1:
         return torch.mul(left, right, out=out)
-    if right.shape[2] <= THIN:
+    if _thin(right):
         for one, place in zip(right.split(1, dim=2), out.split(1, dim=2), strict=True):
             torch.bmm(one.mT, left.mT, out=place.mT)
         return out
@@ -43,7 +43,7 @@ def product(left: Tensor, right: Tensor, out: Tensor) -> Tensor:
 
 def affine(inputs: Tensor, weight: Tensor, bias: Tensor, out: Tensor) -> Tensor:
     """`out[m] = inputs[m] @ weight[m] + bias[m]` for `[M, B, in]`, `[M, in, out]`, `[M, 1, out]`."""
-    if weight.shape[2] <= THIN:
+    if _thin(weight):
         columns = (part.split(1, dim=2) for part in (bias, weight, out))
         for constant, one, place in zip(*columns, strict=True):
             torch.baddbmm(constant, one.mT, inputs.mT, out=place.mT)
@@ -62,6 +62,10 @@ def relu_backward(flow: Tensor, output: Tensor) -> Tensor:
     """`flow` in place, 0 where the `output` of a ReLU is not positive: ATen's own backward kernel."""
     masked: Tensor = _threshold_backward(flow, output, 0.0, grad_input=flow)
     return masked
+
+
+def _thin(right: Tensor) -> bool:
+    return right.shape[2] <= THIN and right.device.type == "cpu"
 
 
 def _wide(left: Tensor, right: Tensor) -> bool:

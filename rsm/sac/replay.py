@@ -68,7 +68,7 @@ class Replay:
 
     def _draw(self, batch_size: int, window: int, generator: torch.Generator) -> Batch:
         shape = (self.agents, batch_size)
-        age = torch.randint(window, shape, generator=generator, device=generator.device)
+        age = torch.randint(window, shape, generator=generator, device=self._data.device)
         rows = (self._added - 1 - age) % self.capacity + self._offsets
         drawn = self._data.flatten(0, 1).index_select(0, rows.flatten())
         parts = drawn.view(*shape, -1).split(self._widths, dim=2)
