@@ -1,5 +1,5 @@
 # The commands of the README, and the few a maintainer needs.
-#   make setup | reproduce | test | bench | ui | report | clean | constraints
+#   make setup | reproduce | test | bench | ui | report | reference | clean | constraints
 STUDY ?= quick
 CORES ?= all
 PYTHON ?= python3.11
@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 
-.PHONY: schema setup reproduce report test lint unit smoke audit bench ui clean constraints
+.PHONY: schema setup reproduce reference report test lint unit smoke audit bench ui clean constraints
 .DELETE_ON_ERROR:
 
 setup: $(SETUP)
@@ -39,6 +39,15 @@ reproduce: setup
 	@echo "  report    $(RESULTS)/report.html  (one file; open it in a browser)"
 	@echo "  runs      $(RESULTS)/runs/     (one folder a run: settings, manifest, tables, policy)"
 	@echo "  MLflow    results/mlflow/      ('make ui', then open http://127.0.0.1:5000)"
+
+# The committed results: three studies, and the figures and tables of all under results/reference/.
+COMMITTED := fleet published
+reference: setup
+	for study in reference $(COMMITTED); do $(SNAKEMAKE) --config study=$$study || exit; done
+	for study in $(COMMITTED); do \
+	  rm -rf results/reference/$$study && mkdir -p results/reference/$$study && \
+	  cp -r results/$$study/study.yaml results/$$study/figures results/$$study/tables results/reference/$$study/ \
+	  || exit; done
 
 report: setup
 	$(SNAKEMAKE) --config study=$(STUDY) $(CONFIG) -- $(RESULTS)/report.html
