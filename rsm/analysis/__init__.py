@@ -22,6 +22,7 @@ TABLES: tuple[str, ...] = (
     "main.tex",
     "runs.csv",
     "marl_eval.json",
+    "settings.html",
 )
 
 # Files per figure that `rsm.analysis.aggregate.write_figures` leaves in `results/<study>/figures/`.
