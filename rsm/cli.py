@@ -416,13 +416,14 @@ def run_sync(options: argparse.Namespace) -> None:
     from rsm.tracking import sync
 
     study = finished_study(options.study)
-    print(f"{study.name}: {sync(study.name)}")
+    print(f"{study.name}: {sync(study.name, study.description)}")
 
 
 def run_store(options: argparse.Namespace) -> None:
     from rsm.tracking import create_store
 
-    create_store(named_study(options.study).name)
+    study = named_study(options.study)
+    create_store(study.name, study.description)
 
 
 def write_receipt(options: argparse.Namespace, receipt: dict[str, Any]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from rsm import records, tracking
-from rsm.config import ConfigError, RunConfig, RunError, dump_yaml
+from rsm.analysis.statistics import interquartile_mean
+from rsm.config import ConfigError, RunConfig, RunError, dump_yaml, parse_run
 
 ROOT = Path(__file__).parent.parent
 STUDY = "tiny"
@@ -81,12 +84,15 @@ def write_run(config: RunConfig, final_return: float = 0.25, status: str = "fini
         "settings_hash": config.settings_hash,
         "status": status,
         "method": config.method,
-        "topology": "radius:90",
-        "segments": 4,
+        "topology": config.communication.topology if config.learns else None,
+        "segments": 4 if config.learns else None,
+        "constant": config.mixing.constant if config.method == "rsm" else None,
         "seed": config.seed,
         "scenario": "figure-eight",
         "env_steps": 300,
-        "final_return": final_return,
+        "final_return": final_return if status == "finished" else None,
+        "final_mean_speed": 3.0 if status == "finished" else None,
+        "collisions": 0,
         "bytes_sent": 3000,
     }
     records.write_json(folder / "summary.json", summary)
@@ -96,7 +102,7 @@ def write_run(config: RunConfig, final_return: float = 0.25, status: str = "fini
 
 
 def reader(store: str = STORE) -> MlflowClient:
-    return MlflowClient(f"sqlite:///{Path.cwd()}/{store}")
+    return MlflowClient(store if "://" in store else f"sqlite:///{Path.cwd()}/{store}")
 
 
 def published(study: str = STUDY, store: str = STORE) -> dict[str, Run]:
@@ -134,7 +140,7 @@ def test_published_metrics_equal_the_tables_of_the_run_folder() -> None:
     assert found["mixing/acceptance_rate"] == [(200, 0.125), (300, 0.125)]
     assert found["mixing/zeta_mean"] == [(200, pytest.approx(0.15)), (300, pytest.approx(0.45))]
     assert found["mixing/zeta_p90"] == [(200, pytest.approx(0.19)), (300, pytest.approx(0.57))]
-    assert found["final/return"] == [(300, 0.25)]
+    assert found["final/return"] == [(0, 0.25)]
 
 
 def test_values_that_are_not_numbers_are_left_out() -> None:
@@ -163,7 +169,18 @@ def test_every_file_of_the_run_folder_is_an_artifact_except_the_checkpoint() -> 
     tracking.publish(folder, STUDY)
     (run,) = published().values()
     artifacts = {file.path for file in reader().list_artifacts(run.info.run_id)}
-    assert artifacts == {file.name for file in folder.iterdir()} - {"checkpoint.pt"}
+    assert artifacts == {file.name for file in folder.iterdir()} - {"checkpoint.pt"} | {"preview"}
+
+
+def test_small_tables_are_artifacts_that_the_page_can_show(tmp_path: Path) -> None:
+    folder = write_run(RunConfig())
+    tracking.publish(folder, STUDY)
+    (run,) = published().values()
+    kept = Path(reader().download_artifacts(run.info.run_id, "preview", str(tmp_path)))
+    assert {file.name for file in kept.iterdir()} == {"episodes.csv", "evaluations.csv"}
+    for file in kept.iterdir():
+        table = pd.read_parquet(folder / f"{file.stem}.parquet")
+        pd.testing.assert_frame_equal(pd.read_csv(file), table, check_dtype=False)
 
 
 def test_publishing_twice_leaves_one_run() -> None:
@@ -206,6 +223,105 @@ def test_seeds_of_a_cell_share_one_parent_run() -> None:
     assert parent.info.run_name == RunConfig().cell
 
 
+def cell_of(study: str = STUDY, store: str = STORE) -> Run:
+    """The only parent run of the store."""
+    client = reader(store)
+    experiment = client.get_experiment_by_name(study).experiment_id
+    (parent,) = client.search_runs([experiment], filter_string="tags.kind = 'cell'")
+    return parent
+
+
+def test_parent_holds_the_interquartile_means_of_its_finished_seeds() -> None:
+    for seed, final in enumerate((0.1, 0.2, 0.3, 0.9)):
+        tracking.publish(write_run(RunConfig(seed=seed), final), STUDY)
+    tracking.publish(write_run(RunConfig(seed=4), 0.0, status="failed"), STUDY)
+    found = history(cell_of())
+    scores = [0.1, 0.2, 0.3, 0.9]
+    assert found["final/return"] == [(0, pytest.approx(interquartile_mean(scores)))]
+    # Every seed of these has the same evaluations.
+    assert dict(found["eval/return"]) == pytest.approx({0: 0.005, 300: 0.305})
+
+
+def test_curve_of_a_parent_joins_the_same_evaluations_of_seeds_with_other_steps() -> None:
+    curves = {"eval/return": [[(0, 1.0), (90, 2.0)], [(0, 3.0), (110, 4.0)], [(0, 5.0)]]}
+    points = tracking.cell_metrics([{}, {}, {}], curves)
+    assert points == [("eval/return", 0, 3.0)], "only where all seeds have been evaluated"
+    points = tracking.cell_metrics([{}, {}], {"eval/return": curves["eval/return"][:2]})
+    assert points == [("eval/return", 0, 2.0), ("eval/return", 100, 3.0)]
+
+
+def test_parent_names_its_best_seed_and_lists_the_others_and_those_that_failed() -> None:
+    for seed, final in enumerate((0.1, 0.3, 0.2)):
+        tracking.publish(write_run(RunConfig(seed=seed), final), STUDY)
+    tracking.publish(write_run(RunConfig(seed=3), status="failed"), STUDY)
+    parent = cell_of()
+    assert parent.data.tags["best_seed"] == "1"
+    first = parent.data.tags["mlflow.note.content"].splitlines()[0]
+    assert first.startswith("Best first: seed 1: final return 0.300, mean speed 3.000 m/s; seed 2:")
+    assert first.endswith("; seed 3: failed.")
+    assert parent.data.params["sac.batch_size"] == "256" and "seed" not in parent.data.params
+
+
+def test_parent_follows_when_a_seed_changes() -> None:
+    for seed in range(2):
+        tracking.publish(write_run(RunConfig(seed=seed), 0.25), STUDY)
+    before = cell_of()
+    tracking.publish(write_run(RunConfig(seed=1), 0.75), STUDY)
+    parent = cell_of()
+    assert (before.data.metrics["final/return"], parent.data.metrics["final/return"]) == (0.25, 0.5)
+    below = {run.data.tags["mlflow.parentRunId"] for run in published().values()}
+    assert below == {parent.info.run_id}
+    tracking.publish(write_run(RunConfig(seed=0), 0.25), STUDY)
+    assert cell_of().info.run_id == parent.info.run_id, "nothing new, nothing changed"
+
+
+def test_parent_of_nothing_but_failed_seeds_has_no_numbers() -> None:
+    tracking.publish(write_run(RunConfig(), status="failed"), STUDY)
+    assert cell_of().data.metrics == {} and "best_seed" not in cell_of().data.tags
+
+
+def test_run_of_an_older_layout_is_published_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_run(RunConfig())
+    with monkeypatch.context() as patch:
+        patch.setattr(tracking, "LAYOUT", tracking.LAYOUT - 1)
+        former = tracking.publish(folder, STUDY)
+    assert tracking.publish(folder, STUDY)["mlflow_run_id"] != former["mlflow_run_id"]
+    assert list(published()) == [RunConfig().run_id]
+
+
+def test_views_of_the_page_ask_for_kinds_metrics_and_tags_that_are_there() -> None:
+    tracking.create_store(STUDY, "What it is for.")
+    tracking.publish(write_run(RunConfig()), STUDY)
+    client = reader()
+    experiment = client.get_experiment_by_name(STUDY)
+    assert experiment.tags["mlflow.note.content"].endswith("What it is for.")
+    found = {
+        key: json.loads(value)
+        for key, value in experiment.tags.items()
+        if key.startswith("mlflow.sharedViewState.")
+    }
+    names = {view["name"] for view in found.values()}
+    assert names == {"Cells, best first", "Seeds, best first", "Figures and tables"}
+    assert all(len(value) <= 5000 for value in experiment.tags.values()), "MLflow's limit"
+    runs = [*published().values(), cell_of()]
+    known = {f"metrics.`{key}`" for run in runs for key in run.data.metrics}
+    known |= {f"tags.`{key}`" for run in runs for key in run.data.tags}
+    known |= {f"tags.`{key}`" for key in tracking.TAGS}  # a run has those of its method
+    for view in found.values():
+        packed = view["state"].removeprefix("deflate;")
+        state = json.loads(zlib.decompress(base64.b64decode(packed)))
+        client.search_runs([experiment.experiment_id], filter_string=state["searchFilter"])
+        assert set(state["selectedColumns"]) <= known
+        assert {f"metrics.`{chart['metricKey']}`" for chart in state["compareRunCharts"]} <= known
+
+
+def test_note_that_somebody_edited_is_kept() -> None:
+    experiment = tracking.create_store(STUDY, "ours")
+    reader().set_experiment_tag(experiment, "mlflow.note.content", "theirs")
+    tracking.create_store(STUDY, "ours")
+    assert reader().get_experiment(experiment).tags["mlflow.note.content"] == "theirs"
+
+
 def test_a_failed_seed_is_shown_as_failed() -> None:
     tracking.publish(write_run(RunConfig(), status="failed"), STUDY)
     (run,) = published().values()
@@ -217,26 +333,46 @@ def test_a_control_is_published_without_a_policy() -> None:
     assert list(published()) == ["human-seed0"]
 
 
+def everything(store: str = STORE) -> dict[str, Any]:
+    """All that a store holds of the study, but for the ids that MLflow draws."""
+    client = reader(store)
+    experiment = client.get_experiment_by_name(STUDY)
+    runs = {run.info.run_id: run for run in client.search_runs([experiment.experiment_id])}
+    found: dict[str, Any] = {"": experiment.tags}
+    for number, run in runs.items():
+        tags = dict(run.data.tags)
+        if parent := tags.pop("mlflow.parentRunId", None):
+            tags["parent"] = runs[parent].info.run_name
+        times = (run.info.status, run.info.start_time, run.info.end_time)
+        files = {
+            file.path: [inner.path for inner in client.list_artifacts(number, file.path)]
+            for file in client.list_artifacts(number)
+        }
+        assert run.info.run_name not in found, "published twice"
+        found[run.info.run_name] = (tags, run.data.params, history(run, store), times, files)
+    return found
+
+
 def test_sync_restores_a_wiped_store_identically() -> None:
-    for seed in range(2):
-        tracking.publish(write_run(RunConfig(seed=seed)), STUDY)
-
-    def content(store: str) -> list[Any]:
-        return [
-            (key, run.data.params, history(run, store), run.info.status, run.info.start_time)
-            for key, run in sorted(published(store=store).items())
-        ]
-
-    before = content(STORE)
+    tracking.create_store(STUDY, "A study.")
+    for seed in (1, 2, 0):  # as they happened to finish
+        tracking.publish(write_run(RunConfig(seed=seed), 0.1 * seed), STUDY)
+    results = Path("results", STUDY)
+    for name in ("figures/zeta.png", "tables/main.html"):
+        (results / name).parent.mkdir()
+        (results / name).write_text(name)
+    tracking.publish_results(STUDY, results)
+    before = everything()
+    assert len(before) == 1 + 3 + 1 + 1, "experiment, seeds, their parent, results"
     shutil.rmtree("results/mlflow")
     # In a process of its own, as `rsm sync` is: MLflow keeps connections to the file it knew.
-    command = "from rsm import tracking; print(tracking.sync('tiny'))"
+    command = "from rsm import tracking; print(tracking.sync('tiny', 'A study.'))"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", command], capture_output=True, text=True, env=environment, check=True
     )
-    assert done.stdout == "2 finished runs are in the MLflow store\n"
-    assert content("results/./mlflow/mlflow.db") == before
+    assert done.stdout == "3 finished runs are in the MLflow store\n"
+    assert everything("results/./mlflow/mlflow.db") == before
 
 
 def test_sync_leaves_unfinished_run_folders_alone() -> None:
@@ -330,3 +466,47 @@ def test_figures_and_tables_are_published_once_and_replaced_when_they_change(
 def test_results_that_are_not_there_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no figures or tables"):
         tracking.publish_results("quick", tmp_path / "results" / "quick")
+
+
+def documented() -> tuple[list[str], str]:
+    """The searches of docs/mlflow.md, and its piece of Python."""
+    page = (ROOT / "docs/mlflow.md").read_text()
+    searches = page.partition("## Searches that work")[2].split("```")[1]
+    return searches.strip().splitlines(), page.partition("```python")[2].partition("```")[0]
+
+
+def test_searches_of_the_documentation_find_the_runs_that_they_name() -> None:
+    cells: list[dict[str, Any]] = [
+        {"mixing": {"constant": "trust-region"}},
+        {"method": "average", "communication": {"topology": "ring"}},
+    ]
+    for changes in cells:
+        for seed, final in enumerate((0.1, 0.3)):
+            tracking.publish(write_run(parse_run(changes | {"seed": seed}, "test"), final), STUDY)
+    failed = write_run(RunConfig(method="human"), status="failed")
+    tracking.publish(failed, STUDY)
+    (Path("results", STUDY) / "tables").mkdir()
+    (Path("results", STUDY) / "tables/main.md").write_text("table")
+    tracking.publish_results(STUDY, Path("results", STUDY))
+    client = reader()
+    experiment = client.get_experiment_by_name(STUDY).experiment_id
+    rsm = "rsm-trust-region-radius90-p4-k3"
+    expected = [
+        {rsm},
+        {"average-ring"},
+        {f"{rsm}-seed0", f"{rsm}-seed1"},
+        {"average-ring-seed0", "average-ring-seed1"},
+        {f"{rsm}-seed1", "average-ring-seed1"},
+        {f"{rsm}-seed0", "average-ring-seed0", "human-seed0"},
+        {f"{rsm}-seed0", f"{rsm}-seed1", "average-ring-seed0", "average-ring-seed1", "human-seed0"},
+        {"figures and tables"},
+        {"human-seed0"},
+    ]
+    searches, python = documented()
+    for search, names in zip(searches, expected, strict=True):
+        found = client.search_runs([experiment], filter_string=search)
+        assert {run.info.run_name for run in found} == names, search
+    known: dict[str, Any] = {}
+    exec(python.replace('"quick"', f'"{STUDY}"'), known)
+    (best,) = known["best"]
+    assert best.info.run_name == f"{rsm}-seed1"

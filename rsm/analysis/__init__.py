@@ -24,6 +24,7 @@ TABLES: tuple[str, ...] = (
     "runs.csv",
     "manifests.jsonl",
     "marl_eval.json",
+    "settings.html",
 )
 
 # Files per figure that `rsm.analysis.aggregate.write_figures` leaves in `results/<study>/figures/`.

@@ -43,6 +43,7 @@ def write_tables(study: Study, results: Path) -> list[Path]:
     write_text(folder / "runs.csv", _csv(tables.runs_table(runs)))
     write_text(folder / "manifests.jsonl", export.manifests(runs))
     write_json(folder / "marl_eval.json", export.marl_eval(runs))
+    write_text(folder / "settings.html", export.settings(study))
     return table_files(results)
 
 

@@ -10,7 +10,8 @@ import pandas as pd
 
 from rsm.analysis.load import Runs
 from rsm.analysis.tables import WINDOW, readable
-from rsm.config import ConfigError, one_line
+from rsm.config import ConfigError, dump_yaml, one_line
+from rsm.study import Study
 
 CAPTION = (
     "Final return (0–1) is the interquartile mean over seeds with its 95 % stratified bootstrap "
@@ -64,6 +65,12 @@ def html(table: pd.DataFrame, runs: Runs) -> str:
     notes = "\n".join(f"<p>{escape(note)}</p>" for note in (caption(runs), *_gaps(runs)))
     text = readable(table).to_html(index=False, border=0)
     return PAGE.format(title=f"{escape(runs.study)}: main table", table=text, notes=notes)
+
+
+def settings(study: Study) -> str:
+    """The study with every setting resolved as a page of its own, for the report: it shows no YAML."""
+    text = f"<pre>{escape(dump_yaml(study))}</pre>"
+    return PAGE.format(title=f"{escape(study.name)}: settings", table=text, notes="")
 
 
 def _gaps(runs: Runs) -> list[str]:

@@ -1,7 +1,11 @@
-# Tables over all runs of the study; the report shows the readable one.
+# Tables over all runs of the study; the report shows the readable ones.
 
-SHOWN = "main.html"
-OTHER_TABLES = [name for name in analysis.TABLES if name != SHOWN]
+SHOWN = {
+    "main.html": ("Tables", "table", "every cell of the study"),
+    "runs.csv": ("Tables", "runs", "every run"),
+    "settings.html": ("Configuration", "configuration", "every setting of the study"),
+}
+OTHER_TABLES = [name for name in analysis.TABLES if name not in SHOWN]
 
 
 rule tables:
@@ -9,12 +13,15 @@ rule tables:
         study=rules.resolve.output[0],
         runs=expand("{results}/runs/{run}/summary.json", results=RESULTS, run=runs),
     output:
-        report(
-            f"{RESULTS}/tables/{SHOWN}",
-            caption="../report/table.rst",
-            category="Tables",
-            labels={"table": "all cells of the study"},
-        ),
+        [
+            report(
+                f"{RESULTS}/tables/{name}",
+                caption=f"../report/{caption}.rst",
+                category=category,
+                labels={"table": label},
+            )
+            for name, (category, caption, label) in SHOWN.items()
+        ],
         expand("{results}/tables/{table}", results=RESULTS, table=OTHER_TABLES),
     log:
         f"{RESULTS}/logs/tables.log",

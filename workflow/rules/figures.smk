@@ -2,6 +2,18 @@
 
 OTHER_FORMATS = [kind for kind in analysis.FORMATS if kind != "png"]
 
+# Where the report shows a figure, and what it calls it.
+SHOWN_AS = {
+    "learning_curves": ("Performance", "Return over training"),
+    "profiles": ("Performance", "Performance profiles"),
+    "topologies": ("Performance", "Return by topology"),
+    "space_time": ("Performance", "Vehicles over time"),
+    "return_vs_bytes": ("Communication", "Return against bytes sent"),
+    "segments": ("Communication", "Number of segments P"),
+    "exchange_heatmaps": ("Communication", "Who sent to whom"),
+    "zeta": ("Regulation", "Mixing metric ζ"),
+}
+
 
 # One held-out episode of the runs that the figure `space_time` shows.
 rule record:
@@ -34,10 +46,11 @@ rule draw:
             report(
                 f"{RESULTS}/figures/{figure}.png",
                 caption=f"../report/{figure}.rst",
-                category="Figures",
-                labels={"figure": figure.replace("_", " ")},
+                category=category,
+                labels={"figure": label},
             )
             for figure in analysis.FIGURES
+            for category, label in [SHOWN_AS.get(figure, ("More", figure))]
         ],
         expand(
             "{results}/figures/{figure}.{kind}",

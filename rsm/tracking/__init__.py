@@ -4,8 +4,8 @@ A run folder is the source of truth. Publishing copies it into a store, whole an
 that is there with the same content is left alone, one that is there in part or with other content is
 replaced. The default store is SQLite below `results/mlflow/`; MLFLOW_TRACKING_URI names a server.
 
-Steps are simulation steps driven in training. What happens within an episode (rounds, judged
-replicas) is summed up per episode and stands at the step at which the episode ended.
+An experiment per study. Its runs have the tag `kind`: `seed` for a run folder, `cell` for the parent of
+the seeds of a cell, made anew whenever a seed changes, and `results` for the figures and tables.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ import logging
 import os
 import re
 import sqlite3
+import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pandas as pd
@@ -29,12 +30,25 @@ import yaml
 
 from rsm.config import ConfigError, RunError, one_line, shown
 from rsm.records import TABLES
+from rsm.tracking import views
+from rsm.tracking.content import (
+    OF_A_CELL,
+    PREVIEWS,
+    TAGS,
+    Point,
+    cell_metrics,
+    cell_note,
+    metrics,
+    parameters,
+    seed_note,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
 STORE = Path("results/mlflow")
+LAYOUT = 2  # of what is published of a folder; raise it, and the next publish replaces older runs
 SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
 FILES = (
     "config.yaml",
@@ -44,34 +58,18 @@ FILES = (
     "policy.safetensors",
 )
 RESULTS = ("figures", "tables")  # folders of a study
-TAGS = ("method", "topology", "segments", "replicas", "constant", "share", "scenario")
-FINAL = (
-    "final_return",
-    "final_return_stochastic",
-    "final_mean_speed",
-    "rounds",
-    "messages",
-    "bytes_sent",
-    "payload_per_agent",
-    "heaviest_share",
-    "acceptance_rate",
-    "zeta_mean",
-    "collisions",
-    "wall_s",
-)
 # Names from files and command lines end up in paths and in queries of the store.
 STUDY_NAME = re.compile("[a-z0-9][a-z0-9-]{0,39}")
 RUN_NAME = re.compile("[a-z0-9][a-z0-9.+-]{0,199}")
+NOTE = "mlflow.note.content"  # what the UI shows as the description
+PARENT = "mlflow.parentRunId"
+SOURCE = {"mlflow.source.name": "rsm", "mlflow.source.type": "LOCAL"}
+RESULTS_NOTE = (
+    "Figures (the PNG opens under *Artifacts*; PDF, and the data as CSV, beside it) and tables (start "
+    "with `tables/main.html`) over all runs of the study."
+)
 METRICS_PER_CALL = 1000  # limits of MLflow's API
 PARAMS_PER_CALL = 100
-
-
-class Point(NamedTuple):
-    """One value of a metric; `step` counts simulation steps."""
-
-    key: str
-    step: int
-    value: float
 
 
 def tracking_uri() -> str:
@@ -96,10 +94,18 @@ def tracking_uri() -> str:
     return uri
 
 
-def create_store(study: str) -> str:
+def create_store(study: str, description: str = "") -> str:
     """Create the store and the experiment of `study` if need be; returns the experiment's id."""
     with _store(study):
-        return _experiment(_client(), study)
+        client = _client()
+        experiment = _experiment(client, study)
+        known = client.get_experiment(experiment).tags
+        # A note may have been edited since; the views are ours.
+        note = {} if NOTE in known else {NOTE: f"{views.HELP}\n\n{description}".strip()}
+        for key, value in (note | views.tags()).items():
+            if known.get(key) != value:
+                client.set_experiment_tag(experiment, key, value)
+        return experiment
 
 
 def experiments() -> list[str]:
@@ -113,30 +119,11 @@ def publish(run_dir: Path, study: str) -> dict[str, Any]:
     Raises ConfigError where the folder does not hold a finished run, RunError where the store fails: what
     it holds of the run by then is unfinished there, and replaced at the next attempt.
     """
-    summary, manifest = _summary(run_dir), _read(run_dir, "manifest.json")
-    content = content_hash(run_dir)
-    try:
-        settings, points = parameters(run_dir), metrics(run_dir)
-    except (OSError, ValueError, LookupError, AttributeError, yaml.YAMLError) as error:
-        reason = one_line(str(error).partition("\n")[0])
-        raise ConfigError(f"{run_dir}: cannot be read: {reason}") from None
+    receipt = _publish(run_dir, study)
     with _store(study):
         client = _client()
-        experiment = _experiment(client, study)
-        published = _find(client, experiment, f"tags.run_id = '{summary['run_id']}'")
-        number = _kept(client, published, content)
-        if number is None:
-            files = _files(run_dir)
-            facts = (summary, manifest, content)
-            number = _create(client, experiment, *facts, settings, points, files)
-    return {
-        "study": study,
-        "run_id": summary["run_id"],
-        "settings_hash": summary["settings_hash"],
-        "content": content,
-        "experiment_id": experiment,
-        "mlflow_run_id": number,
-    }
+        _sum_up(client, receipt["experiment_id"], _summary(run_dir)["cell"])
+    return receipt
 
 
 def publish_results(study: str, results: Path) -> dict[str, Any]:
@@ -151,19 +138,23 @@ def publish_results(study: str, results: Path) -> dict[str, Any]:
     with _store(study):
         client = _client()
         experiment = _experiment(client, study)
-        published = _find(client, experiment, "tags.kind = 'results'")
-        number = _kept(client, published, content)
+        condition = "tags.kind = 'results'"
+        number = _kept(client, _find(client, experiment, condition), content)
         if number is None:
-            tags = {"kind": "results", "content": content}
-            run = client.create_run(experiment, tags=tags, run_name="figures and tables")
+            tags = {"kind": "results", "content": content, NOTE: RESULTS_NOTE} | SOURCE
+            drawn = int(max(file.stat().st_mtime for file in files) * 1000)
+            run = client.create_run(
+                experiment, start_time=drawn, tags=tags, run_name="figures and tables"
+            )
             number = run.info.run_id
             for file in files:
                 client.log_artifact(number, str(file), artifact_path=file.parent.name)
-            client.set_terminated(number, status="FINISHED")
+            client.set_terminated(number, status="FINISHED", end_time=drawn)
+            number = _only(client, _find(client, experiment, condition), content) or number
     return {"study": study, "files": len(files), "content": content, "mlflow_run_id": number}
 
 
-def sync(study: str) -> str:
+def sync(study: str, description: str = "") -> str:
     """Publish every finished run folder of `study`: rebuilds a store that was wiped.
 
     Returns a line on what was done. Raises ConfigError where the study has no finished run, RunError where
@@ -172,13 +163,17 @@ def sync(study: str) -> str:
     folders = sorted(file.parent for file in Path("results", study, "runs").glob("*/summary.json"))
     if not folders:
         raise ConfigError(f"study: {shown(study)}: results/{study}/runs holds no finished run")
-    create_store(study)
-    unreadable = []
+    experiment = create_store(study, description)
+    unreadable, cells = [], set()
     for folder in folders:
         try:
-            publish(folder, study)
+            _publish(folder, study)
+            cells.add(_summary(folder)["cell"])
         except ConfigError as error:
             unreadable.append(str(error))
+    for cell in sorted(cells):
+        with _store(study):
+            _sum_up(_client(), experiment, cell)
     if unreadable:
         raise RunError(
             f"{len(folders) - len(unreadable)} of {len(folders)} finished runs are in the MLflow store; "
@@ -195,92 +190,39 @@ def content_hash(run_dir: Path) -> str:
     return _digest(_files(run_dir))
 
 
+def _publish(run_dir: Path, study: str) -> dict[str, Any]:
+    """Publish a run folder; its cell is not summed up."""
+    summary, manifest = _summary(run_dir), _read(run_dir, "manifest.json")
+    content = content_hash(run_dir)
+    try:
+        settings, points = parameters(run_dir), metrics(run_dir)
+    except (OSError, ValueError, LookupError, AttributeError, yaml.YAMLError) as error:
+        reason = one_line(str(error).partition("\n")[0])
+        raise ConfigError(f"{run_dir}: cannot be read: {reason}") from None
+    with _store(study):
+        client = _client()
+        experiment = _experiment(client, study)
+        condition = f"tags.run_id = '{summary['run_id']}'"
+        number = _kept(client, _find(client, experiment, condition), content)
+        if number is None:
+            facts = (summary, manifest, content)
+            number = _create(client, experiment, *facts, settings, points, run_dir)
+            number = _only(client, _find(client, experiment, condition), content) or number
+    return {
+        "study": study,
+        "run_id": summary["run_id"],
+        "settings_hash": summary["settings_hash"],
+        "content": content,
+        "experiment_id": experiment,
+        "mlflow_run_id": number,
+    }
+
+
 def _digest(files: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(f"layout {LAYOUT}".encode())
     for file in files:
         digest.update(f"{file.name} {file.stat().st_size} ".encode() + file.read_bytes())
     return digest.hexdigest()[:16]
-
-
-def metrics(run_dir: Path) -> list[Point]:
-    """Everything a run folder says that is drawn over training, and its final numbers."""
-    table = {name: pd.read_parquet(run_dir / f"{name}.parquet") for name in TABLES}
-    summary = _read(run_dir, "summary.json")
-    points = [
-        *_episodes(table["episodes"]),
-        *_rounds(table["episodes"], table["rounds"], table["zeta"]),
-        *_evaluations(table["evaluations"]),
-    ]
-    last = int(summary.get("env_steps") or 0)
-    for key in FINAL:
-        if summary.get(key) is not None:
-            points.append(Point(f"final/{key.removeprefix('final_')}", last, float(summary[key])))
-    return [point for point in points if pd.notna(point.value)]
-
-
-def parameters(run_dir: Path) -> dict[str, str]:
-    """The resolved settings with dotted keys, values as they stand in YAML."""
-
-    def flatten(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-        for key, value in content.items():
-            if isinstance(value, dict):
-                yield from flatten(value, f"{prefix}{key}.")
-            else:
-                yield prefix + key, value if isinstance(value, str) else json.dumps(value)
-
-    return dict(flatten(yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))))
-
-
-def _episodes(episodes: pd.DataFrame) -> Iterator[Point]:
-    columns = {
-        "episode/return": "return",
-        "episode/mean_speed": "mean_speed",
-        "sac/critic_loss": "critic_loss",
-        "sac/actor_loss": "actor_loss",
-        "sac/alpha": "alpha",
-        "sac/entropy": "entropy",
-        "comm/bytes_sent": "bytes_sent",
-    }
-    for key, column in columns.items():
-        yield from _points(key, episodes["env_steps"], episodes[column])
-
-
-def _rounds(episodes: pd.DataFrame, rounds: pd.DataFrame, zeta: pd.DataFrame) -> Iterator[Point]:
-    ends = episodes.set_index("episode")["env_steps"]
-    # The episode in which a failed run stopped has rounds and no end.
-    rounds = rounds[rounds["episode"].isin(ends.index)]
-    zeta = zeta[zeta["round"].isin(rounds["round"])]
-    totals = rounds.groupby("episode")[["messages", "judged", "accepted"]].sum()
-    steps = ends.reindex(totals.index)
-    yield from _points("comm/messages", steps, totals["messages"].cumsum())
-    judged = totals[totals["judged"] > 0]
-    rate = judged["accepted"] / judged["judged"]
-    yield from _points("mixing/acceptance_rate", ends.reindex(judged.index), rate)
-    accepted = zeta[zeta["outcome"] == "accepted"]
-    episode = accepted["round"].map(rounds.set_index("round")["episode"])
-    by_episode = accepted["zeta"].groupby(episode)
-    for key, values in (
-        ("mixing/zeta_mean", by_episode.mean()),
-        ("mixing/zeta_p90", by_episode.quantile(0.9)),
-    ):
-        yield from _points(key, ends.reindex(values.index), values)
-
-
-def _evaluations(evaluations: pd.DataFrame) -> Iterator[Point]:
-    means = evaluations.groupby(["mode", "env_steps"])[["return", "mean_speed"]].mean()
-    for key, mode, column in (
-        ("eval/return", "deterministic", "return"),
-        ("eval/return_stochastic", "stochastic", "return"),
-        ("eval/mean_speed", "deterministic", "mean_speed"),
-    ):
-        if mode in means.index.get_level_values("mode"):
-            values = means.xs(mode, level="mode")[column]
-            yield from _points(key, values.index, values)
-
-
-def _points(key: str, steps: Iterable[Any], values: Iterable[Any]) -> Iterator[Point]:
-    for step, value in zip(steps, values, strict=True):
-        yield Point(key, int(step), float(value))
 
 
 def _create(
@@ -291,60 +233,113 @@ def _create(
     content: str,
     settings: dict[str, str],
     points: list[Point],
-    files: list[Path],
+    run_dir: Path,
 ) -> str:
     """Publish a run that is not there; its status stays RUNNING until all of it is."""
-    from mlflow.entities import Metric, Param
-
     start, end = (_milliseconds(manifest.get(key)) for key in ("started", "ended"))
     tags = {key: str(summary[key]) for key in TAGS if summary.get(key) is not None}
     tags |= {key: str(summary[key]) for key in ("run_id", "cell", "seed", "settings_hash")}
-    tags |= {"commit": str(manifest.get("commit") or "unknown"), "content": content}
-    tags["mlflow.parentRunId"] = _parent(client, experiment, summary, start)
+    commit = str(manifest.get("commit") or "unknown")
+    tags |= {"kind": "seed", "commit": commit, "content": content, NOTE: seed_note(summary)}
+    tags |= SOURCE | {"mlflow.source.git.commit": commit}
     number: str = client.create_run(
         experiment, start_time=start, tags=tags, run_name=summary["run_id"]
     ).info.run_id
-    params = [Param(key, value) for key, value in settings.items()]
-    for first in range(0, len(params), PARAMS_PER_CALL):
-        client.log_batch(number, params=params[first : first + PARAMS_PER_CALL])
-    values = [Metric(key, value, end or 0, step) for key, step, value in points]
-    for first in range(0, len(values), METRICS_PER_CALL):
-        client.log_batch(number, metrics=values[first : first + METRICS_PER_CALL])
-    for file in files:
+    _log(client, number, settings, points, end or 0)
+    for file in _files(run_dir):
         client.log_artifact(number, str(file))
+    with tempfile.TemporaryDirectory() as folder:
+        for table in PREVIEWS:
+            file = Path(folder, f"{table}.csv")
+            pd.read_parquet(run_dir / f"{table}.parquet").to_csv(file, index=False)
+            client.log_artifact(number, str(file), artifact_path="preview")
     status = "FAILED" if summary.get("status") == "failed" else "FINISHED"
     client.set_terminated(number, status=status, end_time=end)
     return number
 
 
-def _parent(
-    client: MlflowClient, experiment: str, summary: dict[str, Any], start: int | None
+def _log(
+    client: MlflowClient, number: str, settings: dict[str, str], points: list[Point], when: int
+) -> None:
+    from mlflow.entities import Metric, Param
+
+    params = [Param(key, value) for key, value in settings.items()]
+    for first in range(0, len(params), PARAMS_PER_CALL):
+        client.log_batch(number, params=params[first : first + PARAMS_PER_CALL])
+    values = [Metric(key, value, when, step) for key, step, value in points]
+    for first in range(0, len(values), METRICS_PER_CALL):
+        client.log_batch(number, metrics=values[first : first + METRICS_PER_CALL])
+
+
+def _sum_up(client: MlflowClient, experiment: str, cell: str) -> None:
+    """Give the published seeds of a cell a parent run that holds their numbers together."""
+    condition = f"tags.cell = '{cell}' and tags.kind = "
+    seeds = [run for run in _find(client, experiment, condition + "'seed'") if _whole(run)]
+    seeds.sort(key=lambda run: int(run.data.tags["seed"]))
+    digest = hashlib.sha256(" ".join(run.data.tags["content"] for run in seeds).encode())
+    content = digest.hexdigest()[:16]
+    number = _kept(client, _find(client, experiment, condition + "'cell'"), content)
+    if number is None:
+        number = _create_parent(client, experiment, cell, content, seeds)
+        number = _only(client, _find(client, experiment, condition + "'cell'"), content) or number
+    for run in seeds:
+        if run.data.tags.get(PARENT) != number:
+            client.set_tag(run.info.run_id, PARENT, number)
+
+
+def _create_parent(
+    client: MlflowClient, experiment: str, cell: str, content: str, seeds: list[Run]
 ) -> str:
-    """The run that stands for a cell, the parent of its seeds; created by the first of them."""
-    cell = summary["cell"]
-    found = _find(client, experiment, f"tags.cell = '{cell}' and tags.kind = 'cell'")
-    if found:
-        return min(run.info.run_id for run in found)
-    tags = {key: str(summary[key]) for key in TAGS if summary.get(key) is not None}
-    tags |= {"kind": "cell", "cell": cell}
-    run = client.create_run(experiment, start_time=start, tags=tags, run_name=cell)
-    client.set_terminated(run.info.run_id, status="FINISHED", end_time=start)
-    number: str = run.info.run_id
+    finished = [run for run in seeds if run.info.status == "FINISHED"]
+    curves = {
+        key: [
+            sorted((m.step, m.value) for m in client.get_metric_history(run.info.run_id, key))
+            for run in finished
+        ]
+        for key in OF_A_CELL
+    }
+    points = cell_metrics([run.data.metrics for run in finished], curves)
+    shared = set.intersection(*(set(run.data.params.items()) for run in seeds))
+    ranked = [(run.data.tags["seed"], run.data.metrics) for run in finished]
+    ranked.sort(key=lambda seed: -seed[1].get("final/return", float("-inf")))
+    failed = [run.data.tags["seed"] for run in seeds if run not in finished]
+    tags = {key: value for key, value in seeds[0].data.tags.items() if key in TAGS}
+    tags |= {"kind": "cell", "cell": cell, "content": content, NOTE: cell_note(ranked, failed)}
+    tags |= {"seeds": " ".join(run.data.tags["seed"] for run in seeds)} | SOURCE
+    if ranked:
+        tags["best_seed"] = ranked[0][0]
+    start = min(run.info.start_time for run in seeds)
+    end = max(run.info.end_time for run in seeds)
+    number: str = client.create_run(
+        experiment, start_time=start, tags=tags, run_name=cell
+    ).info.run_id
+    _log(client, number, dict(sorted(shared)), points, end)
+    client.set_terminated(number, status="FINISHED", end_time=end)
     return number
 
 
 def _kept(client: MlflowClient, published: list[Run], content: str) -> str | None:
-    """Delete every published run but one that is complete with this content; its id, None if there is none."""
-    kept = next((run for run in published if _complete(run, content)), None)
+    """Delete all of these runs but one that is whole, with this content; its id, None if there is none."""
+    complete = [run.info.run_id for run in published if _whole(run, content)]
+    kept = min(complete, default=None)
     for run in published:
-        if run is not kept:
+        if run.info.run_id != kept:
             client.delete_run(run.info.run_id)
-    return None if kept is None else str(kept.info.run_id)
+    return kept
 
 
-def _complete(run: Run, content: str) -> bool:
+def _only(client: MlflowClient, published: list[Run], content: str) -> str | None:
+    """The same after a run was published, for a server that others publish to at this moment.
+
+    The lock is this checkout's. All of them keep the same one; what is under way is left to its owner.
+    """
+    return _kept(client, [run for run in published if _whole(run, content)], content)
+
+
+def _whole(run: Run, content: str | None = None) -> bool:
+    """Whether all of a run was published, and with this content if one is given."""
     whole = run.info.status in ("FINISHED", "FAILED")
-    return whole and run.data.tags.get("content") == content
+    return whole and content in (None, run.data.tags.get("content"))
 
 
 def _find(client: MlflowClient, experiment: str, condition: str) -> list[Run]:
@@ -390,8 +385,9 @@ def _experiment(client: MlflowClient, study: str) -> str:
     # A server keeps artifacts where it was told to; a bare database has to be told here.
     served = tracking_uri().startswith("http")
     location = None if served else (STORE / "artifacts" / study).absolute().as_uri()
-    kind = {"mlflow.experimentKind": "custom_model_development"}  # which view the UI opens
-    return str(client.create_experiment(study, artifact_location=location, tags=kind))
+    kind = {"mlflow.experimentKind": "custom_model_development"}  # which pages the UI offers
+    tags = kind | views.tags()
+    return str(client.create_experiment(study, artifact_location=location, tags=tags))
 
 
 @contextlib.contextmanager

@@ -1,0 +1,185 @@
+"""What MLflow is told of a run folder, and of the seeds of a cell together.
+
+Steps are simulation steps driven in training. What happens within an episode (rounds, judged
+replicas) is summed up per episode and stands at the step at which the episode ended.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import pandas as pd
+import yaml
+from scipy.stats import trim_mean
+
+from rsm.records import TABLES
+
+TAGS = ("method", "topology", "segments", "replicas", "constant", "share", "scenario")
+FINAL = (
+    "final_return",
+    "final_return_stochastic",
+    "final_mean_speed",
+    "rounds",
+    "messages",
+    "bytes_sent",
+    "payload_per_agent",
+    "heaviest_share",
+    "acceptance_rate",
+    "zeta_mean",
+    "collisions",
+    "wall_s",
+)
+# Curves that every seed of a cell has at the same episodes.
+OF_A_CELL = ("eval/return", "eval/mean_speed", "eval/return_stochastic", "comm/bytes_sent")
+PREVIEWS = ("episodes", "evaluations")  # small enough to read; the UI shows CSV, not parquet
+
+
+class Point(NamedTuple):
+    """One value of a metric; `step` counts simulation steps, and is 0 where there is but one value."""
+
+    key: str
+    step: int
+    value: float
+
+
+def metrics(run_dir: Path) -> list[Point]:
+    """Everything a run folder says that is drawn over training, and its final numbers."""
+    table = {name: pd.read_parquet(run_dir / f"{name}.parquet") for name in TABLES}
+    summary = json.loads((run_dir / "summary.json").read_text(encoding="utf-8"))
+    points = [
+        *_episodes(table["episodes"]),
+        *_rounds(table["episodes"], table["rounds"], table["zeta"]),
+        *_evaluations(table["evaluations"]),
+    ]
+    for key in FINAL:
+        if summary.get(key) is not None:
+            # MLflow draws a metric as bars only if no run has it at a later step than 0.
+            points.append(Point(f"final/{key.removeprefix('final_')}", 0, float(summary[key])))
+    return [point for point in points if pd.notna(point.value)]
+
+
+def parameters(run_dir: Path) -> dict[str, str]:
+    """The resolved settings with dotted keys, values as they stand in YAML."""
+
+    def flatten(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+        for key, value in content.items():
+            if isinstance(value, dict):
+                yield from flatten(value, f"{prefix}{key}.")
+            else:
+                yield prefix + key, value if isinstance(value, str) else json.dumps(value)
+
+    return dict(flatten(yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))))
+
+
+def _episodes(episodes: pd.DataFrame) -> Iterator[Point]:
+    columns = {
+        "episode/return": "return",
+        "episode/mean_speed": "mean_speed",
+        "sac/critic_loss": "critic_loss",
+        "sac/actor_loss": "actor_loss",
+        "sac/alpha": "alpha",
+        "sac/entropy": "entropy",
+        "comm/bytes_sent": "bytes_sent",
+    }
+    for key, column in columns.items():
+        yield from _points(key, episodes["env_steps"], episodes[column])
+
+
+def _rounds(episodes: pd.DataFrame, rounds: pd.DataFrame, zeta: pd.DataFrame) -> Iterator[Point]:
+    ends = episodes.set_index("episode")["env_steps"]
+    # The episode in which a failed run stopped has rounds and no end.
+    rounds = rounds[rounds["episode"].isin(ends.index)]
+    zeta = zeta[zeta["round"].isin(rounds["round"])]
+    totals = rounds.groupby("episode")[["messages", "judged", "accepted"]].sum()
+    steps = ends.reindex(totals.index)
+    yield from _points("comm/messages", steps, totals["messages"].cumsum())
+    judged = totals[totals["judged"] > 0]
+    rate = judged["accepted"] / judged["judged"]
+    yield from _points("mixing/acceptance_rate", ends.reindex(judged.index), rate)
+    accepted = zeta[zeta["outcome"] == "accepted"]
+    episode = accepted["round"].map(rounds.set_index("round")["episode"])
+    by_episode = accepted["zeta"].groupby(episode)
+    for key, values in (
+        ("mixing/zeta_mean", by_episode.mean()),
+        ("mixing/zeta_p90", by_episode.quantile(0.9)),
+    ):
+        yield from _points(key, ends.reindex(values.index), values)
+
+
+def _evaluations(evaluations: pd.DataFrame) -> Iterator[Point]:
+    means = evaluations.groupby(["mode", "env_steps"])[["return", "mean_speed"]].mean()
+    for key, mode, column in (
+        ("eval/return", "deterministic", "return"),
+        ("eval/return_stochastic", "stochastic", "return"),
+        ("eval/mean_speed", "deterministic", "mean_speed"),
+    ):
+        if mode in means.index.get_level_values("mode"):
+            values = means.xs(mode, level="mode")[column]
+            yield from _points(key, values.index, values)
+
+
+def _points(key: str, steps: Iterable[Any], values: Iterable[Any]) -> Iterator[Point]:
+    for step, value in zip(steps, values, strict=True):
+        yield Point(key, int(step), float(value))
+
+
+def cell_metrics(
+    finals: Sequence[dict[str, float]], curves: Mapping[str, Sequence[Sequence[tuple[int, float]]]]
+) -> list[Point]:
+    """The numbers of a cell: over its seeds, the interquartile mean, as in the tables and figures.
+
+    `finals` holds the latest values of each seed, of which those named `final/...` are taken; `curves`
+    maps a metric to the (step, value) of each seed. The i-th values of all seeds belong to the same
+    episode and stand at the median of their steps.
+    """
+    points = []
+    for key in sorted({key for values in finals for key in values if key.startswith("final/")}):
+        values = [found[key] for found in finals if key in found]
+        points.append(Point(key, 0, float(trim_mean(values, 0.25))))
+    for key, seeds in sorted(curves.items()):
+        for together in zip(*seeds, strict=False):
+            step = int(median(step for step, _ in together))
+            mean = float(trim_mean([value for _, value in together], 0.25))
+            points.append(Point(key, step, mean))
+    return points
+
+
+def seed_note(summary: dict[str, Any]) -> str:
+    """What a run is and how it ended, in a line."""
+    is_what = f"Seed {summary['seed']} of `{summary['cell']}`"
+    if summary["status"] == "failed":
+        return f"{is_what}, **failed**: {summary.get('reason')}"
+    return f"{is_what}: {_result(summary.get('final_return'), summary.get('final_mean_speed'))}."
+
+
+def cell_note(seeds: Sequence[tuple[str, dict[str, float]]], failed: Sequence[str]) -> str:
+    """What a parent run is, and its seeds (with their latest values), the best first."""
+    ranking = [
+        f"seed {seed}: {_result(values.get('final/return'), values.get('final/mean_speed'))}"
+        for seed, values in seeds
+    ]
+    ranking += [f"seed {seed}: failed" for seed in failed]
+    # The page shows the first lines and hides the others.
+    return (
+        "Best first: "
+        + "; ".join(ranking)
+        + ".\n\nThe numbers of this run are the interquartile means over the seeds that finished, which "
+        "are the runs nested below it; its parameters are those that all of them share."
+    )
+
+
+def _result(final_return: float | None, mean_speed: float | None) -> str:
+    """The two numbers that a run is judged by."""
+    numbers = [
+        f"{name} {value:.3f}{unit}"
+        for name, value, unit in (
+            ("final return", final_return, ""),
+            ("mean speed", mean_speed, " m/s"),
+        )
+        if value is not None
+    ]
+    return ", ".join(numbers) or "finished"
