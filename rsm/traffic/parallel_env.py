@@ -21,7 +21,8 @@ class ParallelTrafficEnv(ParallelEnv[str, Array, Array]):  # type: ignore[misc]
     """Agents `vehicle_<i>`, i the place in the order of the loop; units as in `TrafficEnv`.
 
     Actions are accelerations in m/s², float32[1]; observations float32[6] as of `TrafficEnv`. Every
-    instance drives a process of its own, so several can be stepped in turns. `infos` of an ended
+    instance drives a process of its own, so several can be stepped in turns. Of a fleet, an agent
+    whose loop had a collision is done, and the others go on. `infos` of an ended
     episode hold its `EpisodeStats` as a mapping.
     """
 
@@ -78,18 +79,24 @@ class ParallelTrafficEnv(ParallelEnv[str, Array, Array]):  # type: ignore[misc]
         if missing or not self.agents:
             reason = f"no action for {', '.join(missing)}" if missing else "no episode is running"
             raise ValueError(f"{reason}; every agent of `agents` acts, after reset()")
-        rows = [np.asarray(actions[agent], dtype=np.float32).reshape(-1) for agent in self.agents]
-        done = cast(Step, self._remote.call("step", np.stack(rows)))
         agents = self.agents
+        rows = np.zeros((len(self.possible_agents), TrafficEnv.action_size), dtype=np.float32)
+        for row, agent in zip(rows, self.possible_agents, strict=True):
+            if agent in actions and agent in agents:
+                row[:] = np.asarray(actions[agent], dtype=np.float32).reshape(-1)
+        done = cast(Step, self._remote.call("step", rows))
+        rewards, ends = self._by_agent(done.reward), self._by_agent(done.terminated)
+        self.agents = [agent for agent in agents if not ends[agent]]
         infos: dict[str, dict[str, Any]] = {agent: {} for agent in agents}
         if done.over:
             stats = self.stats()._asdict()
             infos = {agent: dict(stats) for agent in agents}
             self.agents = []
+        observations = self._by_agent(done.observation)
         return (
-            self._by_agent(done.observation),
-            {agent: float(r) for agent, r in zip(agents, done.reward, strict=True)},
-            {agent: bool(t) for agent, t in zip(agents, done.terminated, strict=True)},
+            {agent: observations[agent] for agent in agents},
+            {agent: float(rewards[agent]) for agent in agents},
+            {agent: bool(ends[agent]) for agent in agents},
             dict.fromkeys(agents, done.truncated),
             infos,
         )
@@ -108,5 +115,5 @@ class ParallelTrafficEnv(ParallelEnv[str, Array, Array]):  # type: ignore[misc]
         self.agents = []
         self._remote.close()
 
-    def _by_agent(self, observation: Array) -> dict[str, Array]:
-        return dict(zip(self.possible_agents, observation, strict=True))
+    def _by_agent(self, values: NDArray[Any]) -> dict[str, Any]:
+        return dict(zip(self.possible_agents, values, strict=True))

@@ -8,6 +8,7 @@ import pytest
 from rsm.config import ConfigError, Traffic, parse_run
 from rsm.traffic.controllers import controller
 from rsm.traffic.environment import TrafficEnv
+from rsm.traffic.parallel_env import ParallelTrafficEnv
 from rsm.traffic.scenarios import scenario
 
 
@@ -129,3 +130,27 @@ def test_radius_is_refused_across_loops_and_only_where_it_would_be_used():
         parse_run({"traffic": traffic, "method": method}, "run.yaml")
     ring = {"topology": "ring"}
     parse_run({"traffic": traffic, "method": "rsm", "communication": ring}, "run.yaml")
+
+
+def test_agent_of_a_fleet_leaves_the_parallel_environment_with_its_collision(
+    colliding_fleet: tuple[int, int],
+):
+    seed, loop = colliding_fleet
+    env = ParallelTrafficEnv(Traffic(scenario="fleet-figure-eight:3", horizon=300))
+    try:
+        # A seed of the environment draws those of its episodes: begin the known one by hand.
+        env.reset(seed=0)
+        env._remote.call("reset", seed)
+        gone = env.possible_agents[loop]
+        ended = {}
+        while env.agents:
+            acted = set(env.agents)
+            still = {agent: np.zeros(1, dtype=np.float32) for agent in env.agents}
+            observations, rewards, terminated, truncated, _ = env.step(still)
+            assert set(observations) == set(rewards) == set(terminated) == acted
+            ended |= {agent: "collision" for agent in acted if terminated[agent]}
+            ended |= {agent: "horizon" for agent in acted if truncated[agent]}
+        assert ended[gone] == "collision"
+        assert list(ended.values()).count("horizon") == 2
+    finally:
+        env.close()
