@@ -125,7 +125,7 @@ class Picture:
 
     def __init__(self, env: TrafficEnv, recording: Recording, links: Links | None = None) -> None:
         """Draw what stands still. Links of an agent that has no seat in this scenario are left out."""
-        self._recording = recording
+        self._recording, self._horizon = recording, env.horizon
         links = np.empty((0, 3), dtype=np.int64) if links is None else links
         links = links[(links[:, :2] < env.n_agents).all(axis=1)]
         to_server = links[(links[:, :2] == SERVER).any(axis=1)]
@@ -140,7 +140,8 @@ class Picture:
         axes.set_aspect("equal")
         axes.set_axis_off()
         shapes = [np.array(shape) for shape in env.network.shapes]
-        width = 12 / math.ceil(math.sqrt(len(shapes)))  # several loops are drawn smaller
+        smaller = math.ceil(math.sqrt(len(shapes)))  # several loops share the picture
+        width = 12 / smaller
         for line in shapes:
             axes.plot(*line.T, color="#d3d3d3", linewidth=width, solid_joinstyle="round", zorder=1)
             axes.plot(*line.T, color="white", linewidth=0.8, linestyle=(0, (6, 6)), zorder=1)
@@ -158,8 +159,8 @@ class Picture:
         axes.add_collection(self._links)
         self._groups: list[tuple[NDArray[Any], PathCollection]] = []
         kinds = (
-            ("human driver", human, "o", 80, "#555555", 0.8),
-            ("learning vehicle", recording.learners, "s", 100, "#d1006c", 2.2),
+            ("human driver", human, "o", 80 / smaller, "#555555", 0.8),
+            ("learning vehicle", recording.learners, "s", 100 / smaller, "#d1006c", 2.2),
         )
         for label, members, marker, size, edge, width in kinds:
             dots = axes.scatter(
@@ -181,7 +182,10 @@ class Picture:
             axes.plot([], [], linestyle="", label=f"{who} exchange with the server")
         pad = 8.0
         axes.set_xlim(road[:, 0].min() - pad, road[:, 0].max() + pad)
-        axes.set_ylim(road[:, 1].min() - pad, road[:, 1].max() + pad)
+        low, high = road[:, 1].min() - pad, road[:, 1].max() + pad
+        if smaller > 1:
+            low -= 0.2 * (high - low)  # room for the legend, which one loop leaves in its corner
+        axes.set_ylim(low, high)
         self.figure.legend(loc="lower right", frameon=False)
         bar = self.figure.colorbar(
             self._groups[0][1], cax=self.figure.add_axes((0.87, 0.32, 0.025, 0.52))
@@ -209,7 +213,8 @@ class Picture:
             dots.set_array(recording.speed[moment, members])
             dots.draw(renderer)
         mean = recording.speed[moment].mean()
-        ended = recording.stats.collisions > 0 and moment in (-1, len(recording.time) - 1)
+        last = moment in (-1, len(recording.time) - 1)
+        ended = last and recording.stats.collisions > 0 and recording.stats.steps < self._horizon
         self._clock.set_text(
             f"{recording.time[moment]:5.1f} s    mean speed {mean:4.1f} m/s"
             + ("    collision" if ended else "")
