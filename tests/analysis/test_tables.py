@@ -134,7 +134,9 @@ def test_tables_are_written_in_every_form(results: Path, tmp_path: Path) -> None
     assert len(seed["step_1"]["return"]) == 3
     assert "human" not in content
     again = write_tables(load_study(results / "study.yaml"), tmp_path)
-    assert [path.read_text() for path in again] == [page, main, text, tex, rows, manifests, export]
+    assert [path.read_text() for path in again] == [
+        page, main, text, tex, rows, manifests, export, settings
+    ]  # fmt: skip
 
 
 def test_figures_are_written_where_they_are_announced(results: Path, tmp_path: Path) -> None:

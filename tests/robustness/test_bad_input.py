@@ -133,7 +133,22 @@ RUNS: dict[str, tuple[str | bytes, list[str]]] = {
     "method empty": ("method: ''", ["method", "''", "'rsm'"]),
     "method list": ("method: [rsm]", ["method", "['rsm']", "'rsm'"]),
     "method bool": ("method: no", ["method", "False", "'rsm'"]),
-    "scenario": ("traffic: {scenario: merge}", ["traffic.scenario", "'merge'", "'figure-eight'"]),
+    "scenario": ("traffic: {scenario: merge}", ["traffic.scenario", "'merge'", "figure-eight-all"]),
+    "fleet of none": (
+        "traffic: {scenario: 'fleet-figure-eight:0'}",
+        ["traffic.scenario", "'fleet-figure-eight:0'", "fleet-figure-eight:<loops>"],
+    ),
+    "radius across loops": (
+        "traffic: {scenario: 'fleet-figure-eight:3'}",
+        ["radius:90", "fleet-figure-eight:3", "without distances"],
+    ),
+    "n_step": ("sac: {n_step: 0}", ["sac.n_step", "0", "greater than or equal to 1"]),
+    "noise_correlation": (
+        "sac: {noise_correlation: 1}",
+        ["sac.noise_correlation", "1", "less than 1"],
+    ),
+    "actions": ("traffic: {actions: jump}", ["traffic.actions", "'jump'", "'target-speed'"]),
+    "observation": ("traffic: {observation: all}", ["traffic.observation", "'all'", "'relative'"]),
     "junction": ("traffic: {junction: both}", ["traffic.junction", "'both'", "'idm'"]),
     "collision": ("traffic: {collision: ignore}", ["traffic.collision", "'ignore'", "'teleport'"]),
     "horizon zero": ("traffic: {horizon: 0}", ["traffic.horizon", "0", "1"]),

@@ -255,7 +255,7 @@ def test_collisions_and_teleports_are_reported_per_episode(
         real(self)
         steps += 1
         if steps == 450:  # in the second episode of 300 steps
-            self.collided, self.teleported = 2, 1
+            self.collided, self.teleported = [0, 1], 1
 
     monkeypatch.setattr(Simulation, "step", crash)
     summary = train(tiny(traffic={"collision": "teleport"}), tmp_path / "run")
