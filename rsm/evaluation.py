@@ -24,7 +24,8 @@ from rsm.sac import networks
 from rsm.sac.policy import SquashedGaussian
 from rsm.seeding import Stream, held_out_seeds, numpy_generator, torch_generator
 from rsm.traffic.controllers import controller
-from rsm.traffic.environment import TrafficEnv, observation_size
+from rsm.traffic.environment import TrafficEnv
+from rsm.traffic.observation import observation_size
 from rsm.traffic.recording import record_episode, space_time_table
 
 Actions = NDArray[np.float64] | NDArray[np.float32]

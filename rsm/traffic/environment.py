@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import NamedTuple
@@ -12,11 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rsm.config import RunError, Traffic
-from rsm.traffic import rewards
 from rsm.traffic.drivers import HumanDriver
 from rsm.traffic.networks import figure_eight
+from rsm.traffic.observation import Observer, observation_size
 from rsm.traffic.scenarios import HUMAN, LEARNER, Scenario, scenario
 from rsm.traffic.simulation import MAX_SEED, RELEASE, Simulation
+from rsm.traffic.tally import EpisodeStats, Tally
 
 _MANY_VEHICLES = 42  # from here on arrays drive humans faster than a loop over them
 _NOISE_BLOCK = 256  # steps of noise drawn at once; the stream does not depend on it
@@ -32,23 +32,6 @@ class Step(NamedTuple):
     over: bool  # the episode is over
 
 
-class EpisodeStats(NamedTuple):
-    """The episode so far.
-
-    `episode_return` is the sum of the step rewards over the *full* horizon, so an episode that a
-    collision ended early earns nothing for the steps it missed. `mean_speed` is over the executed
-    steps only: a collision's end shortens it and does not lower it. A vehicle that SUMO is
-    teleporting counts as standing. Where there are several loops, all this is true of each of them,
-    `episode_return` is their mean, and `collisions` counts those of all.
-    """
-
-    episode_return: float  # in [0, 1], mean over agents
-    mean_speed: float  # m/s, over all vehicles and executed steps
-    collisions: int
-    teleports: int
-    steps: int  # simulation steps executed
-
-
 class Vehicles(NamedTuple):
     """All vehicles at the current step, for drawing."""
 
@@ -62,14 +45,10 @@ class Vehicles(NamedTuple):
 class TrafficEnv:
     """One scenario, stepped by decisions of its N learning vehicles.
 
-    Observation of an agent, `absolute`: own position and speed, follower's position and speed,
-    leader's position and speed; positions over the loop length, speeds over the limit. `relative`:
-    sine and cosine of the own position as an angle on the loop, own speed, gap to the leader and
-    its speed minus the own, and the same of the follower; gaps, bumper to bumper, over the loop
-    length. Action: acceleration in m/s², applied in every held simulation step as the target speed
-    max(v + a·dt, 0); with `actions: target-speed`, a speed in m/s from `action_centre`, approached
-    by at most the scenario's `action_limit` in m/s². Reward: that of the scenario, the same for
-    every agent of a loop, and 0 in a step with a collision.
+    Observation of an agent: see rsm.traffic.observation. Action: acceleration in m/s², applied in
+    every held simulation step as the target speed max(v + a·dt, 0); with `actions: target-speed`, a
+    speed in m/s from `action_centre`, approached by at most the scenario's `action_limit` in m/s².
+    Reward: that of the scenario, the same for every agent of a loop, and 0 in a step with a collision.
 
     With several loops a collision ends the episode of its own loop: its agents are `terminated`.
     The traffic there goes on, since the other loops do, and is a new start for the learner, but
@@ -102,21 +81,13 @@ class TrafficEnv:
         self._running = False
         self._ahead: list[int] = []
         self._behind: list[int] = []
-        self._seen = np.empty((0, 6), dtype=np.intp)
-        self._state = np.empty(2 * self.n_vehicles)  # all positions, then all speeds
-        self._bytes: memoryview[int] = self._state.data.cast("B")
-        self._pack = struct.Struct(f"{len(self._state)}d")
-        self._scales = np.repeat((self.network.length, self.limit), self.n_vehicles)
         models = {HUMAN: self.scenario.human, LEARNER: self.scenario.learner}
         self._car_length = [models[kind].length for kind in self.scenario.kinds]
         self._humans = [i for i, kind in enumerate(self.scenario.kinds) if kind == HUMAN]
-        self._per_loop = len(self.scenario.order)
-        self._members = [
-            slice(start, start + self._per_loop)
-            for start in range(0, self.n_vehicles, self._per_loop)
-        ]
-        self._loop_of_agent = np.array(self.learners) // self._per_loop
-        self._begin()
+        size = (self.network.length, self.limit, self._car_length)
+        self._observer = Observer(traffic, *size)
+        self._tally = Tally(self.scenario, self.horizon, traffic.collision == "terminate")
+        self._loop_of_agent = np.array(self.learners) // len(self.scenario.order)
 
     def reset(self, seed: int) -> NDArray[np.float32]:
         """Begin the episode of a seed (a whole number of at least 0) and observe it, float32[N, O].
@@ -130,7 +101,7 @@ class TrafficEnv:
             raise RunError(f"SUMO failed to load the episode of seed {seed}: {error}") from None
         self._noise = self._draw_noise(np.random.default_rng(noise))
         self._look_around([True] * self.n_vehicles)
-        self._begin()
+        self._tally.begin()
         self._running = True
         if self.on_step is not None:
             self.on_step(self)
@@ -147,17 +118,18 @@ class TrafficEnv:
         if not self._running:
             raise RuntimeError("no episode is running: call reset() first")
         held = None if actions is None else self._checked(actions)
-        before = self._reward_sum.copy()
-        self._crashed.clear()
+        tally = self._tally
+        before = tally.rewards.copy()
+        tally.crashed.clear()
         truncated = False
         for _ in range(self.traffic.decision_interval):
             try:
                 self._advance(held)
             except self._simulation.errors as error:
                 self._running = False
-                raise RunError(f"SUMO failed after step {self._steps}: {error}") from None
-            over = len(self._ended) == self.loops
-            truncated = not over and self._steps >= self.horizon
+                raise RunError(f"SUMO failed after step {tally.steps}: {error}") from None
+            over = tally.all_ended
+            truncated = not over and tally.steps >= self.horizon
             if over or truncated:
                 self._running = False
                 break
@@ -165,12 +137,12 @@ class TrafficEnv:
         rewards_of_all = np.empty(self.n_agents, dtype=np.float32)
         ends = np.empty(self.n_agents, dtype=np.bool_)
         if self.loops == 1:
-            rewards_of_all.fill((self._reward_sum[0] - before[0]) / interval)
-            ends.fill(bool(self._crashed))
+            rewards_of_all.fill((tally.rewards[0] - before[0]) / interval)
+            ends.fill(bool(tally.crashed))
         else:
-            gained = (np.array(self._reward_sum) - np.array(before)) / interval
+            gained = (np.array(tally.rewards) - np.array(before)) / interval
             rewards_of_all[:] = gained[self._loop_of_agent]
-            ends[:] = np.isin(self._loop_of_agent, list(self._crashed))
+            ends[:] = np.isin(self._loop_of_agent, list(tally.crashed))
         return Step(self._observe(), rewards_of_all, ends, truncated, not self._running)
 
     def positions(self) -> NDArray[np.float64]:
@@ -186,11 +158,7 @@ class TrafficEnv:
 
     def stats(self) -> EpisodeStats:
         """The episode so far; all zero before the first reset."""
-        driven = self._loop_steps * self._per_loop
-        speed = self._speed_sum / driven if driven else 0.0
-        earned = [self._ended.get(loop, total) for loop, total in enumerate(self._reward_sum)]
-        total = sum(earned) / self.loops / self.horizon
-        return EpisodeStats(total, speed, self._collisions, self._teleports, self._steps)
+        return self._tally.stats()
 
     def close(self) -> None:
         """End the simulation and remove its files; may be called twice."""
@@ -209,15 +177,6 @@ class TrafficEnv:
     ) -> None:
         """Close."""
         self.close()
-
-    def _begin(self) -> None:
-        """All counters of an episode."""
-        self._steps = self._collisions = self._teleports = 0
-        self._loop_steps = 0  # simulation steps times loops that had not ended
-        self._speed_sum = 0.0
-        self._reward_sum = [0.0] * self.loops
-        self._crashed: set[int] = set()  # loops whose episode ended in the decision under way
-        self._ended: dict[int, float] = {}  # the same in the episode: the rewards up to then
 
     def _checked(self, actions: ArrayLike) -> list[float]:
         # What a policy gives is read as it is: the floats of a float32 are the same without a copy.
@@ -265,48 +224,22 @@ class TrafficEnv:
             targets += self._driven(self._humans, noise)
         simulation.command(targets)
         simulation.step()
-        self._steps += 1
         if simulation.collided or simulation.teleported or not all(simulation.lane):
             # Teleporting may put a vehicle elsewhere in the order; otherwise nobody overtakes.
             present = [bool(name) for name in simulation.lane]
             self._look_around(present)
-        self._teleports += simulation.teleported
-        struck = set[int]()
-        if simulation.collided:
-            self._collisions += sum(
-                vehicle // self._per_loop not in self._ended for vehicle in simulation.collided
-            )
-            struck = {vehicle // self._per_loop for vehicle in simulation.collided}
-        self._count(simulation.speed, struck)
+        self._tally.count(simulation.speed, simulation.collided, simulation.teleported)
         if self.on_step is not None:
             self.on_step(self)
 
-    def _count(self, speeds: list[float], struck: set[int]) -> None:
-        """Speeds and rewards of a step, loop by loop; `struck` had a collision in it."""
-        terminate = self.traffic.collision == "terminate"
-        for loop, members in enumerate(self._members):
-            own = speeds[members] if self.loops > 1 else speeds
-            if loop not in self._ended:
-                self._speed_sum += sum(own)
-                self._loop_steps += 1
-            if loop in self._crashed:
-                continue  # its agents' decision ended with the collision
-            if loop not in struck:
-                self._reward_sum[loop] += self._reward(own)
-            elif terminate:
-                self._crashed.add(loop)
-                self._ended.setdefault(loop, self._reward_sum[loop])
-
     def _look_around(self, present: list[bool]) -> None:
-        """Who follows whom, and what of [positions, speeds] the agents observe: `_seen: [N, 6]`."""
+        """Who follows whom, loop by loop."""
         self._ahead, self._behind = [], []
-        for members in self._members:
+        for members in self._tally.members:
             near = neighbours(self._simulation.position[members], present[members])
             for known, found in zip((self._ahead, self._behind), near, strict=True):
                 known += [members.start + other for other in found]
-        count = self.n_vehicles
-        trios = [(me, self._behind[me], self._ahead[me]) for me in self.learners]
-        self._seen = np.array([[i for who in trio for i in (who, count + who)] for trio in trios])
+        self._observer.look(self.learners, self._behind, self._ahead)
 
     def _driven(self, vehicles: Iterable[int], noise: list[float]) -> list[tuple[int, float]]:
         """Target speeds of these vehicles by the human driver; inside a junction SUMO may have them."""
@@ -344,44 +277,13 @@ class TrafficEnv:
         return driven
 
     def _observe(self) -> NDArray[np.float32]:
-        """float32[N, O]: own, follower's and leader's position and speed, or relative to them."""
-        simulation = self._simulation
-        # One small array, and one pick from it: this runs once a decision. Packing is twice as fast as
-        # numpy's own reading of a list.
-        self._pack.pack_into(self._bytes, 0, *simulation.position, *simulation.speed)
-        scaled = self._state / self._scales
-        seen = scaled.take(self._seen)
-        if self.traffic.observation == "absolute":
-            return seen.astype(np.float32)
-        position, speed, behind, their_speed, ahead, its_speed = seen.T
-        length = np.array(self._car_length) / self.network.length
-        own, leader = self._seen[:, 0], self._seen[:, 4]
-        columns = (
-            np.sin(2 * np.pi * position),
-            np.cos(2 * np.pi * position),
-            speed,
-            (ahead - position) % 1.0 - length[leader],
-            its_speed - speed,
-            (position - behind) % 1.0 - length[own],
-            their_speed - speed,
-        )
-        return np.stack(columns, axis=1).astype(np.float32)
-
-    def _reward(self, speeds: list[float]) -> float:
-        if self.scenario.reward == "mean-speed":
-            return rewards.mean_speed(speeds, self.limit)
-        return rewards.desired_velocity(speeds, self.scenario.target_speed)
+        return self._observer.observe(self._simulation.position, self._simulation.speed)
 
     def _draw_noise(self, generator: np.random.Generator) -> Iterator[list[float]]:
         """Acceleration noise (m/s²) of every vehicle, step by step, as plain floats."""
         shape = (_NOISE_BLOCK, self.n_vehicles)
         while True:
             yield from generator.normal(0.0, self.scenario.noise, shape).tolist()
-
-
-def observation_size(traffic: Traffic) -> int:
-    """Numbers that an agent observes."""
-    return 6 if traffic.observation == "absolute" else 7
 
 
 def action_range(traffic: Traffic, road: Scenario) -> tuple[float, float]:

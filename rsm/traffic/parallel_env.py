@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 
 from rsm.config import Traffic
-from rsm.traffic.environment import EpisodeStats, Step, TrafficEnv, Vehicles, action_range
+from rsm.traffic.environment import Step, TrafficEnv, Vehicles, action_range
+from rsm.traffic.observation import bounds
 from rsm.traffic.scenarios import scenario
+from rsm.traffic.tally import EpisodeStats
 from rsm.traffic.worker import RemoteEnv
 
 Array = NDArray[np.float32]
@@ -35,11 +37,7 @@ class ParallelTrafficEnv(ParallelEnv[str, Array, Array]):  # type: ignore[misc]
         self.render_mode = None
         self.possible_agents = [f"vehicle_{index}" for index in road.learners]
         self.agents: list[str] = []
-        # SUMO lets a driver exceed the limit by an own factor, at most 2.
-        low, high = np.zeros(6, dtype=np.float32), np.array([1, 2] * 3, dtype=np.float32)
-        if self.traffic.observation == "relative":
-            low = np.array([-1, -1, 0, -1, -2, -1, -2], dtype=np.float32)
-            high = np.array([1, 1, 2, 1, 2, 1, 2], dtype=np.float32)
+        low, high = (np.array(values, dtype=np.float32) for values in bounds(self.traffic))
         limit, _ = action_range(self.traffic, road)
         force = np.full(TrafficEnv.action_size, limit, dtype=np.float32)
         self.observation_spaces = {name: Box(low, high) for name in self.possible_agents}

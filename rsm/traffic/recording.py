@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rsm.traffic.environment import EpisodeStats, TrafficEnv
+from rsm.traffic.environment import TrafficEnv
+from rsm.traffic.tally import EpisodeStats
 
 Act = Callable[[NDArray[np.float32]], ArrayLike | None]  # [N, 6] → accelerations [N] or None
 Prepare = Callable[[], Act]  # called once the environment is reset

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from rsm.config import Traffic
-from rsm.traffic.environment import EpisodeStats, TrafficEnv
+from rsm.traffic.environment import TrafficEnv
+from rsm.traffic.tally import EpisodeStats
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from rsm.config import ConfigError, Traffic
-from rsm.traffic.environment import EpisodeStats, TrafficEnv, neighbours
+from rsm.traffic.environment import TrafficEnv, neighbours
+from rsm.traffic.tally import EpisodeStats
 
 Drive = Callable[[TrafficEnv, int], EpisodeStats]
 

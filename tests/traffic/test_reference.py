@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from rsm.config import Traffic
-from rsm.traffic.environment import EpisodeStats, TrafficEnv
+from rsm.traffic.environment import TrafficEnv
+from rsm.traffic.tally import EpisodeStats
 
 Drive = Callable[[TrafficEnv, int], EpisodeStats]
 

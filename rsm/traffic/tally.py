@@ -1,0 +1,87 @@
+"""What an episode adds up to: rewards, speeds, collisions and ends, loop by loop."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from rsm.traffic import rewards
+from rsm.traffic.scenarios import Scenario
+
+
+class EpisodeStats(NamedTuple):
+    """The episode so far.
+
+    `episode_return` is the sum of the step rewards over the *full* horizon, so an episode that a
+    collision ended early earns nothing for the steps it missed. `mean_speed` is over the executed
+    steps only: a collision's end shortens it and does not lower it. A vehicle that SUMO is
+    teleporting counts as standing. Where there are several loops, all this is true of each of them,
+    `episode_return` is their mean, and `collisions` counts those of all.
+    """
+
+    episode_return: float  # in [0, 1], mean over agents
+    mean_speed: float  # m/s, over all vehicles and executed steps
+    collisions: int
+    teleports: int
+    steps: int  # simulation steps executed
+
+
+class Tally:
+    """Counters of an episode; vehicles are numbered loop by loop.
+
+    `rewards[loop]` sums the step rewards. A loop has `ended` where a collision terminates: it earns
+    nothing after that, though its traffic, and what its agents learn from, goes on. `crashed` are
+    the loops to which that happened in the decision under way.
+    """
+
+    def __init__(self, road: Scenario, horizon: int, terminates: bool) -> None:
+        self._road, self._horizon, self._terminates = road, horizon, terminates
+        self._per_loop = len(road.order)
+        starts = range(0, road.n_vehicles, self._per_loop)
+        self.members = [slice(start, start + self._per_loop) for start in starts]
+        self.begin()
+
+    def begin(self) -> None:
+        """A new episode."""
+        self.steps = self._collisions = self._teleports = 0
+        self._loop_steps = 0  # simulation steps times loops that had not ended
+        self._speed_sum = 0.0
+        self.rewards = [0.0] * self._road.loops
+        self.crashed: set[int] = set()
+        self._earned: dict[int, float] = {}  # by the loops that ended, until then
+
+    @property
+    def all_ended(self) -> bool:
+        """Every loop has had its collision."""
+        return len(self._earned) == self._road.loops
+
+    def count(self, speeds: list[float], collided: list[int], teleported: int) -> None:
+        """A simulation step: speeds (m/s) after it, vehicles that ran into another, teleports."""
+        self.steps += 1
+        self._teleports += teleported
+        struck = [vehicle // self._per_loop for vehicle in collided]
+        self._collisions += sum(loop not in self._earned for loop in struck)
+        for loop, members in enumerate(self.members):
+            own = speeds[members] if self._road.loops > 1 else speeds
+            if loop not in self._earned:
+                self._speed_sum += sum(own)
+                self._loop_steps += 1
+            if loop in self.crashed:
+                continue  # its agents' decision ended with the collision
+            if loop not in struck:
+                self.rewards[loop] += self._reward(own)
+            elif self._terminates:
+                self.crashed.add(loop)
+                self._earned.setdefault(loop, self.rewards[loop])
+
+    def stats(self) -> EpisodeStats:
+        """The episode so far; all zero at its beginning."""
+        driven = self._loop_steps * self._per_loop
+        speed = self._speed_sum / driven if driven else 0.0
+        earned = [self._earned.get(loop, total) for loop, total in enumerate(self.rewards)]
+        total = sum(earned) / self._road.loops / self._horizon
+        return EpisodeStats(total, speed, self._collisions, self._teleports, self.steps)
+
+    def _reward(self, speeds: list[float]) -> float:
+        if self._road.reward == "mean-speed":
+            return rewards.mean_speed(speeds, self._road.limit)
+        return rewards.desired_velocity(speeds, self._road.target_speed)
