@@ -28,8 +28,8 @@ from rsm.manifest import manifest
 from rsm.progress import Progress
 from rsm.recording import Recorder, exchange_rows, summary, write_run
 from rsm.run_folder import check_folder, finished_summary, prepare_folder
+from rsm.sac.exploration import Exploration
 from rsm.sac.learner import Learner, Losses
-from rsm.sac.policy import LARGEST_UNIT_ACTION
 from rsm.sac.replay import MultiStep, Replay
 from rsm.seeding import Stream, held_out_seeds, torch_generator, training_seed
 from rsm.traffic.environment import TrafficEnv
@@ -140,7 +140,7 @@ class Training:
         self.replay = Replay(env.n_agents, capacity, env.observation_size, env.action_size, device)
         self.returns = MultiStep(self.replay, sac.n_step, sac.gamma)
         self.acting = torch_generator(seed, Stream.ACTING, device)
-        self.noise: Tensor | None = None  # of the decision before, [N, A]
+        self.exploration = Exploration(sac, self.acting)
         self.updating = torch_generator(seed, Stream.UPDATES, device)
         self.exchange = Collaboration(config, self.learner, self.replay) if config.learns else None
 
@@ -188,9 +188,10 @@ class Training:
         env, sac, losses = self.env, self.config.sac, list[Losses]()
         first = torch.from_numpy(env.reset(training_seed(self.config.seed, self.episode)))
         states = first.to(self.device)
-        self.noise, ended = None, False
+        self.exploration.begin()
+        ended = False
         while not ended:
-            actions, log_density = self.explore(states)
+            actions, log_density = self.exploration.act(self.learner, states, self.decisions)
             step = env.step(self.to_host(actions * env.action_limit).numpy())
             next_states = torch.from_numpy(step.observation)
             rewards, terminated = torch.from_numpy(step.reward), torch.from_numpy(step.terminated)
@@ -211,28 +212,6 @@ class Training:
                     self.communicate()
         self.look()
         return self.episode_row(losses)
-
-    def explore(self, states: Tensor) -> tuple[Tensor, Tensor]:
-        """Unit actions `[N, A]` and log μ `[N]`, by noise that is correlated over an episode's decisions.
-
-        The noise is a stationary autoregressive process, standard normal at every decision. The first
-        `random_decisions` are uniform, by the normal distribution function of the same noise.
-        """
-        sac = self.config.sac
-        shape = (self.env.n_agents, self.env.action_size)
-        fresh = torch.randn(shape, generator=self.acting, device=self.device)
-        before, rho = self.noise, sac.noise_correlation
-        if before is None or rho == 0:
-            self.noise = fresh
-        else:
-            self.noise = rho * before + math.sqrt(1 - rho**2) * fresh
-        if self.decisions >= sac.random_decisions:
-            return self.learner.act(states, self.noise)
-        actions = torch.erf(self.noise / math.sqrt(2)).clamp(
-            -LARGEST_UNIT_ACTION, LARGEST_UNIT_ACTION
-        )
-        volume = shape[1] * math.log(2 * self.env.action_limit)
-        return actions, torch.full(shape[:1], -volume, device=self.device)
 
     def update(self) -> Losses:
         """One SAC update of all agents; raises Diverged."""

@@ -1,5 +1,4 @@
 import json
-import math
 import os
 import shutil
 import signal
@@ -222,24 +221,6 @@ def test_critics_travel_only_when_they_are_shared(tiny, tmp_path):
     actor = (6 + 1) * 16 + 17 * 16 + 17 * 2
     critic = (7 + 1) * 16 + 17 * 16 + 17
     assert sizes == {"actor": actor, "actor+critic": actor + 2 * critic}
-
-
-def test_exploration_noise_is_standard_normal_and_correlated_within_an_episode_only(tiny) -> None:
-    config = tiny(sac={"noise_correlation": 0.8, "random_decisions": 20_000}, method="independent")
-    with TrafficEnv(config.traffic) as env:
-        run = Training(config, env)
-        states = torch.from_numpy(env.reset(0))
-        drawn, logs = zip(*(run.explore(states) for _ in range(4000)), strict=True)
-        actions = torch.stack(drawn)[..., 0]
-    # Uniform in (−1, 1), with the correlation of Φ of two normals: 6/π asin(ρ/2).
-    assert actions.abs().max() < 1
-    assert abs(float(actions.mean())) < 0.03
-    assert float(actions.var()) == pytest.approx(1 / 3, abs=0.02)
-    between = torch.corrcoef(torch.stack((actions[1:].flatten(), actions[:-1].flatten())))[0, 1]
-    assert float(between) == pytest.approx(6 / math.pi * math.asin(0.4), abs=0.02)
-    across = torch.corrcoef(torch.stack((actions[:, 0], actions[:, 1])))[0, 1]
-    assert abs(float(across)) < 0.15
-    assert torch.equal(torch.stack(logs), torch.full((4000, 9), -math.log(6.0)))
 
 
 def test_learner_sees_the_shifted_and_scaled_reward_and_the_records_the_reward(tiny) -> None:
