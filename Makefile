@@ -40,14 +40,16 @@ reproduce: setup
 	@echo "  runs      $(RESULTS)/runs/     (one folder a run: settings, manifest, tables, policy)"
 	@echo "  MLflow    results/mlflow/      ('make ui', then open http://127.0.0.1:5000)"
 
-# The committed results: three studies, and the figures and tables of all under results/reference/.
-COMMITTED := fleet published
+# The committed results: three studies run from what is there, then their figures, tables and settings
+# gathered where no rule writes, so that a checkout without runs can neither use nor overwrite them.
+COMMITTED := reference fleet published
+GATHERED := results/reference/studies
 reference: setup
-	for study in reference $(COMMITTED); do $(SNAKEMAKE) --config study=$$study || exit; done
-	for study in $(COMMITTED); do \
-	  rm -rf results/reference/$$study && mkdir -p results/reference/$$study && \
-	  cp -r results/$$study/study.yaml results/$$study/figures results/$$study/tables results/reference/$$study/ \
-	  || exit; done
+	set -e; for study in $(COMMITTED); do $(SNAKEMAKE) --config study=$$study; done
+	set -e; for study in $(COMMITTED); do \
+	  rm -rf $(GATHERED)/$$study; mkdir -p $(GATHERED)/$$study; \
+	  cp -r results/$$study/study.yaml results/$$study/figures results/$$study/tables $(GATHERED)/$$study/; \
+	done
 
 report: setup
 	$(SNAKEMAKE) --config study=$(STUDY) $(CONFIG) -- $(RESULTS)/report.html

@@ -73,8 +73,14 @@ TOPOLOGY_FORMS = (
 )
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-# Adding zero turns −0 into 0: both mean the same and must not give two settings hashes.
-Fraction = Annotated[float, Field(ge=0, le=1), AfterValidator(lambda value: value + 0.0)]
+
+
+def _without_sign_of_zero(value: float) -> float:
+    """−0 and 0 mean the same and must not give two settings hashes."""
+    return value + 0.0
+
+
+Fraction = Annotated[float, Field(ge=0, le=1), AfterValidator(_without_sign_of_zero)]
 
 # Numbers of a topology are part of run ids, file names and wildcards: float() alone would take
 # spaces, underscores and the digits of other scripts.
@@ -132,6 +138,14 @@ def parse_scenario(name: str) -> tuple[str, int]:
     if family == FLEET and re.fullmatch(r"[1-9][0-9]{0,3}", number) and int(number) <= MOST_LOOPS:
         return family, int(number)
     raise ValueError(f"no such scenario; allowed: {SCENARIO_FORMS} (1 to {MOST_LOOPS} loops)")
+
+
+class KeyedError(ValueError):
+    """A mistake that several settings make together, blamed on one of them."""
+
+    def __init__(self, key: str, value: object, message: str) -> None:
+        super().__init__(message)
+        self.key, self.value = key, value
 
 
 class Settings(BaseModel):
@@ -209,7 +223,7 @@ class Sac(Settings):
     n_step: int = Field(
         1, ge=1, le=100, description="Rewards summed before bootstrapping (not published)."
     )
-    reward_shift: float = Field(
+    reward_shift: Annotated[float, AfterValidator(_without_sign_of_zero)] = Field(
         0.0, description="Added to the reward that the learner sees (not published)."
     )
     reward_scale: Positive = Field(
@@ -218,7 +232,7 @@ class Sac(Settings):
     random_decisions: int = Field(
         0, ge=0, description="First decisions, taken uniformly at random (not published)."
     )
-    noise_correlation: float = Field(
+    noise_correlation: Annotated[float, AfterValidator(_without_sign_of_zero)] = Field(
         0.0,
         ge=0,
         lt=1,
@@ -260,7 +274,11 @@ class Mixing(Settings):
     constant: Literal[CONSTANTS] = Field(  # type: ignore[valid-type]
         "theorem2", description="How ζ is found."
     )
-    advantage: Literal["direct", "importance"] = Field("direct", description="Estimator of A⁺.")
+    advantage: Literal["direct", "importance"] = Field(
+        "direct",
+        description="Estimator of A⁺. The stored densities of `importance` are those of uncorrelated "
+        "noise: with sac.noise_correlation they are an approximation.",
+    )
     states: int = Field(256, ge=2, le=100_000, description="Replayed states that judge a replica.")
     recent: int = Field(
         2000, ge=1, description="These states come from this many latest transitions."
@@ -319,9 +337,11 @@ class RunConfig(RunSettings):
             and traits.topology
             and self.communication.topology.startswith("radius")
         ):
-            raise ValueError(
-                f"communication.topology {self.communication.topology} has no meaning across the "
-                f"separate loops of {self.traffic.scenario}; allowed: a topology without distances"
+            raise KeyedError(
+                "communication.topology",
+                self.communication.topology,
+                f"distances have no meaning across the separate loops of {self.traffic.scenario}; "
+                f"allowed: {TOPOLOGY_FORMS.split(', ', 1)[1]}",
             )
         return self
 
@@ -376,6 +396,9 @@ def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
     first = error.errors(include_url=False)[0]
     key = one_line(".".join(str(part) for part in first["loc"])) or "(top level)"
     message = first["msg"].removeprefix("Value error, ")
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, KeyedError):
+        return f"{source}: {cause.key}: {shown(cause.value)} is not allowed: {message}"
     if first["type"] == "extra_forbidden":
         allowed = ", ".join(_keys_at(model, first["loc"][:-1]))
         return f"{source}: {key}: unknown key (value {shown(first['input'])}); allowed: {allowed}"

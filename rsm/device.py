@@ -13,7 +13,7 @@ import warnings
 import torch
 from torch import Tensor
 
-from rsm.config import ConfigError, shown
+from rsm.config import ConfigError, one_line, shown
 
 CPU = torch.device("cpu")
 
@@ -40,6 +40,16 @@ def device_of(text: str, key: str = "--device") -> torch.device:
         gpus = f", 'cuda' or 'cuda:0' to 'cuda:{count - 1}'" if count else "; 'cuda:0' with a GPU"
         expected = f"'cpu'{gpus} is expected"
     raise ConfigError(f"{key}: {shown(text)} is not allowed: {expected}")
+
+
+def device_failure(error: BaseException, device: torch.device) -> str | None:
+    """In a line what went wrong on a GPU, None for an error that is not its own."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return f"{device} has no memory left"
+    own = isinstance(error, torch.AcceleratorError) or re.search("CUDA|CUBLAS|cuDNN", str(error))
+    if device.type == "cpu" or not own:
+        return None
+    return f"{device}: {one_line(str(error).partition(chr(10))[0])}"
 
 
 def gpu_name(device: torch.device) -> str | None:

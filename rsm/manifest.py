@@ -15,6 +15,7 @@ from rsm import __version__
 from rsm.config import RunConfig
 
 ROOT = Path(__file__).resolve().parent.parent
+_CODE = (":/", ":(exclude,top)results")  # what studies write says nothing of the code
 PACKAGES = ("torch", "numpy", "libsumo", "eclipse-sumo", "networkx", "pyarrow", "pydantic")
 
 
@@ -33,7 +34,7 @@ def manifest(
         "seed": config.seed,
         "rsm": __version__,
         "commit": _git("rev-parse", "HEAD"),
-        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", *_CODE)),
         "constraints_sha256": _constraints_hash(),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},

@@ -22,7 +22,7 @@ from rsm.checkpoint import (
 from rsm.collaboration import Collaboration
 from rsm.comms.channel import Ledger
 from rsm.config import ConfigError, RunConfig, RunError, one_line, shown
-from rsm.device import CPU, gpu_name, moved_together
+from rsm.device import CPU, device_failure, gpu_name, moved_together
 from rsm.evaluation import Diverged, controller_driver, evaluate, policy_driver
 from rsm.manifest import manifest
 from rsm.progress import Progress
@@ -84,7 +84,9 @@ def begin(config: RunConfig, env: TrafficEnv, device: torch.device = CPU) -> Tra
     except (MemoryError, RuntimeError) as error:
         full = isinstance(error, (MemoryError, torch.OutOfMemoryError))
         if not full and "allocate memory" not in str(error):
-            raise
+            if (reason := device_failure(error, device)) is None:
+                raise
+            raise RunError(f"{config.run_id}: {reason}; try --device cpu") from None
         raise ConfigError(
             f"sac: hidden {config.sac.hidden}, replay_size {config.sac.replay_size} are not allowed: "
             "they need more memory than there is"
@@ -98,9 +100,10 @@ def carry_out(run: Training, folder: Path) -> dict[str, Any]:
         run.resume(folder)
         try:
             failure = run.learn(folder)
-        except (RunError, torch.OutOfMemoryError) as error:
-            out = isinstance(error, torch.OutOfMemoryError)
-            reason = f"{run.device} has no memory left" if out else error
+        except (RunError, RuntimeError) as error:
+            reason = error if isinstance(error, RunError) else device_failure(error, run.device)
+            if reason is None:
+                raise
             raise RunError(
                 f"{config.run_id}: episode {run.episode}: {reason}; the last checkpoint is kept: "
                 "run it again to go on from there"

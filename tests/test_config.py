@@ -119,3 +119,12 @@ def test_a_valid_topology_can_be_built():
     for topology in ("radius:90", "complete", "ring", "star", "regular:4", "small-world:4:0.1"):
         parse_run({"communication": {"topology": topology}}, "run.yaml")
         neighbourhood(topology, 9, np.random.default_rng(0))
+
+
+def test_negative_zero_is_the_same_setting_as_zero():
+    sac = {"reward_shift": 0.0, "noise_correlation": 0.0}
+    hashes = {
+        parse_run({"sac": {name: sign * value for name, value in sac.items()}}, "x").settings_hash
+        for sign in (1, -1)
+    }
+    assert len(hashes) == 1

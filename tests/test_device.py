@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from rsm import cli, collaboration, device, training
 from rsm.config import ConfigError, Mixing, RunError, Sac, dump_yaml
-from rsm.device import device_of, moved_together
+from rsm.device import device_failure, device_of, moved_together
 from rsm.mixing.metric import Evidence, Judge, mixing_metric
 from rsm.sac.learner import Learner
 from rsm.sac.replay import Replay
@@ -390,3 +390,14 @@ def test_device_without_memory_ends_the_run_in_one_line(tiny, tmp_path, called_c
     with called_cuda, pytest.raises(ConfigError, match="they need more memory than there is"):
         train(tiny(), tmp_path / "other", CUDA)
     assert not (tmp_path / "other").exists()
+
+
+def test_failure_of_a_gpu_is_a_line_and_that_of_anything_else_is_not_hidden():
+    gpu, processor = torch.device("cuda", 1), torch.device("cpu")
+    failure = RuntimeError(
+        "CUDA error: no kernel image is available\nCompile with TORCH_USE_CUDA_DSA"
+    )
+    assert device_failure(failure, gpu) == "cuda:1: CUDA error: no kernel image is available"
+    assert device_failure(torch.OutOfMemoryError("x"), gpu) == "cuda:1 has no memory left"
+    assert device_failure(RuntimeError("shapes do not match"), gpu) is None
+    assert device_failure(failure, processor) is None

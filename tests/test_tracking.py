@@ -275,6 +275,24 @@ def test_parent_follows_when_a_seed_changes() -> None:
     assert cell_of().info.run_id == parent.info.run_id, "nothing new, nothing changed"
 
 
+def test_seeds_with_other_settings_have_a_parent_of_their_own_while_they_last() -> None:
+    ours, other = RunConfig(), {"sac": {"tau": 0.5}}
+    tracking.publish(write_run(ours, 0.25), STUDY)
+    tracking.publish(write_run(parse_run(other | {"seed": 1}, "other"), 0.75), STUDY)
+    client = reader()
+    experiment = client.get_experiment_by_name(STUDY).experiment_id
+
+    def finals() -> list[float]:
+        parents = client.search_runs([experiment], filter_string="tags.kind = 'cell'")
+        return sorted(parent.data.metrics["final/return"] for parent in parents)
+
+    assert finals() == [0.25, 0.75]
+    shutil.rmtree(f"results/{STUDY}/runs/{RunConfig(seed=1).run_id}")
+    tracking.publish(write_run(RunConfig(seed=1), 0.75), STUDY)
+    assert finals() == [0.5], "both have the same settings now"
+    assert len({run.data.tags["mlflow.parentRunId"] for run in published().values()}) == 1
+
+
 def test_parent_of_nothing_but_failed_seeds_has_no_numbers() -> None:
     tracking.publish(write_run(RunConfig(), status="failed"), STUDY)
     assert cell_of().data.metrics == {} and "best_seed" not in cell_of().data.tags

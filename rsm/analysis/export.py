@@ -20,7 +20,8 @@ CAPTION = (
     "headers, payload, lost frames too), mean per run; payload per agent: parameter bytes over agents. "
     "Heaviest node: share of all bytes that the busiest node sent or received. Rounds: by the first "
     "evaluation, after episode ep., that reached 95 % of the final return of fmarl; a method that "
-    "does not communicate has the episode only. Crashed: evaluation episodes that had a collision."
+    "does not communicate has the episode only. Crashed: evaluation episodes (of each "
+    "loop, where there are several) that had a collision."
 )
 
 

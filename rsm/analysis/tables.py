@@ -20,7 +20,7 @@ from rsm.analysis.statistics import (
     probability_of_improvement_estimate,
     ratio_of_interquartile_means,
 )
-from rsm.config import CONTROLS
+from rsm.config import CONTROLS, parse_scenario
 
 WINDOW = 5  # training episodes over which a return counts as reached
 TARGET = 0.95  # of the final return of fmarl, for the rounds it takes to get there
@@ -76,10 +76,16 @@ def _spread(name: str, estimate: Estimate, suffix: str = "") -> dict[str, float]
 
 
 def _crashed(runs: Runs, part: pd.DataFrame) -> float:
-    """Share of the deterministic evaluation episodes that had a collision, over the whole of training."""
+    """Share of the deterministic evaluation episodes that had a collision, over the whole of training.
+
+    Where a scenario has several loops, each is an episode of its own.
+    """
     episodes = runs.table("evaluations", part, ["mode", "collisions"])
     driven = episodes[episodes["mode"] == "deterministic"]
-    return float((driven["collisions"] > 0).mean()) if len(driven) else float("nan")
+    if driven.empty:
+        return float("nan")
+    _, loops = parse_scenario(part["scenario"].iloc[0])
+    return float(driven["collisions"].clip(upper=loops).mean() / loops)
 
 
 def _against_references(part: pd.DataFrame, finished: pd.DataFrame) -> dict[str, float]:

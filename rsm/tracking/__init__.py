@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 STORE = Path("results/mlflow")
-LAYOUT = 2  # of what is published of a folder; raise it, and the next publish replaces older runs
+LAYOUT = 3  # of what is published of a folder; raise it, and the next publish replaces older runs
 SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
 FILES = (
     "config.yaml",
@@ -218,6 +218,12 @@ def _publish(run_dir: Path, study: str) -> dict[str, Any]:
     }
 
 
+def _cell_settings(settings: dict[str, str]) -> str:
+    """Twelve hex digits of the settings without the seed: what the seeds of a cell have in common."""
+    shared = {key: value for key, value in settings.items() if key != "seed"}
+    return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:12]
+
+
 def _digest(files: Iterable[Path]) -> str:
     digest = hashlib.sha256(f"layout {LAYOUT}".encode())
     for file in files:
@@ -241,6 +247,7 @@ def _create(
     tags |= {key: str(summary[key]) for key in ("run_id", "cell", "seed", "settings_hash")}
     commit = str(manifest.get("commit") or "unknown")
     tags |= {"kind": "seed", "commit": commit, "content": content, NOTE: seed_note(summary)}
+    tags["cell_settings"] = _cell_settings(settings)
     tags |= SOURCE | {"mlflow.source.git.commit": commit}
     number: str = client.create_run(
         experiment, start_time=start, tags=tags, run_name=summary["run_id"]
@@ -272,19 +279,33 @@ def _log(
 
 
 def _sum_up(client: MlflowClient, experiment: str, cell: str) -> None:
-    """Give the published seeds of a cell a parent run that holds their numbers together."""
+    """Give the published seeds of a cell a parent run that holds their numbers together.
+
+    Seeds whose other settings differ, by an override or an older study of that name, do not belong
+    together: each setting has a parent of its own, as long as it has seeds.
+    """
     condition = f"tags.cell = '{cell}' and tags.kind = "
-    seeds = [run for run in _find(client, experiment, condition + "'seed'") if _whole(run)]
-    seeds.sort(key=lambda run: int(run.data.tags["seed"]))
-    digest = hashlib.sha256(" ".join(run.data.tags["content"] for run in seeds).encode())
-    content = digest.hexdigest()[:16]
-    number = _kept(client, _find(client, experiment, condition + "'cell'"), content)
-    if number is None:
-        number = _create_parent(client, experiment, cell, content, seeds)
-        number = _only(client, _find(client, experiment, condition + "'cell'"), content) or number
-    for run in seeds:
-        if run.data.tags.get(PARENT) != number:
-            client.set_tag(run.info.run_id, PARENT, number)
+    together: dict[str, list[Run]] = {}
+    for run in _find(client, experiment, condition + "'seed'"):
+        if _whole(run):
+            together.setdefault(run.data.tags["cell_settings"], []).append(run)
+    parents: dict[str, list[Run]] = {}
+    for run in _find(client, experiment, condition + "'cell'"):
+        parents.setdefault(run.data.tags.get("cell_settings", ""), []).append(run)
+    for settings in parents.keys() - together.keys():
+        _kept(client, parents[settings], "")
+    for settings, seeds in together.items():
+        seeds.sort(key=lambda run: int(run.data.tags["seed"]))
+        digest = hashlib.sha256(" ".join(run.data.tags["content"] for run in seeds).encode())
+        content = digest.hexdigest()[:16]
+        number = _kept(client, parents.get(settings, []), content)
+        if number is None:
+            number = _create_parent(client, experiment, cell, content, seeds)
+            mine = f"{condition}'cell' and tags.cell_settings = '{settings}'"
+            number = _only(client, _find(client, experiment, mine), content) or number
+        for run in seeds:
+            if run.data.tags.get(PARENT) != number:
+                client.set_tag(run.info.run_id, PARENT, number)
 
 
 def _create_parent(
@@ -305,6 +326,7 @@ def _create_parent(
     failed = [run.data.tags["seed"] for run in seeds if run not in finished]
     tags = {key: value for key, value in seeds[0].data.tags.items() if key in TAGS}
     tags |= {"kind": "cell", "cell": cell, "content": content, NOTE: cell_note(ranked, failed)}
+    tags["cell_settings"] = seeds[0].data.tags["cell_settings"]
     tags |= {"seeds": " ".join(run.data.tags["seed"] for run in seeds)} | SOURCE
     if ranked:
         tags["best_seed"] = ranked[0][0]

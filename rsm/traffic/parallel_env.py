@@ -22,10 +22,10 @@ Array = NDArray[np.float32]
 class ParallelTrafficEnv(ParallelEnv[str, Array, Array]):  # type: ignore[misc]
     """Agents `vehicle_<i>`, i the place in the order of the loop; units as in `TrafficEnv`.
 
-    Actions are accelerations in m/s², float32[1]; observations float32[6] as of `TrafficEnv`. Every
-    instance drives a process of its own, so several can be stepped in turns. Of a fleet, an agent
-    whose loop had a collision is done, and the others go on. `infos` of an ended
-    episode hold its `EpisodeStats` as a mapping.
+    Actions float32[1] and observations float32[O] as of `TrafficEnv`. Every instance drives a
+    process of its own, so several can be stepped in turns. Of a fleet, an agent whose loop had a
+    collision is done, and the others go on. `infos` of an ended episode hold its `EpisodeStats` as a
+    mapping.
     """
 
     metadata = {"name": "rsm_traffic_v0", "render_modes": [], "is_parallelizable": True}  # noqa: RUF012

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from rsm.traffic.environment import TrafficEnv
 from rsm.traffic.tally import EpisodeStats
 
-Act = Callable[[NDArray[np.float32]], ArrayLike | None]  # [N, 6] → accelerations [N] or None
+Act = Callable[[NDArray[np.float32]], ArrayLike | None]  # [N, O] → actions [N] or None
 Prepare = Callable[[], Act]  # called once the environment is reset
 
 Column = NDArray[np.float64] | NDArray[np.int64] | NDArray[np.bool_]

@@ -56,8 +56,8 @@ def render(
 ) -> Recording:
     """Drive the episode of `seed` and write it to `out`, whole or not at all.
 
-    `prepare` is called after the reset and gives the driver, a function from observations [N, 6] to
-    accelerations [N] (m/s²) or None. A PNG shows the moment `at` (s), or the end. `links` are drawn
+    `prepare` is called after the reset and gives the driver, a function from observations [N, O] to
+    actions [N] or None. A PNG shows the moment `at` (s), or the end. `links` are drawn
     between learning vehicles. Returns what was drawn. Raises ConfigError for another file ending.
     """
     out = Path(out)

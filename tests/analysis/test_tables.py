@@ -84,6 +84,15 @@ def test_crashes_are_those_of_the_deterministic_evaluations(make: Callable[..., 
     assert main_table(runs)["crashed"].iloc[0] == expected
 
 
+def test_crashes_of_a_fleet_are_counted_loop_by_loop(make: Callable[..., Path]) -> None:
+    results = make(methods=["fmarl"], episodes=10)
+    runs = load_study_runs(results)
+    # One collision in a third of the episodes: of nine loops each, that is one in 27.
+    one = main_table(runs)["crashed"].iloc[0]
+    runs.index["scenario"] = "fleet-figure-eight:9"
+    assert main_table(runs)["crashed"].iloc[0] == pytest.approx(one / 9)
+
+
 def test_failed_seeds_are_shown_and_do_not_count_as_returns(make: Callable[..., Path]) -> None:
     grid = {"methods": ["fmarl", "human"], "episodes": 10}
     runs = load_study_runs(make(failed=("fmarl-seed1",), **grid))

@@ -140,7 +140,7 @@ RUNS: dict[str, tuple[str | bytes, list[str]]] = {
     ),
     "radius across loops": (
         "traffic: {scenario: 'fleet-figure-eight:3'}",
-        ["radius:90", "fleet-figure-eight:3", "without distances"],
+        ["communication.topology", "'radius:90'", "fleet-figure-eight:3", "complete, ring"],
     ),
     "n_step": ("sac: {n_step: 0}", ["sac.n_step", "0", "greater than or equal to 1"]),
     "noise_correlation": (
