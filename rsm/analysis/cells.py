@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from rsm.analysis.labels import without
 from rsm.analysis.load import Runs
 from rsm.analysis.recorded import PUBLISHED_SEGMENTS
 from rsm.analysis.statistics import (
@@ -21,7 +22,7 @@ from rsm.analysis.statistics import (
 from rsm.config import METHODS
 
 # Columns that say which cell a row of figure data belongs to.
-CELL = ("cell", "label", "method", "control", "topology", "segments")
+CELL = ("cell", "label", "method", "control", "topology", "segments", "share")
 STATES = ("seeds", "failed", "missing")  # how many runs were asked for, and are not there
 _CURVES = (
     "episode", "env_steps", "bytes_sent", "return", "return_low", "return_high", "mean_speed",
@@ -153,6 +154,29 @@ def topologies(index: pd.DataFrame) -> list[str | None]:
 def on_topology(frame: pd.DataFrame, topology: str | None) -> pd.DataFrame:
     """Rows of that topology and rows of methods that have none."""
     return frame[frame["topology"].isna() | (frame["topology"] == topology)]
+
+
+class Facet(NamedTuple):
+    """What one panel of a figure shows."""
+
+    topology: str | None
+    share: str | None  # None where the study varies no share
+    part: pd.DataFrame  # the rows of that topology and share, and of methods that have none
+
+
+def facets(frame: pd.DataFrame) -> list[Facet]:
+    """A panel per topology and, where it varies, what is shared, which then leaves the labels."""
+    shares = list(dict.fromkeys(frame["share"].dropna()))
+    found = []
+    for topology in topologies(frame):
+        part = on_topology(frame, topology)
+        for share in shares if len(shares) > 1 else [None]:
+            own = part
+            if share is not None:
+                own = part[part["share"].isna() | (part["share"] == share)]
+                own = own.assign(label=[without(label, share) for label in own["label"]])
+            found.append(Facet(topology, share, own))
+    return found
 
 
 def _iqm(scores: pd.Series) -> float:

@@ -31,6 +31,13 @@ def labels(configs: Iterable[RunConfig]) -> dict[str, str]:
     return result
 
 
+def without(label: str, word: str) -> str:
+    """A label of `labels` with one word fewer: `rsm (theorem2, actor)` → `rsm (theorem2)`."""
+    method, _, rest = label.partition(" (")
+    words = [known for known in rest.removesuffix(")").split(", ") if known not in (word, "")]
+    return f"{method} ({', '.join(words)})" if words else method
+
+
 def _traits(config: RunConfig) -> dict[str, Any]:
     """Settings, beside topology and P, in which cells of this method can differ."""
     traits = METHODS.get(config.method)

@@ -15,11 +15,13 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from rsm.analysis import FIGURES, figures
-from rsm.analysis.figures import style
+from rsm.analysis import FIGURES, cells, figures
+from rsm.analysis.figures import learning_curves, style, zeta
 from rsm.analysis.figures.looks import looks
 from rsm.analysis.load import Runs, load_study_runs
 from rsm.config import METHODS, ConfigError
+
+from .conftest import small_study, write_study
 
 
 def drawn(name: str, runs: Runs) -> tuple[pd.DataFrame, Figure]:
@@ -218,3 +220,40 @@ def test_lists_of_outputs_come_without_matplotlib_and_pandas() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "set()"
+
+
+def test_what_is_shared_has_panels_of_its_own_where_it_varies(tmp_path: Path) -> None:
+    grid = {"methods": ["independent", "average", "rsm"], "topologies": ["ring"], "segments": [4]}
+    study = small_study(**grid, share=["actor", "actor+critic"], episodes=20)
+    write_study(study, tmp_path)
+    frame = cells.curves_and_levels(load_study_runs(tmp_path))
+    learned, _ = cells.learned_and_levels(frame)
+    found = cells.facets(learned)
+    assert [(facet.topology, facet.share) for facet in found] == [
+        ("ring", "actor"),
+        ("ring", "actor+critic"),
+    ]
+    expected = ["independent", "average", "rsm (theorem2)", "rsm (trust-region)"]
+    for facet in found:
+        assert list(dict.fromkeys(facet.part["label"])) == expected
+        assert set(facet.part["share"].dropna()) == {facet.share}
+    titles = [
+        axis.get_title(loc)
+        for axis in learning_curves.draw(frame).axes
+        for loc in ("left", "center")
+    ]
+    heads = {title for title in titles if title}
+    assert heads == {"ring, actor, P = 4", "ring, actor+critic, P = 4"}
+
+
+def test_quantities_below_each_other_have_the_same_x(results: Path) -> None:
+    """Replicas are accepted early alone: their panel must not be stretched over all of training."""
+    data, _ = drawn("zeta", load_study_runs(results))
+    late = data["env_steps"] > data["env_steps"].median()
+    data.loc[late, ["zeta", "zeta_low", "zeta_high"]] = np.nan
+    figure = zeta.draw(data)
+    by_column: dict[float, set[tuple[float, float]]] = {}
+    for axis in figure.axes:
+        left = round(axis.get_subplotspec().get_position(figure).x0, 3)
+        by_column.setdefault(left, set()).add(axis.get_xlim())
+    assert all(len(limits) == 1 for limits in by_column.values()), by_column

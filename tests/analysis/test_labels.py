@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rsm.analysis.labels import labels, topology_label
+from rsm.analysis.labels import labels, topology_label, without
 from rsm.study import parse_study
 
 
@@ -53,3 +53,10 @@ def test_other_settings_are_named_where_they_vary() -> None:
 )
 def test_topologies_read_as_words(text: str, label: str) -> None:
     assert topology_label(text) == label
+
+
+def test_a_word_leaves_a_label_and_takes_empty_brackets_with_it() -> None:
+    assert without("rsm (theorem2, actor)", "actor") == "rsm (theorem2)"
+    assert without("average (actor+critic)", "actor+critic") == "average"
+    assert without("average (actor+critic)", "actor") == "average (actor+critic)"
+    assert without("independent", "actor") == "independent"

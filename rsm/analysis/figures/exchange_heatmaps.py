@@ -10,7 +10,7 @@ from matplotlib.image import AxesImage
 
 from rsm.analysis import cells
 from rsm.analysis.figures import style
-from rsm.analysis.labels import topology_label
+from rsm.analysis.labels import topology_label, without
 from rsm.analysis.load import Runs
 from rsm.records import SERVER
 
@@ -105,7 +105,10 @@ def _draw_panel(
     first = part.iloc[0]
     where = [topology_label(first["topology"])] if isinstance(first["topology"], str) else []
     where += [f"P = {first['segments']:g}"] if np.isfinite(first["segments"]) else []
-    axis.set_title("\n".join([first["label"], ", ".join(where)]), fontsize=6.5)
+    # The share, where labels name it, gets a line of its own: a panel is narrow.
+    label = without(first["label"], first["share"])
+    lines = [label, first["share"]] if label != first["label"] else [label]
+    axis.set_title("\n".join([*lines, ", ".join(where)]), fontsize=6.5)
     if column == "accepted_share" and not part["accepted"].sum():
         axis.set_xlabel("receiver\nno replica accepted", labelpad=1)
     elif np.isnan(matrix).all():

@@ -20,21 +20,21 @@ def data(runs: Runs) -> pd.DataFrame:
 
 
 def draw(data: pd.DataFrame) -> Figure:
-    """A column per topology; methods without one are repeated in every column."""
+    """A column per topology and share; methods without one are repeated in every column."""
     curves, levels = cells.learned_and_levels(data)
     if curves.empty and levels.empty:
         return style.empty("no run has finished")
+    facets = cells.facets(curves)
+    curves = pd.concat([facet.part for facet in facets])
     shown = looks(curves["label"])
-    topologies = cells.topologies(curves)
-    figure, axes = style.panels(len(QUANTITIES), len(topologies))
+    figure, axes = style.panels(len(QUANTITIES), len(facets))
     named: dict[Axes, dict[str, float]] = {}
     for (column, unit), row in zip(QUANTITIES.items(), axes, strict=True):
         values = dict(zip(levels["label"], levels[column], strict=True))
-        for topology, axis in zip(topologies, row, strict=True):
-            part = cells.on_topology(curves, topology)
+        for (topology, share, part), axis in zip(facets, row, strict=True):
             _draw_panel(axis, part, column, shown)
             style.draw_levels(axis, values)
-            axis.set_title(style.panel_title(topology, part["segments"].max()))
+            axis.set_title(style.panel_title(topology, part["segments"].max(), share))
             axis.set_ylabel(unit)
             axis.set_xlabel("environment steps (thousand)")
         style.share_y(row)

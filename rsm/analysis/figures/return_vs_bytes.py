@@ -23,21 +23,21 @@ def data(runs: Runs) -> pd.DataFrame:
 
 
 def draw(data: pd.DataFrame) -> Figure:
-    """A panel per topology; a method that sends nothing is a point at the left, where x is 0."""
+    """A panel per topology and share; a method that sends nothing is a point at the left, where x is 0."""
     curves, levels = cells.learned_and_levels(data)
     if curves.empty and levels.empty:
         return style.empty("no run has finished")
+    facets = cells.facets(curves)
+    curves = pd.concat([facet.part for facet in facets])
     shown = looks(curves["label"])
-    topologies = cells.topologies(curves)
-    figure, [row] = style.panels(1, len(topologies), height=2.3, most=2)
+    figure, [row] = style.panels(1, len(facets), height=2.3, most=2)
     values = dict(zip(levels["label"], levels["return"], strict=True))
     positive = curves.loc[curves["bytes_sent"] > 0, "bytes_sent"] / 1e6
     edges = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
-    for topology, axis in zip(topologies, row, strict=True):
-        part = cells.on_topology(curves, topology)
+    for (topology, share, part), axis in zip(facets, row, strict=True):
         _draw_panel(axis, part, shown, edges)
         style.draw_levels(axis, values)
-        axis.set_title(style.panel_title(topology, part["segments"].max()))
+        axis.set_title(style.panel_title(topology, part["segments"].max(), share))
         axis.set_ylabel("return")
         axis.set_xlabel("bytes sent by all nodes so far (MB, log scale)")
     style.share_y(row)

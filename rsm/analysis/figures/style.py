@@ -72,6 +72,10 @@ def once(axes: list[list[Axes]]) -> None:
     """Where quantities stand below each other on the same x, head and x label stand only once."""
     if len(axes[0]) == 1:
         return
+    for column in zip(*axes, strict=True):
+        limits = [axis.get_xlim() for axis in column]
+        for axis in column:
+            axis.set_xlim(min(low for low, _ in limits), max(high for _, high in limits))
     for above in axes[:-1]:
         for axis in above:
             axis.set_xlabel("")
@@ -88,9 +92,10 @@ def last_of_rows(row: list[Axes]) -> list[Axes]:
     return list(ends.values())
 
 
-def panel_title(topology: str | None, segments: float) -> str:
-    """Heading of a panel: its topology and, where one P was chosen, which."""
+def panel_title(topology: str | None, segments: float, share: str | None = None) -> str:
+    """Heading of a panel: its topology, what is shared where that varies, and the P that was chosen."""
     words = [topology_label(topology)] if isinstance(topology, str) else []
+    words += [share] if share else []
     if np.isfinite(segments):
         words.append(f"P = {segments:g}")
     return ", ".join(words)

@@ -66,17 +66,17 @@ def _binned(trace: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(data: pd.DataFrame) -> Figure:
-    """A row per quantity and a column per topology; a line per way of finding ζ."""
+    """A row per quantity and a column per topology and share; a line per way of finding ζ."""
     if data.empty:
         return style.empty("no method of this study finds a ζ")
+    facets = cells.facets(data)
+    data = pd.concat([facet.part for facet in facets])
     shown = looks(data["label"])
-    topologies = cells.topologies(data)
-    figure, axes = style.panels(len(QUANTITIES), len(topologies), height=1.5)
+    figure, axes = style.panels(len(QUANTITIES), len(facets), height=1.5)
     for (column, unit), row in zip(QUANTITIES.items(), axes, strict=True):
-        for topology, axis in zip(topologies, row, strict=True):
-            part = cells.on_topology(data, topology)
+        for (topology, share, part), axis in zip(facets, row, strict=True):
             _draw_panel(axis, part, column, shown)
-            axis.set_title(style.panel_title(topology, part["segments"].max()))
+            axis.set_title(style.panel_title(topology, part["segments"].max(), share))
             axis.set_ylabel(unit)
             axis.set_xlabel("environment steps (thousand)")
         style.share_y(row)
