@@ -11,7 +11,9 @@ from snakemake.utils import min_version, validate
 
 from rsm import analysis, records
 from rsm.analysis.recorded import recorded_runs
-from rsm.config import CONTROLS, METHODS, ConfigError, dump_yaml
+from rsm.errors import ConfigError
+from rsm.registry import CONTROLS, METHODS
+from rsm.yaml_files import dump_yaml
 from rsm.study import load_study, study_file
 
 min_version("9.20")

@@ -17,18 +17,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from rsm import __version__
-from rsm.config import (
-    SCENARIO_FORMS,
-    ConfigError,
-    RunError,
-    load_run,
-    one_line,
-    parse_scenario,
-    parse_yaml,
-    shown,
-)
+from rsm.config import load_run
+from rsm.errors import ConfigError, RunError, one_line, shown
+from rsm.registry import SCENARIO_FORMS, parse_scenario
 from rsm.study import Study, load_study, study_file
 from rsm.theory import PARTS
+from rsm.yaml_files import parse_yaml
 
 RESULTS = Path("results")
 MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE)  # nobody's mistake
@@ -451,8 +445,8 @@ def run_publish_results(options: argparse.Namespace) -> None:
 
 
 def run_resolve(options: argparse.Namespace) -> None:
-    from rsm.config import dump_yaml
     from rsm.records import write_text
+    from rsm.yaml_files import dump_yaml
 
     overrides = parse_yaml(options.set, "--set")
     text = dump_yaml(load_study(study_path(options.study), overrides))

@@ -14,9 +14,10 @@ from rsm.comms.channel import Channel, Ledger
 from rsm.comms.frames import frame_key
 from rsm.comms.segments import segment_slices
 from rsm.comms.topology import neighbourhood
-from rsm.config import METHODS, RunConfig
+from rsm.config import RunConfig
 from rsm.methods.world import World
 from rsm.mixing.metric import Evidence, Judge, Verdict, mixing_metric, needs_held_out
+from rsm.registry import METHODS
 from rsm.sac.learner import Learner
 from rsm.sac.replay import Replay
 from rsm.seeding import Stream, numpy_generator, torch_generator

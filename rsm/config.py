@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -25,52 +23,18 @@ from pydantic import (
     model_validator,
 )
 
-
-class ConfigError(ValueError):
-    """A user's mistake: one line naming the place, the key, the value and what is allowed."""
-
-
-class RunError(RuntimeError):
-    """What went wrong around us (SUMO, disk, store): one line with what to do, and exit code 1."""
-
-
-class MethodTraits(NamedTuple):
-    """What the grid and the training loop need to know of a method before importing it."""
-
-    module: str  # `rsm.methods.<...>` with a function `communicate`; empty for a control
-    topology: bool  # its runs differ by topology
-    segments: bool  # its runs differ by segments and replicas
-    metric: bool  # its runs differ by the way ζ is found (`mixing.constant`)
-
-
-# The registry. A new method is a file in rsm/methods/ and a line here.
-METHODS: dict[str, MethodTraits] = {
-    "independent": MethodTraits("rsm.methods.independent", False, False, False),
-    "average": MethodTraits("rsm.methods.average", True, False, False),
-    "segment-average": MethodTraits("rsm.methods.segment_average", True, True, False),
-    "fmarl": MethodTraits("rsm.methods.fmarl", False, False, False),
-    "rsm": MethodTraits("rsm.methods.rsm", True, True, True),
-}
-
-# Controls do not learn: a controller of rsm.traffic.controllers drives the learning vehicles.
-CONTROLS = ("human", "random", "go", "platoon")
-
-SCENARIOS = (
-    "figure-eight",
-    "figure-eight-all",
-    "flow-figure-eight-0",
-    "flow-figure-eight-1",
-    "flow-figure-eight-2",
+from rsm.errors import ConfigError, KeyedError
+from rsm.registry import (
+    CONSTANTS,
+    CONTROLS,
+    FLEET,
+    METHODS,
+    SCENARIO_FORMS,
+    TOPOLOGY_FORMS,
+    parse_scenario,
+    parse_topology,
 )
-FLEET = "fleet-figure-eight"  # `fleet-figure-eight:<N>`: N loops with one learning vehicle each
-MOST_LOOPS = 256
-SCENARIO_FORMS = f"{', '.join(SCENARIOS)}, {FLEET}:<loops>"
-CONSTANTS = ("theorem2", "certified", "line-search", "trust-region", "fixed")
-
-TOPOLOGY_FORMS = (
-    "radius:<metres>, complete, ring, star, regular:<degree>, erdos-renyi:<probability>, "
-    "small-world:<neighbours>:<probability>"
-)
+from rsm.yaml_files import explain, load_yaml
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -81,71 +45,6 @@ def _without_sign_of_zero(value: float) -> float:
 
 
 Fraction = Annotated[float, Field(ge=0, le=1), AfterValidator(_without_sign_of_zero)]
-
-# Numbers of a topology are part of run ids, file names and wildcards: float() alone would take
-# spaces, underscores and the digits of other scripts.
-_NUMBER = re.compile(r"(?!-0(\.0+)?$)-?([0-9]+(\.[0-9]+)?(e-?[0-9]+)?|inf|nan)")
-_LARGEST_FILE = 1_000_000  # characters of a settings file; /dev/zero has no end
-
-
-class Topology(NamedTuple):
-    """A parsed topology: its family and its numbers, e.g. ("radius", (90.0,))."""
-
-    family: str
-    parameters: tuple[float, ...]
-
-
-def parse_topology(text: str) -> Topology:
-    """Parse `family[:number[:number]]`; raises ValueError naming what is allowed."""
-    family, *raw = text.split(":")
-    if not all(_NUMBER.fullmatch(word) for word in raw):
-        raise ValueError(
-            "its numbers cannot be read: plain decimal numbers are expected; "
-            f"allowed: {TOPOLOGY_FORMS}"
-        )
-    numbers = tuple(float(word) for word in raw)
-    whole = all(number == int(number) for number in numbers[:1] if abs(number) < 1e9)
-    match (family, numbers):
-        case ("complete" | "ring" | "star", ()):
-            pass
-        case ("radius", (metres,)):
-            if not 0 < metres < float("inf"):
-                raise ValueError("the radius must be a finite number of metres above 0")
-        case ("regular", (degree,)):
-            if not (whole and 1 <= degree < 1e9):
-                raise ValueError("the degree must be a whole number of at least 1")
-        case ("erdos-renyi", (probability,)):
-            if not 0 < probability <= 1:
-                raise ValueError("the probability must be in (0, 1]")
-        case ("small-world", (neighbours, probability)):
-            if not (whole and 2 <= neighbours < 1e9 and 0 <= probability <= 1):
-                raise ValueError(
-                    "neighbours must be a whole number of at least 2, the probability in [0, 1]"
-                )
-        case _:
-            raise ValueError(f"no such topology; allowed: {TOPOLOGY_FORMS}")
-    return Topology(family, numbers)
-
-
-def parse_scenario(name: str) -> tuple[str, int]:
-    """A scenario's family and its number of loops, e.g. ("fleet-figure-eight", 9).
-
-    Raises ValueError naming what is allowed.
-    """
-    if name in SCENARIOS:
-        return name, 1
-    family, _, number = name.partition(":")
-    if family == FLEET and re.fullmatch(r"[1-9][0-9]{0,3}", number) and int(number) <= MOST_LOOPS:
-        return family, int(number)
-    raise ValueError(f"no such scenario; allowed: {SCENARIO_FORMS} (1 to {MOST_LOOPS} loops)")
-
-
-class KeyedError(ValueError):
-    """A mistake that several settings make together, blamed on one of them."""
-
-    def __init__(self, key: str, value: object, message: str) -> None:
-        super().__init__(message)
-        self.key, self.value = key, value
 
 
 class Settings(BaseModel):
@@ -391,105 +290,6 @@ class RunConfig(RunSettings):
         return "-".join(words)
 
 
-def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
-    """One line for the first mistake pydantic found in `model`: place, key, value, what is allowed."""
-    first = error.errors(include_url=False)[0]
-    key = one_line(".".join(str(part) for part in first["loc"])) or "(top level)"
-    message = first["msg"].removeprefix("Value error, ")
-    cause = first.get("ctx", {}).get("error")
-    if isinstance(cause, KeyedError):
-        return f"{source}: {cause.key}: {shown(cause.value)} is not allowed: {message}"
-    if first["type"] == "extra_forbidden":
-        allowed = ", ".join(_keys_at(model, first["loc"][:-1]))
-        return f"{source}: {key}: unknown key (value {shown(first['input'])}); allowed: {allowed}"
-    return f"{source}: {key}: {shown(first['input'])} is not allowed: {message}"
-
-
-def _keys_at(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
-    """The keys of the settings at a place in the tree of models."""
-    for part in place:
-        if isinstance(part, int):  # which one of a list: all have the same keys
-            continue
-        below = model.model_fields[part].annotation
-        model = next(
-            kind
-            for kind in (below, *get_args(below))
-            if isinstance(kind, type) and issubclass(kind, BaseModel)
-        )
-    return list(model.model_fields)
-
-
-def shown(value: Any) -> str:
-    """A value as it appears in a message: on one line, and short."""
-    text = re.sub(r"\s+", " ", repr(value))
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def one_line(text: object) -> str:
-    """A text or path in a message, without line breaks and other control characters."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
-
-
-def load_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping; raises ConfigError for whatever a file can be instead."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            text = file.read(_LARGEST_FILE + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise ConfigError(f"{one_line(path)}: cannot be read: {reason}") from None
-    if len(text) > _LARGEST_FILE:
-        raise ConfigError(
-            f"{one_line(path)}: cannot be read: it is larger than {_LARGEST_FILE} characters"
-        )
-    return parse_yaml(text, one_line(path))
-
-
-class _Loader(yaml.SafeLoader):
-    """Plain data only; a key given twice, an alias (a file could unfold without end) is an error."""
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call, unused-ignore]
-            raise yaml.MarkedYAMLError(
-                problem="aliases (*name) are not allowed: write the value out",
-                problem_mark=event.start_mark,
-            )
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        known: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in known:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key {shown(key.value)} is there twice: each may be given once",
-                    problem_mark=key.start_mark,
-                )
-            known.add(key.value if isinstance(key, yaml.ScalarNode) else "")
-        return super().construct_mapping(node, deep)
-
-
-def parse_yaml(text: str, source: str) -> dict[str, Any]:
-    """The mapping in a YAML text; raises ConfigError that names `source` for anything else."""
-    try:
-        content = yaml.load(text, _Loader)
-    except RecursionError:
-        raise ConfigError(f"{source}: not valid YAML: it is nested too deeply") from None
-    except (yaml.YAMLError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        words = [getattr(error, name, None) for name in ("context", "problem", "reason")]
-        problem = ", ".join(word for word in words if word) or str(error)
-        raise ConfigError(f"{source}{where}: not valid YAML: {one_line(problem)}") from None
-    if content is None:
-        content = {}
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise ConfigError(
-            f"{source}: (top level): {shown(content)} is not allowed: a mapping of settings is expected"
-        )
-    return content
-
-
 def load_run(path: Path) -> RunConfig:
     """Read the settings of one run from YAML; raises ConfigError."""
     return parse_run(load_yaml(path), str(path))
@@ -501,8 +301,3 @@ def parse_run(content: dict[str, Any], source: str) -> RunConfig:
         return RunConfig.model_validate(content)
     except ValidationError as error:
         raise ConfigError(explain(error, RunConfig, source)) from None
-
-
-def dump_yaml(model: BaseModel) -> str:
-    """The resolved settings as YAML, defaults included, keys in the order of the models."""
-    return yaml.safe_dump(model.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

@@ -13,7 +13,7 @@ import warnings
 import torch
 from torch import Tensor
 
-from rsm.config import ConfigError, one_line, shown
+from rsm.errors import ConfigError, one_line, shown
 
 CPU = torch.device("cpu")
 

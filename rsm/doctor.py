@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
-from rsm.config import ConfigError, shown
+from rsm.errors import ConfigError, shown
 
 # Nothing that may be broken is imported here (torch above all): what is broken is a finding.
 ROOT = Path(__file__).resolve().parent.parent

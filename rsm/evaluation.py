@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rsm.checkpoint import POLICY, load_policy
-from rsm.config import ConfigError, RunConfig, RunError, Traffic, load_run, one_line, shown
+from rsm.config import RunConfig, Traffic, load_run
+from rsm.errors import ConfigError, RunError, one_line, shown
 from rsm.records import recording_table
 from rsm.run_folder import finished_summary
 from rsm.sac import networks

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from rsm import records
 from rsm.comms.channel import Ledger
-from rsm.config import METHODS, RunConfig, dump_yaml
+from rsm.config import RunConfig
+from rsm.registry import METHODS
+from rsm.yaml_files import dump_yaml
 
 
 class Recorder:

@@ -9,7 +9,8 @@ from typing import Any
 
 from rsm import records
 from rsm.checkpoint import CURRENT, POLICY, PREVIOUS, remove_leftovers
-from rsm.config import ConfigError, RunConfig, one_line
+from rsm.config import RunConfig
+from rsm.errors import ConfigError, one_line
 
 RUN_FILES = {
     *(f"{table}.parquet" for table in records.TABLES),

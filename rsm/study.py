@@ -9,20 +9,10 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from rsm.config import (
-    CONSTANTS,
-    CONTROLS,
-    METHODS,
-    ConfigError,
-    Fraction,
-    RunConfig,
-    RunSettings,
-    Settings,
-    explain,
-    load_yaml,
-    parse_topology,
-    shown,
-)
+from rsm.config import Fraction, RunConfig, RunSettings, Settings
+from rsm.errors import ConfigError, shown
+from rsm.registry import CONSTANTS, CONTROLS, METHODS, parse_topology
+from rsm.yaml_files import explain, load_yaml
 
 STUDIES = Path("workflow/studies")
 MOST_RUNS = 20_000  # more is a slip, and would keep Snakemake busy for hours before the first job

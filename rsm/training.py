@@ -21,8 +21,9 @@ from rsm.checkpoint import (
 )
 from rsm.collaboration import Collaboration
 from rsm.comms.channel import Ledger
-from rsm.config import ConfigError, RunConfig, RunError, one_line, shown
+from rsm.config import RunConfig
 from rsm.device import CPU, device_failure, gpu_name, moved_together
+from rsm.errors import ConfigError, RunError, one_line, shown
 from rsm.evaluation import Diverged, controller_driver, evaluate, policy_driver
 from rsm.manifest import manifest
 from rsm.progress import Progress

@@ -11,10 +11,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from rsm.config import ConfigError, RunConfig, load_yaml, shown
+from rsm.config import RunConfig
+from rsm.errors import ConfigError, shown
 from rsm.records import write_json
 from rsm.study import load_study, study_file
 from rsm.training import train
+from rsm.yaml_files import load_yaml
 
 EXPECTED = Path("results/reference/expected.json")
 STUDY = "quick"

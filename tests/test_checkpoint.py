@@ -10,7 +10,7 @@ from rsm.checkpoint import (
     save_checkpoint,
     save_policy,
 )
-from rsm.config import ConfigError
+from rsm.errors import ConfigError
 
 
 def state(number: int) -> dict:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rsm.cli import main, parser
-from rsm.config import dump_yaml
+from rsm.yaml_files import dump_yaml
 
 COMMANDS = {
     "train",

@@ -1,7 +1,7 @@
 import pytest
 
-from rsm.comms.topology import neighbourhood
-from rsm.config import METHODS, ConfigError, RunConfig, load_run, parse_run
+from rsm.config import RunConfig, parse_run
+from rsm.errors import ConfigError
 
 
 def message(content) -> str:
@@ -78,47 +78,6 @@ def test_mistake_is_named_with_file_key_value_and_what_is_allowed(content, words
     text = message(content)
     for word in words:
         assert word in text
-
-
-def test_unreadable_files_are_named(tmp_path):
-    cases = {
-        "list.yaml": b"- 1\n",
-        "bad.yaml": b"a: [1\n",
-        "latin.yaml": "a: é".encode("latin-1"),
-        "tag.yaml": b"!!python/object:os.system {}\n",
-    }
-    for name, content in cases.items():
-        path = tmp_path / name
-        path.write_bytes(content)
-        with pytest.raises(ConfigError, match=name):
-            load_run(path)
-    with pytest.raises(ConfigError, match="none.yaml: cannot be read: No such file"):
-        load_run(tmp_path / "none.yaml")
-
-
-def test_windows_line_ends_and_an_empty_file_are_fine(tmp_path):
-    path = tmp_path / "run.yaml"
-    path.write_bytes(b"method: fmarl\r\nseed: 4\r\n")
-    assert load_run(path).run_id == "fmarl-seed4"
-    path.write_bytes(b"")
-    assert load_run(path) == RunConfig()
-
-
-def test_every_method_has_its_own_module():
-    modules = [traits.module for traits in METHODS.values()]
-    assert len(set(modules)) == len(modules)
-    assert all(
-        module == f"rsm.methods.{name.replace('-', '_')}"
-        for name, module in zip(METHODS, modules, strict=True)
-    )
-
-
-def test_a_valid_topology_can_be_built():
-    import numpy as np
-
-    for topology in ("radius:90", "complete", "ring", "star", "regular:4", "small-world:4:0.1"):
-        parse_run({"communication": {"topology": topology}}, "run.yaml")
-        neighbourhood(topology, 9, np.random.default_rng(0))
 
 
 def test_negative_zero_is_the_same_setting_as_zero():

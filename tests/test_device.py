@@ -18,14 +18,16 @@ from torch.utils import backend_registration
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rsm import cli, collaboration, device, training
-from rsm.config import ConfigError, Mixing, RunError, Sac, dump_yaml
+from rsm.config import Mixing, Sac
 from rsm.device import device_failure, device_of, moved_together
+from rsm.errors import ConfigError, RunError
 from rsm.mixing.metric import Evidence, Judge, mixing_metric
 from rsm.sac.learner import Learner
 from rsm.sac.replay import Replay
 from rsm.seeding import torch_generator
 from rsm.traffic.environment import TrafficEnv
 from rsm.training import Diverged, Training, train
+from rsm.yaml_files import dump_yaml
 from tests.test_training import assert_same_run
 
 CUDA = torch.device("cuda", 0)

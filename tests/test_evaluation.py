@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import torch
 
-from rsm.config import ConfigError
+from rsm.errors import ConfigError
 from rsm.evaluation import (
     controller_driver,
     drive_episode,

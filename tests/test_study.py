@@ -1,6 +1,6 @@
 import pytest
 
-from rsm.config import ConfigError
+from rsm.errors import ConfigError
 from rsm.study import merge, parse_study
 
 BASE = {

@@ -20,7 +20,9 @@ from mlflow.tracking import MlflowClient
 
 from rsm import records, tracking
 from rsm.analysis.statistics import interquartile_mean
-from rsm.config import ConfigError, RunConfig, RunError, dump_yaml, parse_run
+from rsm.config import RunConfig, parse_run
+from rsm.errors import ConfigError, RunError
+from rsm.yaml_files import dump_yaml
 
 ROOT = Path(__file__).parent.parent
 STUDY = "tiny"

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from rsm import verification
-from rsm.config import ConfigError
+from rsm.errors import ConfigError
 from rsm.study import load_study
 from rsm.verification import EXPECTED, STUDY, SUBSET, agrees, load_expected, verify
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from rsm.analysis import FIGURES, FORMATS, TABLES, figures
 from rsm.analysis.load import load_runs
-from rsm.config import ConfigError
+from rsm.errors import ConfigError
 from rsm.records import write_json, write_text
 from rsm.study import Study
 

@@ -19,7 +19,7 @@ from rsm.analysis.statistics import (
     interquartile_mean_estimate,
     stratified_bootstrap_interval,
 )
-from rsm.config import METHODS
+from rsm.registry import METHODS
 
 # Columns that say which cell a row of figure data belongs to.
 CELL = ("cell", "label", "method", "control", "topology", "segments", "share")

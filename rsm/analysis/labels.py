@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from rsm.config import METHODS, RunConfig, parse_topology
+from rsm.config import RunConfig
+from rsm.registry import METHODS, parse_topology
 
 
 def labels(configs: Iterable[RunConfig]) -> dict[str, str]:

@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 
 from rsm.analysis.labels import identity, labels
 from rsm.analysis.recorded import recorded_runs
-from rsm.config import ConfigError, RunConfig
+from rsm.config import RunConfig
+from rsm.errors import ConfigError
 from rsm.records import RECORDING, RECORDING_KEY, SUMMARY, TABLES
 from rsm.study import Study, load_study
 

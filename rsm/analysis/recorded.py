@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rsm.config import METHODS, RunConfig
+from rsm.config import RunConfig
+from rsm.registry import METHODS
 from rsm.study import Study
 
 PUBLISHED_SEGMENTS = 4

@@ -20,7 +20,7 @@ from rsm.analysis.statistics import (
     probability_of_improvement_estimate,
     ratio_of_interquartile_means,
 )
-from rsm.config import CONTROLS, parse_scenario
+from rsm.registry import CONTROLS, parse_scenario
 
 WINDOW = 5  # training episodes over which a return counts as reached
 TARGET = 0.95  # of the final return of fmarl, for the rounds it takes to get there

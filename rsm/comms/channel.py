@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsm.comms.frames import overhead
-from rsm.config import ConfigError
+from rsm.errors import ConfigError
 
 COUNTERS = ("messages", "request_bytes", "header_bytes", "payload_bytes", "lost", "refused")
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rsm.config import ConfigError
+from rsm.errors import ConfigError
 
 MAGIC = b"RSM"
 VERSION = 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from rsm.config import ConfigError
+from rsm.errors import ConfigError
 
 
 def segment_slices(length: int, segments: int) -> list[slice]:

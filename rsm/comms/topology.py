@@ -8,7 +8,8 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-from rsm.config import ConfigError, parse_topology
+from rsm.errors import ConfigError
+from rsm.registry import parse_topology
 
 Adjacency = NDArray[np.bool_]  # [N, N], symmetric, False on the diagonal
 Positions = NDArray[np.float64]  # [N, 2], metres

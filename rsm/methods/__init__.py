@@ -1,7 +1,7 @@
 """The methods compared, one file each: what happens in a communication round.
 
 A method is one function `communicate(theta, world) -> RoundReport` that changes `theta: [N, D]` in place.
-All see the same world and differ only inside their file. The registry is `rsm.config.METHODS`.
+All see the same world and differ only inside their file. The registry is `rsm.registry.METHODS`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from rsm.config import METHODS
 from rsm.methods.world import RoundReport, World
+from rsm.registry import METHODS
 
 Communicate = Callable[[Tensor, World], RoundReport]
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rsm.config import ConfigError, RunConfig
+from rsm.config import RunConfig
+from rsm.errors import ConfigError
 from rsm.study import Study
 from rsm.theory.variations import variations
 

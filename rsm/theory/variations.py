@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from rsm.config import ConfigError, RunConfig, load_yaml, parse_run, shown
+from rsm.config import RunConfig, parse_run
+from rsm.errors import ConfigError, shown
 from rsm.study import STUDIES, Study, merge
+from rsm.yaml_files import load_yaml
 
 NAME = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 

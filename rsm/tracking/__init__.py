@@ -28,7 +28,7 @@ from urllib.parse import urlsplit
 import pandas as pd
 import yaml
 
-from rsm.config import ConfigError, RunError, one_line, shown
+from rsm.errors import ConfigError, RunError, one_line, shown
 from rsm.records import TABLES
 from rsm.tracking import views
 from rsm.tracking.content import (

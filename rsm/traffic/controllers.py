@@ -13,7 +13,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rsm.config import CONTROLS, ConfigError, shown
+from rsm.errors import ConfigError, shown
+from rsm.registry import CONTROLS
 from rsm.traffic.environment import TrafficEnv
 
 Actions = NDArray[np.float64]

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rsm.config import RunError, Traffic
+from rsm.config import Traffic
+from rsm.errors import RunError
 from rsm.traffic.drivers import HumanDriver
 from rsm.traffic.networks import figure_eight
 from rsm.traffic.observation import Observer, observation_size

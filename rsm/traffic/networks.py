@@ -19,7 +19,7 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
-from rsm.config import ConfigError, shown
+from rsm.errors import ConfigError, shown
 
 INSTALL = "pip install eclipse-sumo==1.28.* libsumo==1.28.*"
 ROUTE = ("bottom", "top", "upper_ring", "right", "left", "lower_ring")

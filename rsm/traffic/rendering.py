@@ -17,7 +17,7 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 from PIL import Image
 
-from rsm.config import ConfigError
+from rsm.errors import ConfigError
 from rsm.records import SERVER, obstacle
 from rsm.traffic.environment import TrafficEnv
 from rsm.traffic.recording import Prepare, Recording, record_episode

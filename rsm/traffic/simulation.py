@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from rsm.config import ConfigError, RunError
+from rsm.errors import ConfigError, RunError
 from rsm.traffic.networks import INSTALL, Network
 from rsm.traffic.scenarios import HUMAN, CarModel, Scenario
 

@@ -11,7 +11,7 @@ import pytest
 
 from rsm.analysis.load import Runs, load_study_runs
 from rsm.analysis.recorded import recorded_runs
-from rsm.config import METHODS, RunConfig, dump_yaml
+from rsm.config import RunConfig
 from rsm.records import (
     SERVER,
     TABLES,
@@ -21,7 +21,9 @@ from rsm.records import (
     write_table,
     write_text,
 )
+from rsm.registry import METHODS
 from rsm.study import Study, parse_study
+from rsm.yaml_files import dump_yaml
 
 AGENTS = 9
 PARAMETERS = 4866

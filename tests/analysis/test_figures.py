@@ -19,7 +19,8 @@ from rsm.analysis import FIGURES, cells, figures
 from rsm.analysis.figures import learning_curves, style, zeta
 from rsm.analysis.figures.looks import looks
 from rsm.analysis.load import Runs, load_study_runs
-from rsm.config import METHODS, ConfigError
+from rsm.errors import ConfigError
+from rsm.registry import METHODS
 
 from .conftest import small_study, write_study
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from rsm.analysis.load import IDENTITY, Runs, load_study_runs
-from rsm.config import ConfigError
+from rsm.errors import ConfigError
 from rsm.records import TABLES
 
 ONE = {"methods": ["rsm", "human"], "topologies": ["ring"], "segments": [4], "constants": ["fixed"]}

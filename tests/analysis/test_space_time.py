@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from rsm.analysis.figures import space_time, style
 from rsm.analysis.load import Runs, load_study_runs
 from rsm.analysis.recorded import recorded_runs
-from rsm.config import ConfigError
+from rsm.errors import ConfigError
 
 from .conftest import small_study, write_recording
 

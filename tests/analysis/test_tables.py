@@ -15,7 +15,7 @@ from rsm.analysis import TABLES as TABLE_FILES
 from rsm.analysis.aggregate import figure_files, table_files, write_figures, write_tables
 from rsm.analysis.load import Runs, load_study_runs
 from rsm.analysis.tables import main_table, readable
-from rsm.config import ConfigError
+from rsm.errors import ConfigError
 from rsm.records import TABLES, write_table
 from rsm.study import load_study
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rsm.comms.segments import segment_slices
-from rsm.config import ConfigError
+from rsm.errors import ConfigError
 
 
 @given(st.integers(1, 5000).flatmap(lambda d: st.tuples(st.just(d), st.integers(1, d))))

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from rsm.comms.topology import neighbourhood, within
-from rsm.config import ConfigError
+from rsm.errors import ConfigError
 
 ANYWHERE = np.zeros((9, 2))
 

@@ -9,9 +9,10 @@ import torch
 from rsm import methods
 from rsm.comms.channel import Channel
 from rsm.comms.frames import HEADER_SIZE
-from rsm.config import METHODS, Communication
+from rsm.config import Communication
 from rsm.methods.world import World
 from rsm.mixing.metric import Verdict
+from rsm.registry import METHODS
 
 AGENTS, LENGTH = 6, 40
 

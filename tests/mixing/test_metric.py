@@ -3,9 +3,10 @@ import math
 import pytest
 import torch
 
-from rsm.config import CONSTANTS, Mixing
+from rsm.config import Mixing
 from rsm.mixing.fisher import fisher_quadratic_form, kl_divergence, total_variation
 from rsm.mixing.metric import Evidence, Judge, mixing_metric, theorem2_bound, theorem2_constant
+from rsm.registry import CONSTANTS
 
 GAMMA = 0.99
 

@@ -14,10 +14,12 @@ from safetensors.torch import save
 
 from rsm.checkpoint import CURRENT, POLICY, load_checkpoint, save_checkpoint
 from rsm.cli import main
-from rsm.config import ConfigError, RunConfig, dump_yaml, load_yaml
+from rsm.config import RunConfig
+from rsm.errors import ConfigError
 from rsm.evaluation import load_driver
 from rsm.study import parse_study
 from rsm.traffic.networks import figure_eight
+from rsm.yaml_files import dump_yaml, load_yaml
 
 from .conftest import ROOT
 

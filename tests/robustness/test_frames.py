@@ -27,8 +27,9 @@ from rsm.comms.frames import (
     encode,
     overhead,
 )
-from rsm.config import METHODS, ConfigError
+from rsm.errors import ConfigError
 from rsm.methods.world import World
+from rsm.registry import METHODS
 from rsm.training import train
 
 from ..methods.test_methods import AGENTS, COMPLETE, ring, theta, world

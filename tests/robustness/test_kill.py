@@ -16,11 +16,13 @@ from pathlib import Path
 import pytest
 
 from rsm.checkpoint import CURRENT, PREVIOUS, Pace, load_checkpoint, save_checkpoint
-from rsm.config import METHODS, RunConfig, dump_yaml, parse_run
+from rsm.config import RunConfig, parse_run
+from rsm.registry import METHODS
 from rsm.run_folder import RUN_FILES
 from rsm.study import merge
 from rsm.traffic.environment import TrafficEnv
 from rsm.training import Training
+from rsm.yaml_files import dump_yaml
 
 from ..conftest import TINY
 from ..test_training import assert_same_run

@@ -16,11 +16,13 @@ from rsm.analysis.tables import main_table
 from rsm.checkpoint import CURRENT, load_checkpoint
 from rsm.cli import main
 from rsm.collaboration import Collaboration
-from rsm.config import RunConfig, RunError, dump_yaml
+from rsm.config import RunConfig
+from rsm.errors import RunError
 from rsm.sac.learner import Learner, Losses
 from rsm.study import parse_study
 from rsm.traffic.environment import Step, TrafficEnv
 from rsm.training import train
+from rsm.yaml_files import dump_yaml
 
 from ..test_training import assert_same_run
 

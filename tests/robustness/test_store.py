@@ -22,7 +22,8 @@ from mlflow.tracking import MlflowClient
 
 from rsm import tracking
 from rsm.cli import main
-from rsm.config import ConfigError, RunConfig, RunError
+from rsm.config import RunConfig
+from rsm.errors import ConfigError, RunError
 
 from ..test_tracking import (  # noqa: F401 (the fixture that gives each test a folder of its own)
     STORE,

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from rsm import methods
 from rsm.comms.channel import Channel
-from rsm.config import METHODS, Communication
+from rsm.config import Communication
 from rsm.methods.world import World
 from rsm.mixing.metric import Verdict
+from rsm.registry import METHODS
 
 AGENTS, LENGTH = 6, 23
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rsm.config import CONSTANTS, Mixing
+from rsm.config import Mixing
+from rsm.registry import CONSTANTS
 from rsm.theory import mdp as worlds
 from rsm.theory.exact import theorem2_example, wilson_interval
 from rsm.theory.theorem2 import bound, pair, random_pairs, smallest_example, step_sizes

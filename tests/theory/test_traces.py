@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rsm.config import CONSTANTS, ConfigError
+from rsm.errors import ConfigError
 from rsm.records import write_table
+from rsm.registry import CONSTANTS
 from rsm.study import Study, load_study, merge
 from rsm.theory import traces
 from rsm.theory.variations import variations

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from rsm.config import ConfigError, Traffic
+from rsm.config import Traffic
+from rsm.errors import ConfigError
 from rsm.traffic.environment import TrafficEnv, neighbours
 from rsm.traffic.tally import EpisodeStats
 

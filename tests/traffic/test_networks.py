@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rsm.config import ConfigError
+from rsm.errors import ConfigError
 from rsm.traffic import networks
 from rsm.traffic.networks import figure_eight, figure_eight_xml
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rsm.config import ConfigError, Traffic
+from rsm.config import Traffic
+from rsm.errors import ConfigError
 from rsm.traffic import rendering
 from rsm.traffic.environment import TrafficEnv
 from rsm.traffic.recording import Act, Recording, record_episode

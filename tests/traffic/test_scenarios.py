@@ -2,7 +2,8 @@
 
 import pytest
 
-from rsm.config import SCENARIOS, ConfigError
+from rsm.errors import ConfigError
+from rsm.registry import SCENARIOS
 from rsm.traffic.scenarios import REGISTRY, scenario
 
 

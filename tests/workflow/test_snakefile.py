@@ -20,7 +20,8 @@ import argparse, json, sys
 from pathlib import Path
 import yaml
 from rsm import analysis, records
-from rsm.config import dump_yaml, parse_run
+from rsm.config import parse_run
+from rsm.yaml_files import dump_yaml
 from rsm.study import load_study, study_file
 
 parser = argparse.ArgumentParser()

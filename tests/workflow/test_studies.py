@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from rsm.analysis import FIGURES
-from rsm.config import CONTROLS, METHODS, RunSettings
+from rsm.config import RunSettings
+from rsm.registry import CONTROLS, METHODS
 from rsm.study import Study, load_study
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from rsm.analysis import FIGURES
-from rsm.config import ConfigError
+from rsm.errors import ConfigError
 from rsm.records import write_bytes
 
 if TYPE_CHECKING:

@@ -1,0 +1,104 @@
+"""What there is to choose from, by name: methods, controls, scenarios, topologies, ways of finding ζ.
+
+Settings and studies must know the names and their axes without importing what they stand for.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+
+class MethodTraits(NamedTuple):
+    """What the grid and the training loop need to know of a method before importing it."""
+
+    module: str  # `rsm.methods.<...>` with a function `communicate`; empty for a control
+    topology: bool  # its runs differ by topology
+    segments: bool  # its runs differ by segments and replicas
+    metric: bool  # its runs differ by the way ζ is found (`mixing.constant`)
+
+
+# The registry. A new method is a file in rsm/methods/ and a line here.
+METHODS: dict[str, MethodTraits] = {
+    "independent": MethodTraits("rsm.methods.independent", False, False, False),
+    "average": MethodTraits("rsm.methods.average", True, False, False),
+    "segment-average": MethodTraits("rsm.methods.segment_average", True, True, False),
+    "fmarl": MethodTraits("rsm.methods.fmarl", False, False, False),
+    "rsm": MethodTraits("rsm.methods.rsm", True, True, True),
+}
+
+# Controls do not learn: a controller of rsm.traffic.controllers drives the learning vehicles.
+CONTROLS = ("human", "random", "go", "platoon")
+
+SCENARIOS = (
+    "figure-eight",
+    "figure-eight-all",
+    "flow-figure-eight-0",
+    "flow-figure-eight-1",
+    "flow-figure-eight-2",
+)
+FLEET = "fleet-figure-eight"  # `fleet-figure-eight:<N>`: N loops with one learning vehicle each
+MOST_LOOPS = 256
+SCENARIO_FORMS = f"{', '.join(SCENARIOS)}, {FLEET}:<loops>"
+CONSTANTS = ("theorem2", "certified", "line-search", "trust-region", "fixed")
+
+TOPOLOGY_FORMS = (
+    "radius:<metres>, complete, ring, star, regular:<degree>, erdos-renyi:<probability>, "
+    "small-world:<neighbours>:<probability>"
+)
+
+# Numbers of a topology are part of run ids, file names and wildcards: float() alone would take
+# spaces, underscores and the digits of other scripts.
+_NUMBER = re.compile(r"(?!-0(\.0+)?$)-?([0-9]+(\.[0-9]+)?(e-?[0-9]+)?|inf|nan)")
+
+
+class Topology(NamedTuple):
+    """A parsed topology: its family and its numbers, e.g. ("radius", (90.0,))."""
+
+    family: str
+    parameters: tuple[float, ...]
+
+
+def parse_topology(text: str) -> Topology:
+    """Parse `family[:number[:number]]`; raises ValueError naming what is allowed."""
+    family, *raw = text.split(":")
+    if not all(_NUMBER.fullmatch(word) for word in raw):
+        raise ValueError(
+            "its numbers cannot be read: plain decimal numbers are expected; "
+            f"allowed: {TOPOLOGY_FORMS}"
+        )
+    numbers = tuple(float(word) for word in raw)
+    whole = all(number == int(number) for number in numbers[:1] if abs(number) < 1e9)
+    match (family, numbers):
+        case ("complete" | "ring" | "star", ()):
+            pass
+        case ("radius", (metres,)):
+            if not 0 < metres < float("inf"):
+                raise ValueError("the radius must be a finite number of metres above 0")
+        case ("regular", (degree,)):
+            if not (whole and 1 <= degree < 1e9):
+                raise ValueError("the degree must be a whole number of at least 1")
+        case ("erdos-renyi", (probability,)):
+            if not 0 < probability <= 1:
+                raise ValueError("the probability must be in (0, 1]")
+        case ("small-world", (neighbours, probability)):
+            if not (whole and 2 <= neighbours < 1e9 and 0 <= probability <= 1):
+                raise ValueError(
+                    "neighbours must be a whole number of at least 2, the probability in [0, 1]"
+                )
+        case _:
+            raise ValueError(f"no such topology; allowed: {TOPOLOGY_FORMS}")
+    return Topology(family, numbers)
+
+
+def parse_scenario(name: str) -> tuple[str, int]:
+    """A scenario's family and its number of loops, e.g. ("fleet-figure-eight", 9).
+
+    Raises ValueError naming what is allowed.
+    """
+    if name in SCENARIOS:
+        return name, 1
+    family, _, number = name.partition(":")
+    if family == FLEET and re.fullmatch(r"[1-9][0-9]{0,3}", number) and int(number) <= MOST_LOOPS:
+        return family, int(number)
+    raise ValueError(f"no such scenario; allowed: {SCENARIO_FORMS} (1 to {MOST_LOOPS} loops)")
