@@ -23,9 +23,10 @@ import pytest
 from rsm import tracking
 from rsm.cli import main
 from rsm.config import RunConfig
+from rsm.tracking.folders import FILES
 from rsm.training import train
 
-from ..test_tracking import (  # noqa: F401 (the fixture that gives each test a folder of its own)
+from ..tracking.conftest import (  # noqa: F401 (the fixture that gives each test a folder of its own)
     STORE,
     STUDY,
     _in_a_folder_of_its_own,
@@ -199,7 +200,7 @@ def test_real_runs_are_on_the_server_as_in_their_folders_and_as_in_sqlite(
         kept = client.download_artifacts(
             runs[folder.name].info.run_id, "", str(tmp_path / folder.name)
         )
-        files = [file for file in folder.iterdir() if file.name in tracking.FILES]
+        files = [file for file in folder.iterdir() if file.name in FILES]
         assert len(files) >= 8
         for file in files:
             assert Path(kept, file.name).read_bytes() == file.read_bytes(), file.name

@@ -24,8 +24,10 @@ from rsm import tracking
 from rsm.cli import main
 from rsm.config import RunConfig
 from rsm.errors import ConfigError, RunError
+from rsm.tracking import store
+from rsm.tracking.content import metrics, parameters
 
-from ..test_tracking import (  # noqa: F401 (the fixture that gives each test a folder of its own)
+from ..tracking.conftest import (  # noqa: F401 (the fixture that gives each test a folder of its own)
     STORE,
     STUDY,
     _in_a_folder_of_its_own,
@@ -45,10 +47,10 @@ def assert_whole(runs: dict[str, Run], folders: list[Path], store: str = STORE) 
         run = runs[folder.name]
         assert run.info.status in ("FINISHED", "FAILED")
         expected: dict[str, list[tuple[int, float]]] = {}
-        for key, step, value in tracking.metrics(folder):
+        for key, step, value in metrics(folder):
             expected.setdefault(key, []).append((step, value))
         assert history(run, store) == {key: sorted(points) for key, points in expected.items()}
-        assert run.data.params == tracking.parameters(folder)
+        assert run.data.params == parameters(folder)
 
 
 def one_line(arguments: list[str], capsys) -> str:
@@ -106,7 +108,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
 @pytest.mark.parametrize("how", BROKEN)
 def test_broken_store_is_one_line_and_a_new_one_gets_everything(how: str, capsys) -> None:
     folder = write_run(RunConfig())
-    tracking.STORE.mkdir(parents=True)
+    store.STORE.mkdir(parents=True)
     database = sqlite3.connect(STORE)
     database.execute("CREATE TABLE numbers (value)")
     database.executemany("INSERT INTO numbers VALUES (?)", [(i,) for i in range(5000)])
@@ -143,18 +145,18 @@ def test_locked_store_is_one_line_and_nothing_is_lost(capsys) -> None:
 
 def test_read_only_store_is_one_line_and_nothing_is_lost(capsys, tmp_path: Path) -> None:
     folder = write_run(RunConfig())
-    tracking.STORE.mkdir(parents=True)
-    mount(tmp_path / tracking.STORE, "size=20m")
+    store.STORE.mkdir(parents=True)
+    mount(tmp_path / store.STORE, "size=20m")
     try:
-        (tmp_path / tracking.STORE / "lock").touch()
-        mount(tmp_path / tracking.STORE, "remount,ro")
+        (tmp_path / store.STORE / "lock").touch()
+        mount(tmp_path / store.STORE, "remount,ro")
         line = one_line(["publish", str(folder), "--study", STUDY], capsys)
         assert "Read-only file system" in line and "rsm sync" in line
-        mount(tmp_path / tracking.STORE, "remount,rw")
+        mount(tmp_path / store.STORE, "remount,rw")
         tracking.sync(STUDY)
         assert_whole(published(), [folder])
     finally:
-        subprocess.run(["umount", "-l", str(tmp_path / tracking.STORE)], check=True)
+        subprocess.run(["umount", "-l", str(tmp_path / store.STORE)], check=True)
 
 
 EIGHT = """

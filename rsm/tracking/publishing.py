@@ -1,0 +1,173 @@
+"""Publishing: run folders, figures and tables into the store, whole and idempotently."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import yaml
+
+from rsm.errors import ConfigError, RunError, one_line, shown
+from rsm.tracking.cells import cell_settings, sum_up
+from rsm.tracking.content import PREVIEWS, TAGS, Point, metrics, parameters, seed_note
+from rsm.tracking.folders import (
+    content_hash,
+    digest_of,
+    finished_summary,
+    plain_files,
+    published_files,
+    read_json,
+)
+from rsm.tracking.runs import SOURCE, find, keep_first, keep_one, log
+from rsm.tracking.store import NOTE, client_of_store, create_store, experiment_of, locked_store
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+RESULTS = ("figures", "tables")  # folders of a study
+RESULTS_NOTE = (
+    "Figures (the PNG opens under *Artifacts*; PDF, and the data as CSV, beside it) and tables (start "
+    "with `tables/main.html`) over all runs of the study."
+)
+
+
+def publish(run_dir: Path, study: str) -> dict[str, Any]:
+    """Publish a finished run folder; returns a receipt of what the store now holds.
+
+    Raises ConfigError where the folder does not hold a finished run, RunError where the store fails: what
+    it holds of the run by then is unfinished there, and replaced at the next attempt.
+    """
+    receipt = _publish(run_dir, study)
+    with locked_store(study):
+        client = client_of_store()
+        sum_up(client, receipt["experiment_id"], finished_summary(run_dir)["cell"])
+    return receipt
+
+
+def publish_results(study: str, results: Path) -> dict[str, Any]:
+    """Publish the figures and tables of a study as one run, the former one replaced; returns a receipt.
+
+    Raises ConfigError where the study has neither yet.
+    """
+    files = plain_files(sorted(file for name in RESULTS for file in (results / name).glob("*.*")))
+    if not files:
+        raise ConfigError(f"study: {shown(study)}: {results} holds no figures or tables yet")
+    content = digest_of(files)
+    with locked_store(study):
+        client = client_of_store()
+        experiment = experiment_of(client, study)
+        condition = "tags.kind = 'results'"
+        number = keep_one(client, find(client, experiment, condition), content)
+        if number is None:
+            tags = {"kind": "results", "content": content, NOTE: RESULTS_NOTE} | SOURCE
+            drawn = int(max(file.stat().st_mtime for file in files) * 1000)
+            run = client.create_run(
+                experiment, start_time=drawn, tags=tags, run_name="figures and tables"
+            )
+            number = run.info.run_id
+            for file in files:
+                client.log_artifact(number, str(file), artifact_path=file.parent.name)
+            client.set_terminated(number, status="FINISHED", end_time=drawn)
+            number = keep_first(client, find(client, experiment, condition), content) or number
+    return {"study": study, "files": len(files), "content": content, "mlflow_run_id": number}
+
+
+def sync(study: str, description: str = "") -> str:
+    """Publish every finished run folder of `study`: rebuilds a store that was wiped.
+
+    Returns a line on what was done. Raises ConfigError where the study has no finished run, RunError where
+    the store fails and, after all others are published, where a folder cannot be read.
+    """
+    folders = sorted(file.parent for file in Path("results", study, "runs").glob("*/summary.json"))
+    if not folders:
+        raise ConfigError(f"study: {shown(study)}: results/{study}/runs holds no finished run")
+    experiment = create_store(study, description)
+    unreadable, cells = [], set()
+    for folder in folders:
+        try:
+            _publish(folder, study)
+            cells.add(finished_summary(folder)["cell"])
+        except ConfigError as error:
+            unreadable.append(str(error))
+    for cell in sorted(cells):
+        with locked_store(study):
+            sum_up(client_of_store(), experiment, cell)
+    if unreadable:
+        raise RunError(
+            f"{len(folders) - len(unreadable)} of {len(folders)} finished runs are in the MLflow store; "
+            f"{unreadable[0]}"
+        )
+    results = folders[0].parent.parent
+    if any((results / name).is_dir() for name in RESULTS):
+        publish_results(study, results)
+    return f"{len(folders)} finished runs are in the MLflow store"
+
+
+def _publish(run_dir: Path, study: str) -> dict[str, Any]:
+    """Publish a run folder; its cell is not summed up."""
+    summary, manifest = finished_summary(run_dir), read_json(run_dir, "manifest.json")
+    content = content_hash(run_dir)
+    try:
+        settings, points = parameters(run_dir), metrics(run_dir)
+    except (OSError, ValueError, LookupError, AttributeError, yaml.YAMLError) as error:
+        reason = one_line(str(error).partition("\n")[0])
+        raise ConfigError(f"{run_dir}: cannot be read: {reason}") from None
+    with locked_store(study):
+        client = client_of_store()
+        experiment = experiment_of(client, study)
+        condition = f"tags.run_id = '{summary['run_id']}'"
+        number = keep_one(client, find(client, experiment, condition), content)
+        if number is None:
+            facts = (summary, manifest, content)
+            number = _create(client, experiment, *facts, settings, points, run_dir)
+            number = keep_first(client, find(client, experiment, condition), content) or number
+    return {
+        "study": study,
+        "run_id": summary["run_id"],
+        "settings_hash": summary["settings_hash"],
+        "content": content,
+        "experiment_id": experiment,
+        "mlflow_run_id": number,
+    }
+
+
+def _create(
+    client: MlflowClient,
+    experiment: str,
+    summary: dict[str, Any],
+    manifest: dict[str, Any],
+    content: str,
+    settings: dict[str, str],
+    points: list[Point],
+    run_dir: Path,
+) -> str:
+    """Publish a run that is not there; its status stays RUNNING until all of it is."""
+    start, end = (_milliseconds(manifest.get(key)) for key in ("started", "ended"))
+    tags = {key: str(summary[key]) for key in TAGS if summary.get(key) is not None}
+    tags |= {key: str(summary[key]) for key in ("run_id", "cell", "seed", "settings_hash")}
+    commit = str(manifest.get("commit") or "unknown")
+    tags |= {"kind": "seed", "commit": commit, "content": content, NOTE: seed_note(summary)}
+    tags["cell_settings"] = cell_settings(settings)
+    tags |= SOURCE | {"mlflow.source.git.commit": commit}
+    number: str = client.create_run(
+        experiment, start_time=start, tags=tags, run_name=summary["run_id"]
+    ).info.run_id
+    log(client, number, settings, points, end or 0)
+    for file in published_files(run_dir):
+        client.log_artifact(number, str(file))
+    with tempfile.TemporaryDirectory() as folder:
+        for table in PREVIEWS:
+            file = Path(folder, f"{table}.csv")
+            pd.read_parquet(run_dir / f"{table}.parquet").to_csv(file, index=False)
+            client.log_artifact(number, str(file), artifact_path="preview")
+    status = "FAILED" if summary.get("status") == "failed" else "FINISHED"
+    client.set_terminated(number, status=status, end_time=end)
+    return number
+
+
+def _milliseconds(moment: str | None) -> int | None:
+    """Milliseconds since 1970 of an ISO time; None where the manifest has none."""
+    return int(datetime.fromisoformat(moment).timestamp() * 1000) if moment else None

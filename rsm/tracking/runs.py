@@ -1,0 +1,56 @@
+"""Runs of a store: found, logged in bulk, and no two of them for the same thing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rsm.tracking.content import Point
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+SOURCE = {"mlflow.source.name": "rsm", "mlflow.source.type": "LOCAL"}
+METRICS_PER_CALL = 1000  # limits of MLflow's API
+PARAMS_PER_CALL = 100
+
+
+def keep_one(client: MlflowClient, published: list[Run], content: str) -> str | None:
+    """Delete all of these runs but one that is whole, with this content; its id, None if there is none."""
+    complete = [run.info.run_id for run in published if is_whole(run, content)]
+    kept = min(complete, default=None)
+    for run in published:
+        if run.info.run_id != kept:
+            client.delete_run(run.info.run_id)
+    return kept
+
+
+def keep_first(client: MlflowClient, published: list[Run], content: str) -> str | None:
+    """The same after a run was published, for a server that others publish to at this moment.
+
+    The lock is this checkout's. All of them keep the same one; what is under way is left to its owner.
+    """
+    return keep_one(client, [run for run in published if is_whole(run, content)], content)
+
+
+def is_whole(run: Run, content: str | None = None) -> bool:
+    """Whether all of a run was published, and with this content if one is given."""
+    whole = run.info.status in ("FINISHED", "FAILED")
+    return whole and content in (None, run.data.tags.get("content"))
+
+
+def find(client: MlflowClient, experiment: str, condition: str) -> list[Run]:
+    return list(client.search_runs([experiment], filter_string=condition))
+
+
+def log(
+    client: MlflowClient, number: str, settings: dict[str, str], points: list[Point], when: int
+) -> None:
+    from mlflow.entities import Metric, Param
+
+    params = [Param(key, value) for key, value in settings.items()]
+    for first in range(0, len(params), PARAMS_PER_CALL):
+        client.log_batch(number, params=params[first : first + PARAMS_PER_CALL])
+    values = [Metric(key, value, when, step) for key, step, value in points]
+    for first in range(0, len(values), METRICS_PER_CALL):
+        client.log_batch(number, metrics=values[first : first + METRICS_PER_CALL])

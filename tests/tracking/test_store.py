@@ -1,0 +1,60 @@
+"""The store itself: where it is, what it holds from the start, and what a bad address gives."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from rsm import tracking
+from rsm.config import RunConfig
+from rsm.errors import ConfigError
+
+from .conftest import STORE, STUDY, published, reader, write_run
+
+
+def test_note_that_somebody_edited_is_kept() -> None:
+    experiment = tracking.create_store(STUDY, "ours")
+    reader().set_experiment_tag(experiment, "mlflow.note.content", "theirs")
+    tracking.create_store(STUDY, "ours")
+    assert reader().get_experiment(experiment).tags["mlflow.note.content"] == "theirs"
+
+
+def test_the_store_is_sqlite_with_a_write_ahead_log_and_one_experiment() -> None:
+    first = tracking.create_store(STUDY)
+    assert tracking.create_store(STUDY) == first
+    assert tracking.experiments() == ["Default", STUDY]
+    database = sqlite3.connect(STORE)
+    assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    database.close()
+
+
+def test_the_environment_switches_to_another_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{Path.cwd()}/elsewhere/other.db")
+    tracking.publish(write_run(RunConfig()), STUDY)
+    assert list(published(store="elsewhere/other.db")) == [RunConfig().run_id]
+    assert not Path(STORE).exists()
+
+
+@pytest.mark.parametrize(
+    "uri", ["nonsense", "http://", "htp:/x", "file:///tmp/runs", "sqlite:///", "http://host:port"]
+)
+def test_a_malformed_address_is_one_line_and_leaves_nothing(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(ConfigError, match="MLFLOW_TRACKING_URI") as error:
+        tracking.create_store(STUDY)
+    assert "\n" not in str(error.value)
+    assert not Path("results").exists()
+
+
+def test_a_server_that_does_not_answer_is_one_line_without_its_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(ConfigError, match=r"127\.0\.0\.1 does not answer") as error:
+        tracking.create_store(STUDY)
+    assert "secret" not in str(error.value)

@@ -1,0 +1,78 @@
+"""The views of the page, and the searches of docs/mlflow.md."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+from rsm import tracking
+from rsm.config import RunConfig, parse_run
+from rsm.tracking.content import TAGS
+
+from .conftest import STUDY, cell_of, documented, published, reader, write_run
+
+
+def test_views_of_the_page_ask_for_kinds_metrics_and_tags_that_are_there() -> None:
+    tracking.create_store(STUDY, "What it is for.")
+    tracking.publish(write_run(RunConfig()), STUDY)
+    client = reader()
+    experiment = client.get_experiment_by_name(STUDY)
+    assert experiment.tags["mlflow.note.content"].endswith("What it is for.")
+    found = {
+        key: json.loads(value)
+        for key, value in experiment.tags.items()
+        if key.startswith("mlflow.sharedViewState.")
+    }
+    names = {view["name"] for view in found.values()}
+    assert names == {"Cells, best first", "Seeds, best first", "Figures and tables"}
+    assert all(len(value) <= 5000 for value in experiment.tags.values()), "MLflow's limit"
+    runs = [*published().values(), cell_of()]
+    known = {f"metrics.`{key}`" for run in runs for key in run.data.metrics}
+    known |= {f"tags.`{key}`" for run in runs for key in run.data.tags}
+    known |= {f"tags.`{key}`" for key in TAGS}  # a run has those of its method
+    for view in found.values():
+        packed = view["state"].removeprefix("deflate;")
+        state = json.loads(zlib.decompress(base64.b64decode(packed)))
+        client.search_runs([experiment.experiment_id], filter_string=state["searchFilter"])
+        assert set(state["selectedColumns"]) <= known
+        assert {f"metrics.`{chart['metricKey']}`" for chart in state["compareRunCharts"]} <= known
+
+
+def test_searches_of_the_documentation_find_the_runs_that_they_name() -> None:
+    cells: list[dict[str, Any]] = [
+        {"mixing": {"constant": "trust-region"}},
+        {"method": "average", "communication": {"topology": "ring"}},
+    ]
+    for changes in cells:
+        for seed, final in enumerate((0.1, 0.3)):
+            tracking.publish(write_run(parse_run(changes | {"seed": seed}, "test"), final), STUDY)
+    failed = write_run(RunConfig(method="human"), status="failed")
+    tracking.publish(failed, STUDY)
+    (Path("results", STUDY) / "tables").mkdir()
+    (Path("results", STUDY) / "tables/main.md").write_text("table")
+    tracking.publish_results(STUDY, Path("results", STUDY))
+    client = reader()
+    experiment = client.get_experiment_by_name(STUDY).experiment_id
+    rsm = "rsm-trust-region-radius90-p4-k3"
+    expected = [
+        {rsm},
+        {"average-ring"},
+        {f"{rsm}-seed0", f"{rsm}-seed1"},
+        {"average-ring-seed0", "average-ring-seed1"},
+        {f"{rsm}-seed1", "average-ring-seed1"},
+        {f"{rsm}-seed0", "average-ring-seed0", "human-seed0"},
+        {f"{rsm}-seed0", f"{rsm}-seed1", "average-ring-seed0", "average-ring-seed1", "human-seed0"},
+        {"figures and tables"},
+        {"human-seed0"},
+    ]
+    searches, python = documented()
+    for search, names in zip(searches, expected, strict=True):
+        found = client.search_runs([experiment], filter_string=search)
+        assert {run.info.run_name for run in found} == names, search
+    known: dict[str, Any] = {}
+    exec(python.replace('"quick"', f'"{STUDY}"'), known)
+    (best,) = known["best"]
+    assert best.info.run_name == f"{rsm}-seed1"
