@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -18,7 +17,8 @@ from torch import Tensor
 
 from rsm.checkpoint import POLICY, load_policy
 from rsm.config import RunConfig, Traffic, load_run
-from rsm.errors import ConfigError, RunError, one_line, shown
+from rsm.divergence import require_finite
+from rsm.errors import ConfigError, one_line, shown
 from rsm.records import recording_table
 from rsm.run_folder import finished_summary
 from rsm.sac import networks
@@ -34,29 +34,24 @@ Act = Callable[[NDArray[np.float32]], Actions | None]  # observations [N, O] →
 Driver = Callable[[TrafficEnv, int], Act]  # for an episode of this seed
 
 
-class Diverged(RunError):
-    """A loss, parameter, reward or observation is not finite: quantity, agent and step are named."""
-
-
 def drive_episode(env: TrafficEnv, driver: Driver, seed: int) -> dict[str, Any]:
     """Drive one episode; its return, mean speed (m/s), collisions, teleports and steps.
 
     Raises Diverged for a reward or an observation that is not finite.
     """
+
+    def place() -> str:
+        return f"at step {env.stats().steps} of the episode of seed {seed}"
+
     observation = env.reset(seed)
     act = driver(env, seed)
     while True:
         step = env.step(act(observation))
-        if not math.isfinite(float(step.observation.sum()) + float(step.reward.sum())):
-            for name, values in (
-                ("reward", step.reward[:, None]),
-                ("observation", step.observation),
-            ):
-                for agent in np.flatnonzero(~np.isfinite(values).all(axis=1)).tolist():
-                    raise Diverged(
-                        f"{name} of agent {agent} is not finite at step {env.stats().steps} "
-                        f"of the episode of seed {seed}"
-                    )
+        made = {
+            "reward": torch.from_numpy(step.reward),
+            "observation": torch.from_numpy(step.observation),
+        }
+        require_finite(made, place)
         if step.over:
             break
         observation = step.observation

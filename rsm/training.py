@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,8 +22,9 @@ from rsm.collaboration import Collaboration
 from rsm.comms.channel import Ledger
 from rsm.config import RunConfig
 from rsm.device import CPU, device_failure, gpu_name, moved_together
+from rsm.divergence import Diverged, Watch
 from rsm.errors import ConfigError, RunError, one_line, shown
-from rsm.evaluation import Diverged, controller_driver, evaluate, policy_driver
+from rsm.evaluation import controller_driver, evaluate, policy_driver
 from rsm.manifest import manifest
 from rsm.progress import Progress
 from rsm.recording import Recorder, exchange_rows, summary, write_run
@@ -36,13 +36,6 @@ from rsm.seeding import Stream, held_out_seeds, torch_generator, training_seed
 from rsm.traffic.environment import TrafficEnv
 
 COUNTERS = ("episode", "env_steps", "decisions", "updates", "resumed")
-
-
-class Unseen(NamedTuple):
-    """What the last update leaves to look at, on a device from which looking is a transfer."""
-
-    quantities: dict[str, Tensor]  # each [N, …]
-    sums: Tensor  # of each quantity, [quantities]
 
 
 def train(config: RunConfig, folder: Path, device: torch.device = CPU) -> dict[str, Any]:
@@ -130,8 +123,7 @@ class Training:
 
     def __init__(self, config: RunConfig, env: TrafficEnv, device: torch.device = CPU) -> None:
         self.config, self.env, self.device = config, env, device
-        self._looks_later = device.type != "cpu"  # at what an update did: no transfer for it alone
-        self._unseen: Unseen | None = None
+        self.watch = Watch(device, self._place)
         self.recorder = Recorder()
         self.episode = self.env_steps = self.decisions = self.updates = self.resumed = 0
         self._clock, self._wall_before = time.perf_counter(), 0.0
@@ -196,10 +188,10 @@ class Training:
         ended = False
         while not ended:
             actions, log_density = self.exploration.act(self.learner, states, self.decisions)
-            step = env.step(self.to_host(actions * env.action_limit).numpy())
+            step = env.step(self.watch.to_host(actions * env.action_limit).numpy())
             next_states = torch.from_numpy(step.observation)
             rewards, terminated = torch.from_numpy(step.reward), torch.from_numpy(step.terminated)
-            self.require_finite({"reward": rewards, "observation": next_states})
+            self.watch.require_finite({"reward": rewards, "observation": next_states})
             rewards = (rewards + sac.reward_shift) * sac.reward_scale
             next_states, rewards, terminated = moved_together(
                 self.device, next_states, rewards, terminated
@@ -214,7 +206,7 @@ class Training:
                 losses.append(self.update())
                 if self.updates % self.config.communication.period == 0:
                     self.communicate()
-        self.look()
+        self.watch.look()
         return self.episode_row(losses)
 
     def update(self) -> Losses:
@@ -229,52 +221,12 @@ class Training:
             "actor loss": losses.actor,
             "entropy": losses.entropy,
         }
-        quantities = named | self._parameters()
-        if self._looks_later:
-            sums = torch.stack([values.sum() for values in quantities.values()])
-            self._unseen = Unseen(quantities, sums)
-        else:
-            self.require_finite(quantities)
+        self.watch.updated(named | self._parameters())
         return losses
 
-    def to_host(self, values: Tensor) -> Tensor:
-        """`values` on the host; what the last update left to look at travels with them, in one copy."""
-        if self._unseen is None:
-            return values.cpu()
-        both = torch.cat((values.flatten(), self._unseen.sums)).cpu()
-        self.look(both[values.numel() :])
-        return both[: values.numel()].view(values.shape)
-
-    def look(self, sums: Tensor | None = None) -> None:
-        """Look at what the last update left unseen, `sums` of it if they are on the host; raises Diverged.
-
-        Before the environment, a round or the next update could carry a NaN on.
-        """
-        unseen, self._unseen = self._unseen, None
-        if unseen is not None:
-            self.require_finite(unseen.quantities, unseen.sums if sums is None else sums)
-
-    def require_finite(self, quantities: dict[str, Tensor], sums: Tensor | None = None) -> None:
-        """Raise Diverged for the first value in `quantities`, each `[N, …]`, that is NaN or infinite.
-
-        Sums tell it cheaply, as NaN and infinity survive them; who it was is looked for only then.
-        """
-        if sums is None:
-            sums = torch.stack([values.sum() for values in quantities.values()])
-        if math.isfinite(sum(sums.tolist())):
-            return
-        for name, values in quantities.items():
-            wrong = ~torch.isfinite(
-                values.detach().flatten(1) if values.dim() > 1 else values[:, None]
-            )
-            if wrong.any():
-                agent = int(wrong.any(dim=1).nonzero()[0])
-                value = float(values[agent].detach().flatten()[wrong[agent]][0])
-                steps = self.env_steps + self.env.stats().steps
-                raise Diverged(
-                    f"{name} of agent {agent} is {value} at update {self.updates}, "
-                    f"episode {self.episode}, step {steps}"
-                )
+    def _place(self) -> str:
+        steps = self.env_steps + self.env.stats().steps
+        return f"at update {self.updates}, episode {self.episode}, step {steps}"
 
     def _parameters(self) -> dict[str, Tensor]:
         learner = self.learner
@@ -288,13 +240,13 @@ class Training:
         """One communication round and its records."""
         if self.exchange is None or self.config.method == "independent":
             return
-        self.look()
+        self.watch.look()
         row, trace = self.exchange.hold_round(self.env.positions())
         steps = self.env_steps + self.env.stats().steps
         now = {"episode": self.episode, "env_steps": steps, "updates": self.updates}
         self.recorder.add("rounds", row | now)
         self.recorder.add("zeta", *(judged | {"env_steps": steps} for judged in trace))
-        self.require_finite(self._parameters())
+        self.watch.require_finite(self._parameters())
 
     def episode_row(self, losses: list[Losses]) -> dict[str, Any]:
         """The row of `episodes` of the episode that just ended, without its wall time."""

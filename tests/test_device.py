@@ -20,13 +20,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from rsm import cli, collaboration, device, training
 from rsm.config import Mixing, Sac
 from rsm.device import device_failure, device_of, moved_together
+from rsm.divergence import Diverged
 from rsm.errors import ConfigError, RunError
 from rsm.mixing.metric import Evidence, Judge, mixing_metric
 from rsm.sac.learner import Learner
 from rsm.sac.replay import Replay
 from rsm.seeding import torch_generator
 from rsm.traffic.environment import TrafficEnv
-from rsm.training import Diverged, Training, train
+from rsm.training import Training, train
 from rsm.yaml_files import dump_yaml
 from tests.test_training import assert_same_run
 
@@ -287,7 +288,7 @@ def test_update_of_a_run_stays_on_fake_tensors_of_a_gpu(tiny, called_cuda):
         with fake.watched():
             run.update()
             run.update()
-    assert run.updates == 2 and run._unseen.sums.device == ELSEWHERE
+    assert run.updates == 2 and run.watch.unseen.sums.device == ELSEWHERE
 
 
 @pytest.mark.parametrize("advantage", ["direct", "importance"])

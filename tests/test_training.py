@@ -12,11 +12,12 @@ import pytest
 import torch
 
 from rsm import records, training
+from rsm.divergence import Diverged
 from rsm.errors import ConfigError
 from rsm.registry import METHODS
 from rsm.run_folder import finished_summary, run_files
 from rsm.traffic.environment import TrafficEnv
-from rsm.training import Diverged, Training, train
+from rsm.training import Training, train
 from rsm.yaml_files import dump_yaml
 
 TIMES = {"manifest.json", "summary.json", "episodes.parquet"}

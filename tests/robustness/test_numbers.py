@@ -148,7 +148,7 @@ def test_evaluation_that_sees_no_numbers_ends_the_run_too(
     monkeypatch.setattr(TrafficEnv, "step", from_call(65, TrafficEnv.step, bad_observation))
     summary = train(tiny(training={"episodes": 6}), tmp_path / "run")
     assert summary["status"] == "failed"
-    words = "observation of agent 2 is not finite at step 50 of the episode of seed 1000000"
+    words = "observation of agent 2 is nan at step 50 of the episode of seed 1000000"
     assert summary["reason"] == words
 
 

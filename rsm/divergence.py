@@ -1,0 +1,81 @@
+"""Looking for NaN and infinity before they are carried on: a run that diverges ends as a failed result."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from rsm.errors import RunError
+
+
+class Diverged(RunError):
+    """A loss, parameter, reward or observation is not finite: quantity, agent and place are named."""
+
+
+class Unseen(NamedTuple):
+    """What an update leaves to look at, on a device from which looking is a transfer."""
+
+    quantities: Mapping[str, Tensor]  # each [N, …]
+    sums: Tensor  # of each quantity, [quantities]
+
+
+def require_finite(
+    quantities: Mapping[str, Tensor], place: Callable[[], str], sums: Tensor | None = None
+) -> None:
+    """Raise Diverged for the first value in `quantities`, each `[N, …]`, that is NaN or infinite.
+
+    Sums tell it cheaply, as NaN and infinity survive them; who it was is looked for only then, and `place`
+    asked for only then: where in the run or the episode it happened.
+    """
+    if sums is None:
+        sums = torch.stack([values.sum() for values in quantities.values()])
+    if math.isfinite(sum(sums.tolist())):
+        return
+    for name, values in quantities.items():
+        rows = values.detach().reshape(len(values), -1)
+        wrong = ~torch.isfinite(rows)
+        if wrong.any():
+            agent = int(wrong.any(dim=1).nonzero()[0])
+            value = float(rows[agent][wrong[agent]][0])
+            raise Diverged(f"{name} of agent {agent} is {value} {place()}")
+
+
+class Watch:
+    """Looks at what each update made: at once on the host, elsewhere with the next copy to the host."""
+
+    def __init__(self, device: torch.device, place: Callable[[], str]) -> None:
+        self.unseen: Unseen | None = None
+        self._later, self._place = device.type != "cpu", place
+
+    def require_finite(self, quantities: Mapping[str, Tensor]) -> None:
+        """Look now; raises Diverged."""
+        require_finite(quantities, self._place)
+
+    def updated(self, quantities: Mapping[str, Tensor]) -> None:
+        """Look at what an update made, or keep it to be looked at; raises Diverged."""
+        if self._later:
+            sums = torch.stack([values.sum() for values in quantities.values()])
+            self.unseen = Unseen(quantities, sums)
+        else:
+            require_finite(quantities, self._place)
+
+    def to_host(self, values: Tensor) -> Tensor:
+        """`values` on the host; what is left to look at travels with them, in one copy. Raises Diverged."""
+        if self.unseen is None:
+            return values.cpu()
+        both = torch.cat((values.flatten(), self.unseen.sums)).cpu()
+        self.look(both[values.numel() :])
+        return both[: values.numel()].view(values.shape)
+
+    def look(self, sums: Tensor | None = None) -> None:
+        """Look at what is left to look at, `sums` of it if they are on the host; raises Diverged.
+
+        Before the environment, a round or the next update could carry a NaN on.
+        """
+        unseen, self.unseen = self.unseen, None
+        if unseen is not None:
+            require_finite(unseen.quantities, self._place, unseen.sums if sums is None else sums)
