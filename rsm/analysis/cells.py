@@ -211,11 +211,18 @@ def final_scores(index: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
 def paired(finished: pd.DataFrame, label: str, reference: str) -> tuple[list[Floats], list[Floats]]:
     """Final returns of `label` and `reference` by topology, on the topologies that both have.
 
-    A method without a topology is compared on every topology of the other.
+    A method without a topology is one stratum, to be compared with every topology of the other. Both are
+    empty where there is nothing to compare.
     """
-    sides = [finished[finished["label"] == name] for name in (label, reference)]
-    found = topologies(pd.concat(sides))
-    strata = [[on_topology(side, topology) for side in sides] for topology in found]
-    kept = [pair for pair in strata if all(len(side) for side in pair)]
-    x, y = ([pair[side]["final_return"].to_numpy() for pair in kept] for side in (0, 1))
-    return x, y
+    sides = [
+        {
+            topology: runs["final_return"].to_numpy(dtype=np.float64)
+            for topology, runs in own.groupby(own["topology"].fillna(""), sort=False)
+        }
+        for own in (finished[finished["label"] == name] for name in (label, reference))
+    ]
+    if not any("" in side for side in sides):
+        common = [topology for topology in sides[0] if topology in sides[1]]
+        sides = [{topology: side[topology] for topology in common} for side in sides]
+    x, y = (list(side.values()) for side in sides)
+    return (x, y) if x and y else ([], [])

@@ -82,24 +82,29 @@ def probability_of_improvement(x: Sequence[ArrayLike], y: Sequence[ArrayLike]) -
     """Mean over strata of P(X > Y) + ½ P(X = Y) for a run of `x` and one of `y` in that stratum.
 
     `x` and `y` hold the same strata in the same order, each an array [runs]; the number of runs may
-    differ. Raises ValueError where they do not pair.
+    differ. A side of one stratum stands against every stratum of the other. Raises ValueError where they
+    do not pair.
     """
-    return float(np.mean([_superiority(a[None], b[None])[0] for a, b in _paired(x, y)]))
+    return float(
+        np.mean([_superiority(a[None], b[None])[0] for a, b in _beside(_checked(x), _checked(y))])
+    )
 
 
 def probability_of_improvement_estimate(
     x: Sequence[ArrayLike], y: Sequence[ArrayLike], generator: np.random.Generator
 ) -> Estimate:
-    """`probability_of_improvement` with its 95 % interval; both sides are resampled."""
-    pairs = _paired(x, y)
+    """`probability_of_improvement` with its 95 % interval; both sides are resampled.
+
+    Each stratum is drawn once per resample, also one that stands against several: its runs are the same.
+    """
     value = probability_of_improvement(x, y)
-    if max(max(len(a), len(b)) for a, b in pairs) < 2:
+    above, below = _checked(x), _checked(y)
+    if max(len(array) for array in (*above, *below)) < 2:
         return Estimate(value, np.nan, np.nan)
-    drawn = [
-        _superiority(_resampled(a, generator, RESAMPLES), _resampled(b, generator, RESAMPLES))
-        for a, b in pairs
-    ]
-    low, high = _percentiles(np.mean(drawn, axis=0), LEVEL)
+    drawn = [[_resampled(a, generator, RESAMPLES) for a in side] for side in (above, below)]
+    low, high = _percentiles(
+        np.mean([_superiority(a, b) for a, b in _beside(*drawn)], axis=0), LEVEL
+    )
     return Estimate(value, float(low), float(high))
 
 
@@ -160,10 +165,13 @@ def _checked(strata: Sequence[ArrayLike]) -> list[Floats]:
     return arrays
 
 
-def _paired(x: Sequence[ArrayLike], y: Sequence[ArrayLike]) -> list[tuple[Floats, Floats]]:
-    if len(x) != len(y):
+def _beside(x: list[Floats], y: list[Floats]) -> list[tuple[Floats, Floats]]:
+    """Strata of both sides in pairs; one alone on its side is in all of them."""
+    pairs = max(len(x), len(y))
+    if {len(x), len(y)} - {1, pairs}:
         raise ValueError(f"statistics: strata must pair, got {len(x)} and {len(y)}")
-    return list(zip(_checked(x), _checked(y), strict=True))
+    sides = (side * pairs if len(side) == 1 else side for side in (x, y))
+    return list(zip(*sides, strict=True))
 
 
 def _resampled(scores: Floats, generator: np.random.Generator, resamples: int) -> Floats:

@@ -142,7 +142,19 @@ def test_improvement_is_certain_where_every_run_is_better() -> None:
 
 def test_improvement_needs_strata_that_pair() -> None:
     with pytest.raises(ValueError, match="must pair"):
-        probability_of_improvement([[1.0]], [[1.0], [2.0]])
+        probability_of_improvement([[1.0], [2.0]], [[1.0], [2.0], [3.0]])
+
+
+def test_stratum_against_several_is_one_sample_and_not_several() -> None:
+    """Its interval is as wide as the runs of the one side make it; copies of them would narrow it."""
+    draws = np.random.default_rng(1)
+    several, one = list(draws.normal(size=(3, 10))), draws.normal(size=10)
+    shared = probability_of_improvement_estimate(several, [one], generator())
+    copied = probability_of_improvement_estimate(several, [one] * 3, generator())
+    assert shared.value == pytest.approx(copied.value)
+    assert shared.high - shared.low > 1.15 * (copied.high - copied.low)
+    mirrored = probability_of_improvement_estimate([one], several, generator())
+    assert mirrored.value == pytest.approx(1 - shared.value)
 
 
 @fast
