@@ -144,18 +144,38 @@ def ratio_of_interquartile_means(
     value = float(interquartile_mean(np.concatenate(above))) / reference
     if max(len(array) for array in (*above, *below)) < 2:
         return Estimate(value, np.nan, np.nan)
-    sides = [
-        interquartile_mean(
-            np.concatenate([_resampled(a, generator, RESAMPLES) for a in side], axis=1), axis=1
-        )
-        for side in (above, below)
-    ]
+    sides = [_resampled_means(side, generator) for side in (above, below)]
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = np.where(sides[1] > 0, sides[0] / sides[1], np.nan)
     if np.isnan(ratios).any():
         return Estimate(value, np.nan, np.nan)
     low, high = _percentiles(ratios, LEVEL)
     return Estimate(value, float(low), float(high))
+
+
+def share_of_gap(
+    x: Sequence[ArrayLike],
+    low: Sequence[ArrayLike],
+    high: Sequence[ArrayLike],
+    generator: np.random.Generator,
+) -> Estimate:
+    """Where the IQM of `x` lies between those of `low` (0) and `high` (1), with its 95 % interval.
+
+    All three are resampled; strata are arrays [runs] and need not pair. NaN unless `high` is above `low`.
+    The interval is NaN where a resample closes the gap. Raises ValueError where there are no scores.
+    """
+    sides = [_checked(side) for side in (x, low, high)]
+    own, bottom, top = (float(interquartile_mean(np.concatenate(side))) for side in sides)
+    if not top > bottom:
+        return UNKNOWN
+    value = (own - bottom) / (top - bottom)
+    if max(len(array) for side in sides for array in side) < 2:
+        return Estimate(value, np.nan, np.nan)
+    owns, bottoms, tops = (_resampled_means(side, generator) for side in sides)
+    if not (tops > bottoms).all():
+        return Estimate(value, np.nan, np.nan)
+    low_end, high_end = _percentiles((owns - bottoms) / (tops - bottoms), LEVEL)
+    return Estimate(value, float(low_end), float(high_end))
 
 
 def _checked(strata: Sequence[ArrayLike]) -> list[Floats]:
@@ -178,6 +198,12 @@ def _resampled(scores: Floats, generator: np.random.Generator, resamples: int) -
     """[runs, ...] → [resamples, runs, ...], whole runs drawn with replacement."""
     drawn = generator.integers(len(scores), size=(resamples, len(scores)))
     return np.asarray(scores[drawn])
+
+
+def _resampled_means(strata: list[Floats], generator: np.random.Generator) -> Floats:
+    """IQM over all strata of each resample, [RESAMPLES]."""
+    drawn = [_resampled(array, generator, RESAMPLES) for array in strata]
+    return interquartile_mean(np.concatenate(drawn, axis=1), axis=1)
 
 
 def _superiority(x: Floats, y: Floats) -> Floats:

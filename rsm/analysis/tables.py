@@ -19,6 +19,7 @@ from rsm.analysis.statistics import (
     Estimate,
     probability_of_improvement_estimate,
     ratio_of_interquartile_means,
+    share_of_gap,
 )
 from rsm.registry import CONTROLS, parse_scenario
 
@@ -33,9 +34,10 @@ def main_table(runs: Runs) -> pd.DataFrame:
     Columns: those of `cells.counts`, replicas, finished; return_iqm, return_low, return_high;
     mean_speed (m/s, IQM); ratio_to_fmarl with _low and _high; improvement_over_fmarl and
     improvement_over_average with _low and _high (against `average` on the same topology);
-    gap_share = (return − go) / (platoon − go); megabytes_sent and payload_megabytes_per_agent
-    (means over seeds); heaviest_share; rounds_to_target and episode_to_target (first evaluation at
-    which the cell's IQM reaches 95 % of the final return of fmarl); target_return with the number of
+    gap_share = (return − go) / (platoon − go) with _low and _high; megabytes_sent and
+    payload_megabytes_per_agent (means over seeds); heaviest_share; rounds_to_target
+    and episode_to_target (first evaluation at which the cell's IQM reaches 95 % of the final return of
+    fmarl); target_return with the number of
     seeds that `reached` it in training (mean of five episodes) and the median over seeds of episodes
     and rounds until then (NaN where half of the seeds or more did not); acceptance_rate; crashed (share of
     the deterministic evaluation episodes with a collision); wall_min (mean per run).
@@ -51,7 +53,7 @@ def main_table(runs: Runs) -> pd.DataFrame:
         row |= _spread("return", cells.estimate(part["final_return"]), "_iqm")
         row["mean_speed"] = cells.estimate(part["final_mean_speed"]).value
         row |= _against_references(part, finished)
-        row["gap_share"] = _gap_share(row["return_iqm"], finished)
+        row |= _spread("gap_share", _gap_share(part, finished))
         row["megabytes_sent"] = part["bytes_sent"].mean() / 1e6
         row["payload_megabytes_per_agent"] = part["payload_per_agent"].mean() / 1e6
         row["heaviest_share"] = part["heaviest_share"].mean()
@@ -78,7 +80,8 @@ def _spread(name: str, estimate: Estimate, suffix: str = "") -> dict[str, float]
 def _crashed(runs: Runs, part: pd.DataFrame) -> float:
     """Share of the deterministic evaluation episodes that had a collision, over the whole of training.
 
-    Where a scenario has several loops, each is an episode of its own.
+    Where a scenario has several loops, each is an episode of its own; a run folder has the collisions of
+    all of them together, so several in one loop (`collision: teleport`) count as in several.
     """
     episodes = runs.table("evaluations", part, ["mode", "collisions"])
     driven = episodes[episodes["mode"] == "deterministic"]
@@ -123,13 +126,18 @@ def _reference(part: pd.DataFrame, finished: pd.DataFrame, method: str) -> pd.Da
     return found
 
 
-def _gap_share(value: float, finished: pd.DataFrame) -> float:
-    """Where a return lies between the selfish `go` (0) and the `platoon` (1)."""
-    low, high = (
-        cells.estimate(finished.loc[finished["method"] == name, "final_return"]).value
-        for name in ("go", "platoon")
-    )
-    return (value - low) / (high - low) if high > low else float("nan")
+def _gap_share(part: pd.DataFrame, finished: pd.DataFrame) -> Estimate:
+    """Where the final return lies between the selfish `go` (0) and the `platoon` (1)."""
+    ends = [finished[finished["method"] == name] for name in ("go", "platoon")]
+    if part.empty or any(end.empty for end in ends):
+        return UNKNOWN
+    low, high = ([end["final_return"].to_numpy(dtype=np.float64)] for end in ends)
+    if set(part["method"]) <= {"go", "platoon"}:  # an end itself: nothing to estimate
+        value = float(part["method"].iloc[0] == "platoon")
+        known = share_of_gap(low, low, high, cells.generator()).value
+        return UNKNOWN if np.isnan(known) else Estimate(value, np.nan, np.nan)
+    own = part["final_return"].to_numpy(dtype=np.float64)
+    return share_of_gap([own], low, high, cells.generator())
 
 
 def _time_to_target(runs: Runs, part: pd.DataFrame, curves: pd.DataFrame) -> dict[str, float]:
@@ -204,7 +212,7 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
             _interval(row, "ratio_to_fmarl", "{:.2f}"),
             _interval(row, "improvement_over_fmarl", "{:.2f}"),
             _interval(row, "improvement_over_average", "{:.2f}"),
-            _number(100 * row["gap_share"], "{:.0f}"),
+            _interval(row, "gap_share", "{:.0f}", scale=100),
             _number(row["megabytes_sent"], "{:.1f}") if learned else "–",
             _number(row["payload_megabytes_per_agent"], "{:.2f}") if learned else "–",
             _number(100 * row["heaviest_share"], "{:.0f}"),
@@ -229,12 +237,14 @@ def _until(row: dict[str, Any]) -> str:
 
 
 def _number(value: float, form: str) -> str:
-    return form.format(value) if np.isfinite(value) else "–"
+    return form.format(value).replace("-", "−") if np.isfinite(value) else "–"
 
 
-def _interval(row: dict[str, Any], name: str, form: str, suffix: str = "") -> str:
-    value = _number(row[f"{name}{suffix}"], form)
-    low, high = (_number(row[f"{name}_{end}"], form) for end in ("low", "high"))
+def _interval(
+    row: dict[str, Any], name: str, form: str, suffix: str = "", scale: float = 1.0
+) -> str:
+    value = _number(scale * row[f"{name}{suffix}"], form)
+    low, high = (_number(scale * row[f"{name}_{end}"], form) for end in ("low", "high"))
     return value if low == "–" else f"{value} [{low}, {high}]"
 
 

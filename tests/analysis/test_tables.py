@@ -43,6 +43,16 @@ def test_ratio_to_fmarl_is_that_of_the_interquartile_means(table: pd.DataFrame) 
 def test_gap_is_nothing_for_go_and_all_for_the_platoon(table: pd.DataFrame) -> None:
     assert table.loc["go", "gap_share"] == pytest.approx(0)
     assert table.loc["platoon", "gap_share"] == pytest.approx(1)
+    assert table.loc[["go", "platoon"], ["gap_share_low", "gap_share_high"]].isna().all(axis=None)
+
+
+def test_gap_share_is_that_of_the_interquartile_means_with_its_interval(
+    table: pd.DataFrame,
+) -> None:
+    row, go, platoon = (table.loc[cell] for cell in ("rsm-ring-p4-k3", "go", "platoon"))
+    gap = platoon["return_iqm"] - go["return_iqm"]
+    assert row["gap_share"] == pytest.approx((row["return_iqm"] - go["return_iqm"]) / gap)
+    assert row["gap_share_low"] < row["gap_share"] < row["gap_share_high"]
 
 
 def test_average_is_compared_on_the_same_topology(table: pd.DataFrame, runs: Runs) -> None:
@@ -133,8 +143,12 @@ def test_tables_are_written_in_every_form(results: Path, tmp_path: Path) -> None
     assert "payload per agent (MB)" in text
     assert r"\toprule" in tex
     assert tex.isascii()
-    widths = {line.count("&") for line in tex.splitlines() if line.endswith(r"\\")}
-    assert widths == {17}
+    first, second = tex.split(r"\begin{table*}")[1:]
+    for part, columns in ((first, 11), (second, 10)):
+        widths = {line.count("&") for line in part.splitlines() if line.endswith(r"\\")}
+        assert widths == {columns - 1}
+    assert r"\shortstack{rounds to 95\\\% of fmarl}" in first
+    assert r"\shortstack{payload per\\agent (MB)}" in second
     assert len(rows.splitlines()) == 61
     assert len(manifests.splitlines()) == 60
     content = json.loads(export)["figure-eight"]["figure-eight"]
@@ -214,6 +228,10 @@ def test_readable_tables_take_the_column_of_the_target_return(tmp_path: Path) ->
     study = study.model_copy(update={"target_return": 0.3})
     write_study(study, tmp_path)
     write_tables(study, tmp_path)
-    for name in ("main.md", "main.html", "main.tex"):
-        text = (tmp_path / "tables" / name).read_text()
-        assert "rounds to 0.3" in text and "Rounds to 0.3: until the mean" in text
+    for name, head in (
+        ("md", "rounds to 0.3"),
+        ("html", "rounds to 0.3"),
+        ("tex", r"rounds to\\0.3"),
+    ):
+        text = (tmp_path / "tables" / f"main.{name}").read_text()
+        assert head in text and "Rounds to 0.3: until the mean" in text
