@@ -149,6 +149,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="a file ending in .gif, .mp4 or .png",
     )
+    render.add_argument(
+        "--at",
+        type=seconds,
+        metavar="SECONDS",
+        help="the moment that a .png shows; default: the end",
+    )
 
     record = command(
         "record",
@@ -242,7 +248,10 @@ def study_option(command: argparse.ArgumentParser) -> None:
 def driving_options(command: argparse.ArgumentParser) -> None:
     """Who drives where."""
     command.add_argument(
-        "--scenario", required=True, type=scenario_name, metavar="NAME", help=SCENARIO_FORMS
+        "--scenario",
+        type=scenario_name,
+        metavar="NAME",
+        help=f"{SCENARIO_FORMS}; a run folder has one of its own",
     )
     command.add_argument(
         "--controller",
@@ -250,7 +259,13 @@ def driving_options(command: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="human, random, go, platoon, constant:<m/s²>, or the folder of a finished run",
     )
-    command.add_argument("--seed", type=natural, default=0, metavar="S", help="default: 0")
+    command.add_argument(
+        "--seed",
+        type=natural,
+        default=0,
+        metavar="S",
+        help="of the traffic, the next episodes S+1, …; runs train on seeds below 1000000. Default: 0",
+    )
 
 
 def scenario_name(text: str) -> str:
@@ -268,6 +283,13 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not allowed: a whole number of at least 1")
     return number
+
+
+def seconds(text: str) -> float:
+    """A moment of an episode, for argparse."""
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text):
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not allowed: seconds, such as 75.5")
+    return float(text)
 
 
 def natural(text: str) -> int:

@@ -108,15 +108,28 @@ def run_evaluate(options: argparse.Namespace) -> None:
 
 
 def run_render(options: argparse.Namespace) -> None:
-    from rsm.evaluation import last_exchange, resolve_driver
+    from rsm.evaluation import driver_name, last_exchange, resolve_driver
     from rsm.traffic.environment import TrafficEnv
     from rsm.traffic.rendering import check_output, render
 
     check_output(options.out)
+    if options.at is not None and options.out.suffix.lower() != ".png":
+        raise ConfigError(
+            f"--at: {options.at:g} is not allowed: a film shows every moment, a .png one"
+        )
     traffic, driver = resolve_driver(options.controller, options.scenario)
     links = last_exchange(options.controller)
+    who = driver_name(options.controller)
     with TrafficEnv(traffic) as env, writing("--out", options.out):
-        render(env, lambda: driver(env, options.seed), options.out, options.seed, links=links)
+        render(
+            env,
+            lambda: driver(env, options.seed),
+            options.out,
+            options.seed,
+            options.at,
+            links,
+            who,
+        )
     print(options.out)
 
 

@@ -20,6 +20,7 @@ from rsm.config import RunConfig, Traffic, load_run
 from rsm.divergence import require_finite
 from rsm.errors import ConfigError, one_line, shown
 from rsm.records import recording_table
+from rsm.registry import SCENARIO_FORMS
 from rsm.run_folder import finished_summary
 from rsm.sac import networks
 from rsm.sac.policy import SquashedGaussian
@@ -134,16 +135,31 @@ def load_driver(folder: Path, mode: str = "deterministic") -> tuple[RunConfig, D
     return config, policy_driver(policy, theta, mode)
 
 
-def resolve_driver(name: str, scenario: str) -> tuple[Traffic, Driver]:
-    """What `--controller` names: a control, or the folder of a finished run with its own traffic settings."""
+def resolve_driver(name: str, scenario: str | None) -> tuple[Traffic, Driver]:
+    """What `--controller` names: a control, or the folder of a finished run with its own traffic settings.
+
+    Without a scenario a run drives in its own. Raises ConfigError for what is neither.
+    """
     if os.path.isfile(Path(name) / "config.yaml"):
         config, driver = load_driver(Path(name))
-        return config.driven.model_copy(update={"scenario": scenario}), driver
+        own = config.driven
+        return own.model_copy(update={"scenario": scenario or own.scenario}), driver
     if "/" in name or os.path.isdir(name):
         raise ConfigError(
             f"--controller: {shown(name)} is not allowed: no finished run in that folder"
         )
-    return Traffic.model_validate({"scenario": scenario}), controller_driver(name)
+    driver = controller_driver(name)
+    if scenario is None:
+        raise ConfigError(
+            f"--scenario: is missing: {shown(name)} can drive in any: {SCENARIO_FORMS}"
+        )
+    return Traffic.model_validate({"scenario": scenario}), driver
+
+
+def driver_name(name: str) -> str:
+    """Who drives, for a reader: the control, or the id of the run in the folder that `--controller` names."""
+    path = Path(name) / "config.yaml"
+    return load_run(path).run_id if os.path.isfile(path) else name
 
 
 def record_run(folder: Path) -> pa.Table:
@@ -201,7 +217,7 @@ def last_exchange(name: str) -> NDArray[np.int64]:
     return np.array(found, dtype=np.int64).reshape(-1, 3)
 
 
-def evaluation_report(scenario: str, name: str, episodes: int, seed: int) -> dict[str, Any]:
+def evaluation_report(scenario: str | None, name: str, episodes: int, seed: int) -> dict[str, Any]:
     """What `rsm evaluate --json` prints: means, standard deviations and values over the episodes."""
     traffic, driver = resolve_driver(name, scenario)
     with TrafficEnv(traffic) as env:
@@ -216,7 +232,7 @@ def evaluation_report(scenario: str, name: str, episodes: int, seed: int) -> dic
         return {"mean": float(np.mean(values)), "std": spread, "values": values}
 
     return {
-        "scenario": scenario,
+        "scenario": traffic.scenario,
         "controller": name,
         "episodes": episodes,
         "mean_speed": statistics("mean_speed"),

@@ -47,6 +47,8 @@ def test_finished_run_can_be_driven_again_also_with_more_seats(tiny, tmp_path):
         seeds = held_out_seeds(config.seed, config.evaluation.episodes)
         returns = [drive_episode(env, driver, seed)["return"] for seed in seeds]
     assert sum(returns) / len(returns) == summary["final_return"]
+    own = evaluation_report(None, str(tmp_path / "run"), len(seeds), seeds[0])
+    assert own["return"]["values"] == returns and own["scenario"] == config.traffic.scenario
     report = evaluation_report("figure-eight-all", str(tmp_path / "run"), 1, 0)
     assert report["scenario"] == "figure-eight-all" and 0 < report["return"]["mean"] < 1
 

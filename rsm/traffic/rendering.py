@@ -19,6 +19,7 @@ from PIL import Image
 
 from rsm.errors import ConfigError
 from rsm.records import SERVER, obstacle
+from rsm.registry import CONTROLS
 from rsm.traffic.environment import TrafficEnv
 from rsm.traffic.recording import Prepare, Recording, record_episode
 
@@ -53,19 +54,21 @@ def render(
     seed: int,
     at: float | None = None,
     links: Links | None = None,
+    who: str = "",
 ) -> Recording:
     """Drive the episode of `seed` and write it to `out`, whole or not at all.
 
     `prepare` is called after the reset and gives the driver, a function from observations [N, O] to
     actions [N] or None. A PNG shows the moment `at` (s), or the end. `links` are drawn
-    between learning vehicles. Returns what was drawn. Raises ConfigError for another file ending.
+    between learning vehicles; `who` drives is said above the road. Returns what was drawn.
+    Raises ConfigError for another file ending.
     """
     out = Path(out)
     check_output(out)
     ending = out.suffix.lower()
     every = 1 if ending == ".png" else math.ceil(env.horizon / FILMS[ending][0])
     recording = record_episode(env, prepare, seed, every)
-    picture = Picture(env, recording, links)
+    picture = Picture(env, recording, links, who)
     out.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.stem}.", suffix=ending)
     os.close(descriptor)
@@ -123,8 +126,13 @@ def ffmpeg() -> Any:
 class Picture:
     """The road with its vehicles; only what moves is drawn anew for each frame."""
 
-    def __init__(self, env: TrafficEnv, recording: Recording, links: Links | None = None) -> None:
-        """Draw what stands still. Links of an agent that has no seat in this scenario are left out."""
+    def __init__(
+        self, env: TrafficEnv, recording: Recording, links: Links | None = None, who: str = ""
+    ) -> None:
+        """Draw what stands still. Links of an agent that has no seat in this scenario are left out.
+
+        Where humans drive alone (`who` is "human") nobody is marked.
+        """
         self._recording, self._horizon = recording, env.horizon
         links = np.empty((0, 3), dtype=np.int64) if links is None else links
         links = links[(links[:, :2] < env.n_agents).all(axis=1)]
@@ -133,7 +141,11 @@ class Picture:
         self._pairs = recording.learners[between[:, :2]]  # [E, 2] vehicles
         share = between[:, 2] / max(between[:, 2], default=1)
         self._widths = THINNEST + (THICKEST - THINNEST) * share  # points
-        self._label = f"{env.scenario.name}, {env.n_agents} learning of {env.n_vehicles} vehicles"
+        driven = np.arange(0) if who == "human" else recording.learners
+        kind = "controlled vehicle" if who in CONTROLS else "learning vehicle"
+        what = f"{env.n_vehicles} human drivers"
+        if len(driven):
+            what = f"{env.n_agents} {kind.split()[0]} of {env.n_vehicles} vehicles"
         self.figure = Figure(figsize=INCHES, dpi=DPI, facecolor="white")
         self._canvas = FigureCanvasAgg(self.figure)
         axes = self.figure.add_axes((0.03, 0.03, 0.8, 0.84))
@@ -147,7 +159,7 @@ class Picture:
             axes.plot(*line.T, color="white", linewidth=0.8, linestyle=(0, (6, 6)), zorder=1)
         road = np.concatenate(shapes)
         fastest = min(env.limit, 1.05 * max(float(recording.speed.max()), 1.0))
-        human = np.setdiff1d(np.arange(env.n_vehicles), recording.learners)
+        human = np.setdiff1d(np.arange(env.n_vehicles), driven)
         style: dict[str, Any] = {
             "cmap": SPEED_COLOURS,
             "vmin": 0.0,
@@ -160,7 +172,7 @@ class Picture:
         self._groups: list[tuple[NDArray[Any], PathCollection]] = []
         kinds = (
             ("human driver", human, "o", 80 / smaller, "#555555", 0.8),
-            ("learning vehicle", recording.learners, "s", 100 / smaller, "#d1006c", 2.2),
+            (kind, driven, "s", 100 / smaller, "#d1006c", 2.2),
         )
         for label, members, marker, size, edge, width in kinds:
             dots = axes.scatter(
@@ -178,8 +190,8 @@ class Picture:
             axes.plot([], [], color=LINK_COLOUR, alpha=0.5, linewidth=THICKEST, label=label)
         if len(to_server):
             agents = len(set(to_server[:, :2].ravel().tolist()) - {SERVER})
-            who = "all" if agents == env.n_agents else f"{agents} of {env.n_agents}"
-            axes.plot([], [], linestyle="", label=f"{who} exchange with the server")
+            these = "all" if agents == env.n_agents else f"{agents} of {env.n_agents}"
+            axes.plot([], [], linestyle="", label=f"{these} exchange with the server")
         pad = 8.0
         axes.set_xlim(road[:, 0].min() - pad, road[:, 0].max() + pad)
         low, high = road[:, 1].min() - pad, road[:, 1].max() + pad
@@ -193,7 +205,8 @@ class Picture:
         if bar.solids is not None:
             bar.solids.set(animated=False)
         bar.set_label("speed (m/s)")
-        self.figure.text(0.03, 0.935, self._label, fontsize=12)
+        title = ", ".join(word for word in (who, env.scenario.name, what) if word)
+        self.figure.text(0.03, 0.935, title, fontsize=12 if len(title) < 70 else 9)
         self._clock: Text = self.figure.text(0.03, 0.885, "", fontsize=11, animated=True)
         self._canvas.draw()
         self._still = self._canvas.copy_from_bbox(self.figure.bbox)  # type: ignore[attr-defined]

@@ -342,7 +342,10 @@ LINES: dict[str, tuple[list[str], list[str]]] = {
     "study empty": (["tables", "--study", ""], ["''", "known studies"]),
     "study of dots": (["tables", "--study", ".."], ["'..'", "known studies"]),
     "study a folder": (["tables", "--study", "{dir}/"], ["Is a directory"]),
-    "scenario missing": (["evaluate", "--controller", "go"], ["--scenario", "required"]),
+    "scenario missing": (
+        ["evaluate", "--controller", "go"],
+        ["--scenario", "missing", "'go'", "figure-eight"],
+    ),
     "scenario unknown": (
         ["evaluate", "--scenario", "ring"],
         ["--scenario", "'ring'", "figure-eight"],
@@ -365,6 +368,14 @@ LINES: dict[str, tuple[list[str], list[str]]] = {
     "episodes empty": (["evaluate", *DRIVE, "--episodes", ""], ["--episodes", "''", "whole"]),
     "episodes huge": (["evaluate", *DRIVE, "--episodes", "9" * 30], ["--episodes", "2000000000"]),
     "episodes very huge": (["evaluate", *DRIVE, "--episodes", "9" * 9000], ["--episodes", "whole"]),
+    "moment of a film": (
+        ["render", *DRIVE, "--out", "x.gif", "--at", "7"],
+        ["--at", "7", ".png"],
+    ),
+    "moment negative": (
+        ["render", *DRIVE, "--out", "x.png", "--at=-1"],
+        ["--at", "'-1'", "seconds"],
+    ),
     "seed unicode": (["evaluate", *DRIVE, "--seed", "１"], ["--seed", "'１'", "whole"]),
     "seed superscript": (["evaluate", *DRIVE, "--seed", "²"], ["--seed", "'²'", "whole"]),
     "seed nan": (["evaluate", *DRIVE, "--seed", "nan"], ["--seed", "'nan'", "whole"]),
