@@ -33,9 +33,14 @@ FINAL = (
     "collisions",
     "wall_s",
 )
+JUDGED = ("final/return", "final/return_stochastic", "final/mean_speed")
 # Curves that every seed of a cell has at the same episodes.
 OF_A_CELL = ("eval/return", "eval/mean_speed", "eval/return_stochastic", "comm/bytes_sent")
-PREVIEWS = ("episodes", "evaluations")  # small enough to read; the UI shows CSV, not parquet
+PREVIEWS = (
+    "episodes",
+    "evaluations",
+    "exchange",
+)  # small enough to read; the UI shows CSV, not parquet
 
 
 class Point(NamedTuple):
@@ -130,7 +135,8 @@ def _points(key: str, steps: Iterable[Any], values: Iterable[Any]) -> Iterator[P
 def cell_metrics(
     finals: Sequence[dict[str, float]], curves: Mapping[str, Sequence[Sequence[tuple[int, float]]]]
 ) -> list[Point]:
-    """The numbers of a cell: over its seeds, the interquartile mean, as in the tables and figures.
+    """The numbers of a cell over its seeds, as in the tables and figures: interquartile means of what is
+    judged, plain means of what it cost.
 
     `finals` holds the latest values of each seed, of which those named `final/...` are taken; `curves`
     maps a metric to the (step, value) of each seed. The i-th values of all seeds belong to the same
@@ -139,7 +145,7 @@ def cell_metrics(
     points = []
     for key in sorted({key for values in finals for key in values if key.startswith("final/")}):
         values = [found[key] for found in finals if key in found]
-        points.append(Point(key, 0, float(trim_mean(values, 0.25))))
+        points.append(Point(key, 0, float(trim_mean(values, 0.25 if key in JUDGED else 0))))
     for key, seeds in sorted(curves.items()):
         for together in zip(*seeds, strict=False):
             step = int(median(step for step, _ in together))
@@ -168,7 +174,8 @@ def cell_note(seeds: Sequence[tuple[str, dict[str, float]]], failed: Sequence[st
         "Best first: "
         + "; ".join(ranking)
         + ".\n\nThe numbers of this run are the interquartile means over the seeds that finished, which "
-        "are the runs nested below it; its parameters are those that all of them share."
+        "are the runs nested below it (bytes, rounds and times: plain means); its parameters are those "
+        "that all of them share."
     )
 
 

@@ -35,6 +35,16 @@ def test_parent_holds_the_interquartile_means_of_its_finished_seeds() -> None:
     assert dict(found["eval/return"]) == pytest.approx({0: 0.005, 300: 0.305})
 
 
+def test_costs_of_a_cell_are_plain_means_as_in_the_tables() -> None:
+    finals = [
+        {"final/return": x, "final/bytes_sent": x, "sac/alpha": x} for x in (0.0, 1.0, 1.0, 6.0)
+    ]
+    assert {key: value for key, _, value in cell_metrics(finals, {})} == {
+        "final/return": 1.0,
+        "final/bytes_sent": 2.0,
+    }
+
+
 def test_curve_of_a_parent_joins_the_same_evaluations_of_seeds_with_other_steps() -> None:
     curves = {"eval/return": [[(0, 1.0), (90, 2.0)], [(0, 3.0), (110, 4.0)], [(0, 5.0)]]}
     points = cell_metrics([{}, {}, {}], curves)

@@ -74,7 +74,8 @@ def test_small_tables_are_artifacts_that_the_page_can_show(tmp_path: Path) -> No
     tracking.publish(folder, STUDY)
     (run,) = published().values()
     kept = Path(reader().download_artifacts(run.info.run_id, "preview", str(tmp_path)))
-    assert {file.name for file in kept.iterdir()} == {"episodes.csv", "evaluations.csv"}
+    names = {"episodes.csv", "evaluations.csv", "exchange.csv"}
+    assert {file.name for file in kept.iterdir()} == names
     for file in kept.iterdir():
         table = pd.read_parquet(folder / f"{file.stem}.parquet")
         pd.testing.assert_frame_equal(pd.read_csv(file), table, check_dtype=False)
