@@ -221,7 +221,7 @@ def parser() -> argparse.ArgumentParser:
         "recompute some committed numbers and compare them with results/reference",
     )
     verify.add_argument(
-        "--only", action="append", metavar="RUN_ID", help="a run of the list; may be repeated"
+        "--only", action="append", metavar="STUDY/RUN_ID", help="a run of the list; may be repeated"
     )
     verify.add_argument(
         "--record", action="store_true", help="write the recomputed numbers instead (maintainers)"

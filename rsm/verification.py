@@ -1,8 +1,8 @@
 """`rsm verify`: recompute a named subset of runs and compare them with the committed numbers.
 
-`results/reference/expected.json` holds, per run, the settings hash and each number with its tolerance; it is
-written by `rsm verify --record`, never by hand. On the machine and versions that wrote it the numbers agree to
-the last digit; elsewhere traffic is chaotic and only the tolerances hold.
+`results/reference/expected.json` holds, per run of a study, the settings hash and each number with its
+tolerance; it is written by `rsm verify --record`, never by hand. On the machine and versions that wrote it
+the numbers agree to the last digit; elsewhere traffic is chaotic and only the tolerances hold.
 """
 
 from __future__ import annotations
@@ -12,22 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from rsm.config import RunConfig
-from rsm.errors import ConfigError, shown
+from rsm.errors import ConfigError, RunError, shown
 from rsm.records import write_json
 from rsm.study import load_study, study_file
 from rsm.training import train
 from rsm.yaml_files import load_yaml
 
 EXPECTED = Path("results/reference/expected.json")
-STUDY = "quick"
-SUBSET = (
-    "human-seed0",
-    "go-seed0",
-    "platoon-seed0",
-    "random-seed0",
-    "independent-seed0",
-    "fmarl-seed0",
-    "rsm-trust-region-radius90-p4-k3-seed0",
+SUBSET = (  # study/run
+    "quick/human-seed0",
+    "quick/go-seed0",
+    "quick/platoon-seed0",
+    "quick/random-seed0",
+    "quick/independent-seed0",
+    "quick/fmarl-seed0",
+    "quick/rsm-trust-region-radius90-p4-k3-seed0",
 )
 # Absolute for a learned return (a seed ends anywhere within the spread of its method), relative elsewhere.
 TOLERANCES = {
@@ -46,19 +45,24 @@ def verify(only: list[str] | None = None, record: bool = False) -> int:
     for name in only or ():
         if name not in SUBSET:
             raise ConfigError(f"--only: {shown(name)} is not allowed: one of {', '.join(SUBSET)}")
-    runs = load_study(study_file(STUDY)).runs()
-    chosen = [name for name in SUBSET if only is None or name in only]
+    chosen = {name: config for name, config in subset().items() if only is None or name in only}
     expected = {} if record and only is None else load_expected()
     wrong = 0
-    for name in chosen:
-        if not record and expected.get(name, {}).get("settings_hash") != runs[name].settings_hash:
+    for name, config in chosen.items():
+        if not record and expected.get(name, {}).get("settings_hash") != config.settings_hash:
             raise ConfigError(
-                f"{EXPECTED}: {name}: its settings hash is not that of study {STUDY}; "
+                f"{EXPECTED}: {name}: its settings hash is not that of the study; "
                 "write it anew with `rsm verify --record`"
             )
-        summary = recompute(runs[name])
+        summary = recompute(config)
+        if summary["status"] == "failed":
+            if record:
+                raise RunError(f"{name}: the run failed, nothing is recorded: {summary['reason']}")
+            wrong += 1
+            print(f"DIFFERS {name}: the run failed: {summary['reason']}", flush=True)
+            continue
         if record:
-            expected[name] = entry(runs[name], summary)
+            expected[name] = entry(config, summary)
             print(f"{name}: recorded", flush=True)
             continue
         for key, number in expected[name]["numbers"].items():
@@ -73,6 +77,13 @@ def verify(only: list[str] | None = None, record: bool = False) -> int:
     if record:
         write_json(EXPECTED, expected)
     return int(wrong > 0)
+
+
+def subset() -> dict[str, RunConfig]:
+    """The settings of the runs that are recomputed, by `study/run`; raises ConfigError."""
+    places = [name.split("/") for name in SUBSET]
+    runs = {study: load_study(study_file(study)).runs() for study, _ in places}
+    return {f"{study}/{run}": runs[study][run] for study, run in places}
 
 
 def load_expected() -> dict[str, Any]:

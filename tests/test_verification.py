@@ -4,9 +4,8 @@ from pathlib import Path
 import pytest
 
 from rsm import verification
-from rsm.errors import ConfigError
-from rsm.study import load_study
-from rsm.verification import EXPECTED, STUDY, SUBSET, agrees, load_expected, verify
+from rsm.errors import ConfigError, RunError
+from rsm.verification import EXPECTED, SUBSET, agrees, load_expected, subset, verify
 
 ROOT = Path(__file__).parents[1]
 
@@ -17,8 +16,7 @@ def _in_the_checkout(monkeypatch):
 
 
 def test_committed_numbers_belong_to_the_study_as_it_is():
-    runs = load_study(ROOT / "workflow" / "studies" / f"{STUDY}.yaml").runs()
-    expected = load_expected()
+    runs, expected = subset(), load_expected()
     assert tuple(expected) == SUBSET
     for name, entry in expected.items():
         assert entry["settings_hash"] == runs[name].settings_hash
@@ -39,25 +37,36 @@ def test_tolerance_is_relative_or_absolute_as_stated(kind, value, good):
 
 
 def test_recomputed_control_agrees_and_a_wrong_number_is_noticed(tmp_path, monkeypatch, capsys):
-    assert verify(["go-seed0"]) == 0
+    assert verify(["quick/go-seed0"]) == 0
     expected = load_expected()
-    expected["go-seed0"]["numbers"]["final_return"]["value"] *= 1.5
+    expected["quick/go-seed0"]["numbers"]["final_return"]["value"] *= 1.5
     wrong = tmp_path / "expected.json"
     wrong.write_text(json.dumps(expected))
     monkeypatch.setattr(verification, "EXPECTED", wrong)
     capsys.readouterr()
-    assert verify(["go-seed0"]) == 1
-    assert "DIFFERS go-seed0: final_return" in capsys.readouterr().out
+    assert verify(["quick/go-seed0"]) == 1
+    assert "DIFFERS quick/go-seed0: final_return" in capsys.readouterr().out
+
+
+def test_run_that_fails_differs_and_is_never_recorded(tmp_path, monkeypatch, capsys):
+    failed = {"status": "failed", "reason": "reward of agent 2 is nan"}
+    monkeypatch.setattr(verification, "recompute", lambda config: failed)
+    assert verify(["quick/go-seed0"]) == 1
+    assert "DIFFERS quick/go-seed0: the run failed: reward of agent 2" in capsys.readouterr().out
+    monkeypatch.setattr(verification, "EXPECTED", tmp_path / "expected.json")
+    with pytest.raises(RunError, match="nothing is recorded: reward of agent 2"):
+        verify(record=True)
+    assert not (tmp_path / "expected.json").exists()
 
 
 def test_study_that_changed_since_is_refused(tmp_path, monkeypatch):
     expected = load_expected()
-    expected["go-seed0"]["settings_hash"] = "0" * 12
+    expected["quick/go-seed0"]["settings_hash"] = "0" * 12
     changed = tmp_path / "expected.json"
     changed.write_text(json.dumps(expected))
     monkeypatch.setattr(verification, "EXPECTED", changed)
     with pytest.raises(ConfigError, match="rsm verify --record"):
-        verify(["go-seed0"])
+        verify(["quick/go-seed0"])
 
 
 def test_file_of_committed_numbers_is_where_the_readme_says():
