@@ -13,11 +13,11 @@ from rsm.analysis.figures.looks import Look, looks
 from rsm.analysis.load import Runs
 
 BINS = 20
-QUANTITIES = {
-    "zeta": "ζ of accepted replicas",
-    "acceptance": "accepted of judged (%)",
-    "advantage": "A⁺ (learner's reward)",
-    "quadratic_form": "quadratic form q (nats)",
+QUANTITIES = {  # in two lines: a study of many topologies has low panels
+    "zeta": "ζ of accepted\nreplicas",
+    "acceptance": "accepted of\njudged (%)",
+    "advantage": "A⁺ (learner's\nreward)",
+    "quadratic_form": "quadratic form\nq (nats)",
 }
 MOST_BANDS = 2  # in a panel: all lines have the colour of `rsm`, and so have their deciles
 _COLUMNS = (
