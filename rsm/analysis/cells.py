@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,12 +23,14 @@ from rsm.registry import METHODS
 
 # Columns that say which cell a row of figure data belongs to.
 CELL = ("cell", "label", "method", "control", "topology", "segments", "share")
+NONE = "no run finished"
 STATES = ("seeds", "failed", "missing")  # how many runs were asked for, and are not there
 _CURVES = (
     "episode", "env_steps", "bytes_sent", "return", "return_low", "return_high", "mean_speed",
     "mean_speed_low", "mean_speed_high",
 )  # fmt: skip
 
+REFERENCES = ("fmarl", "average")  # methods that the others are compared with
 LEVELS = ("human", "go", "platoon")  # controls drawn as levels; `random` would stretch the axis
 
 
@@ -79,6 +81,35 @@ def counts(index: pd.DataFrame) -> pd.DataFrame:
             "missing": states.agg(lambda column: int((column == "missing").sum())),
         }
     ).reset_index()[[*CELL, *STATES]]
+
+
+def gap(row: Mapping[str, Any] | pd.Series) -> str:
+    """What a row of `counts`, or a sum of them, lacks, in words; empty where every run finished."""
+    if row["failed"] + row["missing"] == row["seeds"]:
+        return NONE
+    words = (f"{row[name]:.0f} of {row['seeds']:.0f} {name}" for name in STATES[1:] if row[name])
+    return ", ".join(words)
+
+
+def gaps(frame: pd.DataFrame) -> dict[str, str]:
+    """Label → `gap` over all cells of it in `frame`, which has the columns of `counts`."""
+    sums = frame.drop_duplicates("cell").groupby("label", sort=False)[list(STATES)].sum()
+    return {str(label): gap(row) for label, row in sums.iterrows()}
+
+
+def reference(part: pd.DataFrame, index: pd.DataFrame, method: str) -> pd.DataFrame:
+    """Finished runs of `method` that those of `part` are compared with; empty where there are none.
+
+    Where cells of the method differ it is the label that shares what is exchanged and how much is lost,
+    as far as `part` has such a thing, else the first. One whose runs all failed is not replaced.
+    """
+    found = index[index["method"] == method]
+    if found["label"].nunique() > 1 and len(part):
+        for name in ("share", "loss_rate"):
+            same = found[found[name] == part[name].iloc[0]]
+            found = same if len(same) else found
+        found = found[found["label"] == found["label"].iloc[0]]
+    return found[(found["status"] == "finished") & found["final_return"].notna()]
 
 
 def levels(runs: Runs) -> pd.DataFrame:
@@ -165,18 +196,33 @@ class Facet(NamedTuple):
 
 
 def facets(frame: pd.DataFrame) -> list[Facet]:
-    """A panel per topology and, where it varies, what is shared, which then leaves the labels."""
-    shares = list(dict.fromkeys(frame["share"].dropna()))
-    found = []
-    for topology in topologies(frame):
-        part = on_topology(frame, topology)
-        for share in shares if len(shares) > 1 else [None]:
-            own = part
-            if share is not None:
-                own = part[part["share"].isna() | (part["share"] == share)]
-                own = own.assign(label=[without(label, share) for label in own["label"]])
-            found.append(Facet(topology, share, own))
-    return found
+    """A panel per topology and, where it varies, what is shared, which then leaves the labels.
+
+    There is none for a topology on which nothing of that share was run. What only methods without a
+    topology share has a panel of its own.
+    """
+    if len(shares(frame)) < 2:
+        return [Facet(name, None, on_topology(frame, name)) for name in topologies(frame)]
+    placed = frame[frame["topology"].notna()]
+    known = set(zip(placed["topology"], placed["share"], strict=True))
+    pairs = [(name, share) for name in topologies(placed) for share in shares(frame)]
+    pairs = [pair for pair in pairs if pair in known]
+    pairs += [(None, share) for share in shares(frame) if share not in set(placed["share"])]
+    return [
+        Facet(topology, share, sharing(on_topology(frame, topology), share))
+        for topology, share in pairs
+    ]
+
+
+def shares(frame: pd.DataFrame) -> list[str]:
+    """What is shared in a study, in its order; nothing where no method exchanges."""
+    return list(dict.fromkeys(frame["share"].dropna()))
+
+
+def sharing(frame: pd.DataFrame, share: str) -> pd.DataFrame:
+    """Rows of that share, which leaves their labels, and rows of methods that share nothing."""
+    own = frame[frame["share"].isna() | (frame["share"] == share)]
+    return own.assign(label=[without(label, share) for label in own["label"]])
 
 
 def _iqm(scores: pd.Series) -> float:

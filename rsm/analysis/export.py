@@ -86,6 +86,8 @@ def _gaps(runs: Runs) -> list[str]:
         notes.append(f"Failed runs: {reasons}.")
     if runs.missing:
         notes.append(f"Missing runs: {', '.join(runs.missing)}.")
+    if notes:
+        notes.append("Runs that failed or are missing have no entry in marl_eval.json.")
     return notes
 
 
@@ -174,7 +176,8 @@ def marl_eval(runs: Runs) -> dict[str, Any]:
     scenario → task → algorithm → seed_<n> → step_<i> → step_count, return, mean_speed; and
     absolute_metrics, the last evaluation. The scenario is its own single task and a cell is an
     algorithm; lists hold one value per held-out seed, deterministic mode. Controls have no steps and
-    are left out.
+    are left out. So have runs that failed or are missing: the tools read every key as an environment,
+    task, algorithm or run, so that the file cannot name them. The main table beside it and runs.csv do.
     """
     learners = runs.index[~runs.index["control"]]
     wanted = ["episode", "env_steps", "mode", "eval_seed", "return", "mean_speed"]

@@ -12,7 +12,7 @@ BEFORE, AFTER = ("human",), ("platoon",)
 
 
 def recorded_runs(study: Study) -> tuple[str, ...]:
-    """Run ids: human driving, one cell per method and way of finding ζ, and the platoon.
+    """Run ids: human driving, one cell per method, way of finding ζ and share, and the platoon.
 
     They are of the first seed alone. A cell is the first of the study with the published P, or with the
     largest where that is not run.
@@ -20,14 +20,15 @@ def recorded_runs(study: Study) -> tuple[str, ...]:
     configs = [config for config in study.runs().values() if config.seed == study.seeds[0]]
     values = {config.communication.segments for config in configs if _has_segments(config)}
     main = PUBLISHED_SEGMENTS if PUBLISHED_SEGMENTS in values else max(values, default=0)
-    chosen: dict[tuple[str, str], str] = {}
+    chosen: dict[tuple[str, str, str], str] = {}
     for method in (*BEFORE, *METHODS, *AFTER):
         for config in configs:
             shown = not _has_segments(config) or config.communication.segments == main
             if config.method == method and shown:
                 traits = METHODS.get(method)
                 constant = config.mixing.constant if traits and traits.metric else ""
-                chosen.setdefault((method, constant), config.run_id)
+                share = config.communication.share if traits else ""
+                chosen.setdefault((method, constant, share), config.run_id)
     return tuple(chosen.values())
 
 

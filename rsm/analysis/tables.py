@@ -25,7 +25,6 @@ from rsm.registry import CONTROLS, parse_scenario
 
 WINDOW = 5  # training episodes over which a return counts as reached
 TARGET = 0.95  # of the final return of fmarl, for the rounds it takes to get there
-REFERENCES = ("fmarl", "average")
 
 
 def main_table(runs: Runs) -> pd.DataFrame:
@@ -52,7 +51,7 @@ def main_table(runs: Runs) -> pd.DataFrame:
         row["finished"] = len(part)
         row |= _spread("return", cells.estimate(part["final_return"]), "_iqm")
         row["mean_speed"] = cells.estimate(part["final_mean_speed"]).value
-        row |= _against_references(part, finished)
+        row |= _against_references(part, index)
         row |= _spread("gap_share", _gap_share(part, finished))
         row["megabytes_sent"] = part["bytes_sent"].mean() / 1e6
         row["payload_megabytes_per_agent"] = part["payload_per_agent"].mean() / 1e6
@@ -91,11 +90,11 @@ def _crashed(runs: Runs, part: pd.DataFrame) -> float:
     return float(driven["collisions"].clip(upper=loops).mean() / loops)
 
 
-def _against_references(part: pd.DataFrame, finished: pd.DataFrame) -> dict[str, float]:
+def _against_references(part: pd.DataFrame, index: pd.DataFrame) -> dict[str, float]:
     """Ratio to fmarl, and probability of improvement over the references."""
     row: dict[str, float] = {}
     own = part["final_return"].to_numpy(dtype=np.float64)
-    central = _reference(part, finished, "fmarl")
+    central = cells.reference(part, index, "fmarl")
     ratio = UNKNOWN
     if len(own) and set(part["cell"]) == set(central["cell"]):
         ratio = Estimate(1.0, np.nan, np.nan)  # itself: nothing to estimate
@@ -103,8 +102,8 @@ def _against_references(part: pd.DataFrame, finished: pd.DataFrame) -> dict[str,
         central_scores = central["final_return"].to_numpy(dtype=np.float64)
         ratio = ratio_of_interquartile_means([own], [central_scores], cells.generator())
     row |= _spread("ratio_to_fmarl", ratio)
-    for name in REFERENCES:
-        other = _reference(part, finished, name)
+    for name in cells.REFERENCES:
+        other = cells.reference(part, index, name)
         estimate = UNKNOWN
         if len(own) and len(other) and not set(part["label"]) & set(other["label"]):
             names = [str(side["label"].iloc[0]) for side in (part, other)]
@@ -113,17 +112,6 @@ def _against_references(part: pd.DataFrame, finished: pd.DataFrame) -> dict[str,
                 estimate = probability_of_improvement_estimate(x, y, cells.generator())
         row |= _spread(f"improvement_over_{name}", estimate)
     return row
-
-
-def _reference(part: pd.DataFrame, finished: pd.DataFrame, method: str) -> pd.DataFrame:
-    """Runs of the reference that share what is exchanged and how much is lost, else the first."""
-    found = finished[finished["method"] == method]
-    if found["label"].nunique() > 1 and len(part):
-        first = part.iloc[0]
-        same = (found["share"] == first["share"]) & (found["loss_rate"] == first["loss_rate"])
-        chosen = found[same] if same.any() else found
-        found = chosen[chosen["label"] == chosen["label"].iloc[0]]
-    return found
 
 
 def _gap_share(part: pd.DataFrame, finished: pd.DataFrame) -> Estimate:
@@ -144,7 +132,7 @@ def _time_to_target(runs: Runs, part: pd.DataFrame, curves: pd.DataFrame) -> dic
     """First evaluation that reaches the target: its training episode and the rounds by then (median
     over seeds; NaN for a method without rounds)."""
     never = {"rounds_to_target": np.nan, "episode_to_target": np.nan}
-    central = _reference(part, runs.finished, "fmarl")
+    central = cells.reference(part, runs.index, "fmarl")
     if part.empty or central.empty or curves.empty or part["control"].iloc[0]:
         return never
     target = TARGET * cells.estimate(central["final_return"]).value

@@ -127,7 +127,7 @@ def test_a_gate_that_never_opens_is_said(name: str, make: Callable[..., Path]) -
 def test_failed_runs_stand_in_the_legend(make: Callable[..., Path]) -> None:
     grid = {"methods": ["fmarl", "average"], "topologies": ["ring"], "episodes": 10}
     _, figure = drawn("learning_curves", load_study_runs(make(failed=("fmarl-seed2",), **grid)))
-    assert "fmarl [1 of 3 runs failed]" in texts(figure)
+    assert "fmarl [1 of 3 failed]" in texts(figure)
 
 
 def test_curves_hold_the_mean_of_three_seeds_at_each_evaluation(runs: Runs) -> None:
@@ -244,7 +244,7 @@ def test_what_is_shared_has_panels_of_its_own_where_it_varies(tmp_path: Path) ->
         for loc in ("left", "center")
     ]
     heads = {title for title in titles if title}
-    assert heads == {"ring, actor, P = 4", "ring, actor+critic, P = 4"}
+    assert heads == {"ring\nactor, P = 4", "ring\nactor+critic, P = 4"}
 
 
 def test_quantities_below_each_other_have_the_same_x(results: Path) -> None:

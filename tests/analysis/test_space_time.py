@@ -49,6 +49,17 @@ def test_one_run_per_method_and_way_of_finding_zeta_of_the_first_seed_is_recorde
     assert recorded_runs(small_study(methods=["random"])) == ()
 
 
+def test_what_is_shared_is_recorded_apart_where_it_varies() -> None:
+    grid = {"topologies": ["ring"], "constants": ["theorem2"], "share": ["actor", "actor+critic"]}
+    assert recorded_runs(small_study(methods=["independent", "fmarl", "rsm"], **grid)) == (
+        "independent-seed0",
+        "fmarl-seed0",
+        "fmarl-actor+critic-seed0",
+        "rsm-ring-p4-k3-seed0",
+        "rsm-ring-p4-k3-actor+critic-seed0",
+    )
+
+
 def test_a_way_over_the_seam_is_cut_there_and_no_piece_crosses_the_panel() -> None:
     time, position = np.arange(4.0), np.array([80.0, 95.0, 10.0, 25.0])
     pieces, speeds = space_time.segments(time, position, np.array([15.0, 15, 15, 17]), 100.0)

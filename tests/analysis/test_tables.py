@@ -123,6 +123,7 @@ def test_a_study_without_any_run_has_a_table_of_dashes(make: Callable[..., Path]
         if path.stem == "main" and path.suffix in {".md", ".html"}
     ):
         assert "1 missing" in text
+        assert "have no entry in marl_eval.json" in text
         assert "Missing runs: rsm-radius90-p1-k3-seed0" in text
 
 

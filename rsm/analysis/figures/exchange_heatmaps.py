@@ -48,10 +48,9 @@ def draw(data: pd.DataFrame) -> Figure:
         return style.empty("no method of this study exchanges parameters")
     labels = list(dict.fromkeys(data["label"]))
     regulated = [name for name in labels if _part(data, name)["judged"].fillna(0).sum() > 0]
-    blocks = -(-len(labels) // MOST)
-    columns = max(3, -(-len(labels) // blocks))
-    rows = [-(-len(names) // columns) for names in (labels, regulated)]
-    figure = Figure(figsize=(style.PAGE, sum(rows) * (0.65 + 5.6 / columns)))
+    incomplete = any(cells.gaps(data).values())
+    columns, rows, height = _layout(len(labels), len(regulated), 0.76 if incomplete else 0.65)
+    figure = Figure(figsize=(style.PAGE, height))
     grid = figure.subplots(sum(rows), columns, squeeze=False)
     nodes = sorted(set(data["sender"].dropna()) | set(data["receiver"].dropna()))
     nodes = [node for node in nodes if node != SERVER] + [node for node in nodes if node == SERVER]
@@ -76,6 +75,18 @@ def draw(data: pd.DataFrame) -> Figure:
             bar.set_label(unit)
             bar.outline.set_visible(False)
     return figure
+
+
+def _layout(cells: int, regulated: int, text: float) -> tuple[int, list[int], float]:
+    """Panels in a row, rows of either kind of panel, and the height of them all in inches, of which
+    `text` around each panel: at most MOST in a row, but for a page that would be too tall."""
+    columns = max(3, -(-cells // -(-cells // MOST)))
+    while True:
+        rows = [-(-count // columns) for count in (cells, regulated)]
+        height = sum(rows) * (text + 5.6 / columns)
+        if height <= style.TALLEST:
+            return columns, rows, height
+        columns += 1
 
 
 def _part(data: pd.DataFrame, label: str) -> pd.DataFrame:
@@ -109,8 +120,11 @@ def _draw_panel(
     label = without(first["label"], first["share"])
     lines = [label, first["share"]] if label != first["label"] else [label]
     axis.set_title("\n".join([*lines, ", ".join(where)]), fontsize=6.5)
+    gap = cells.gap(first)
     if column == "accepted_share" and not part["accepted"].sum():
         axis.set_xlabel("receiver\nno replica accepted", labelpad=1)
     elif np.isnan(matrix).all():
-        style.note(axis, "nothing sent")
+        style.note(axis, gap if gap == cells.NONE else "nothing sent")
+    elif gap:
+        axis.set_xlabel(f"receiver\n{gap}", labelpad=1)
     return image

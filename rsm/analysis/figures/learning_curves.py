@@ -46,10 +46,10 @@ def draw(data: pd.DataFrame) -> Figure:
 
 
 def _draw_panel(axis: Axes, part: pd.DataFrame, column: str, shown: dict[str, Look]) -> None:
-    for label, curve in part.groupby("label", sort=False):
-        known = curve.dropna(subset=[column])
-        look, steps = shown[str(label)], known["env_steps"] / 1e3
-        style.band(axis, steps, known[f"{column}_low"], known[f"{column}_high"], look.color)
-        axis.plot(steps, known[column], markevery=style.markers_at(len(known)), **look.line())
-    if part.dropna(subset=[column]).empty:
-        style.note(axis, "no run has finished")
+    known = part.dropna(subset=[column])
+    count = known["label"].nunique()
+    for number, (label, curve) in enumerate(known.groupby("label", sort=False)):
+        steps = curve["env_steps"] / 1e3
+        style.curve(axis, steps, curve, column, shown[str(label)], (number, count))
+    if known.empty:
+        style.note(axis, cells.NONE)

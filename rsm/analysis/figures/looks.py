@@ -50,10 +50,10 @@ _METHODS: dict[str, tuple[str, Dash, str]] = {
 # Methods that came later, in the order of the registry: a new one needs no line here.
 _OTHERS = (("#5C0A48", "d"), ("#4E8A52", "<"), ("#B58FC2", "p"))
 _CONSTANTS: dict[str, tuple[Dash, str]] = {
-    "trust-region": ((0, (1.2, 0.9)), "^"),
-    "certified": ((0, (6, 1, 1, 1, 1, 1)), "*"),
-    "line-search": ((0, (7, 2)), "X"),
-    "fixed": ((0, (1, 2)), "h"),
+    "trust-region": ((0, (1, 0.8)), "^"),
+    "certified": ((0, (3, 1, 1, 1)), "*"),
+    "line-search": ((0, (3, 1)), "X"),
+    "fixed": ((0, (1, 2.2)), "h"),
 }
 _FILLINGS: tuple[Literal["full", "none", "left", "bottom"], ...] = (
     "full",

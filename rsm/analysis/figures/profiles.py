@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -10,99 +12,168 @@ from matplotlib.figure import Figure
 from rsm.analysis import cells
 from rsm.analysis.figures import style
 from rsm.analysis.figures.looks import Look, looks
+from rsm.analysis.labels import topology_label, without
 from rsm.analysis.load import Runs
 from rsm.analysis.statistics import (
+    Floats,
     performance_profile,
     performance_profile_interval,
     probability_of_improvement_estimate,
 )
 
-REFERENCES = ("fmarl", "average")
 THRESHOLDS = 121
 _COLUMNS = [
-    "panel", "label", "threshold", "reference", "value", "low", "high", "cell", *cells.STATES
+    "panel", "share", "topology", "segments", "label", "threshold", "reference", "against", "value",
+    "low", "high", "cell", *cells.STATES,
 ]  # fmt: skip
 
 
 def data(runs: Runs) -> pd.DataFrame:
-    """Final returns of learning runs at one P, the topologies of a study being the strata.
+    """Final returns of learning runs at one P, apart by share where it varies.
 
-    `panel` is `profile` (rows: threshold → fraction of runs above it) or `improvement` (rows:
-    reference → probability that a run of the label beats one of the reference on its topology).
-    Columns: panel, the columns of `cells.counts` summed over cells of a label, threshold, reference,
-    value, low, high.
+    Like is compared with like: where all methods with a topology ran on the same ones, these are the
+    strata, else only the first topology of the study is shown (the column `topology`, in words).
+    `panel` is `profile` (rows: threshold → fraction of runs above it) or `improvement` (rows: reference,
+    a method, and `against`, the label of it that was chosen → probability that a run of the label beats
+    one of it on its topology). Columns: panel, share (where it varies), topology, segments (the P),
+    label, threshold, reference, against, value, low, high, and cell and the states of `cells.counts`
+    summed over the cells of a label. A label without a finished run has rows without value.
     """
     index = cells.representative(cells.learners(runs))
-    finished = index[(index["status"] == "finished") & index["final_return"].notna()]
-    if finished.empty:
+    if index.empty:
         return pd.DataFrame(columns=_COLUMNS)
-    scores = {
-        str(label): [part["final_return"].to_numpy() for _, part in group.groupby("cell")]
-        for label, group in finished.groupby("label", sort=False)
-    }
-    least, most = finished["final_return"].min(), finished["final_return"].max()
+    scores = _finished(index)["final_return"]
+    least, most = (scores.min(), scores.max()) if len(scores) else (0.0, 1.0)
     margin = 0.05 * max(most - least, 1e-3)
     thresholds = np.linspace(least - margin, most + margin, THRESHOLDS)
+    shares = cells.shares(index)
     frames = []
-    for label, strata in scores.items():
-        low, high = performance_profile_interval(strata, thresholds, cells.generator())
-        profile = performance_profile(strata, thresholds)
-        frames.append(
-            pd.DataFrame(
-                {"panel": "profile", "label": label, "threshold": thresholds,
-                 "value": profile, "low": low, "high": high}
+    for share in shares if len(shares) > 1 else [None]:
+        part = index if share is None else index[index["share"].isna() | (index["share"] == share)]
+        topologies = _comparable(part)
+        part, others = (
+            rows[rows["topology"].isna() | rows["topology"].isin(topologies)]
+            for rows in (part, index)
+        )
+        frame = pd.concat([_profiles(part, thresholds), _improvements(part, others, share)])
+        states = cells.counts(part).groupby("label", sort=False)[list(cells.STATES)].sum()
+        frame = frame.merge(states.reset_index().assign(cell=states.index), on="label")
+        names = [topology_label(name) for name in topologies]
+        where = f"{len(names)} topologies" if names[1:] else "".join(names)
+        frames.append(frame.assign(share=share, topology=where, segments=part["segments"].max()))
+    return pd.concat([frame.reindex(columns=_COLUMNS).astype(object) for frame in frames])
+
+
+def _comparable(part: pd.DataFrame) -> list[str]:
+    """Topologies whose runs can be pooled: all, or the first where not every method has all."""
+    placed = part[part["topology"].notna()]
+    found = list(dict.fromkeys(placed["topology"]))
+    everywhere = (placed.groupby("label")["topology"].nunique() == len(found)).all()
+    return found if everywhere else found[:1]
+
+
+def _finished(part: pd.DataFrame) -> pd.DataFrame:
+    return part[(part["status"] == "finished") & part["final_return"].notna()]
+
+
+def _profiles(part: pd.DataFrame, thresholds: Floats) -> pd.DataFrame:
+    frames = []
+    for label, runs in part.groupby("label", sort=False):
+        strata = [own["final_return"].to_numpy() for _, own in _finished(runs).groupby("cell")]
+        frame = pd.DataFrame({"panel": "profile", "label": label, "threshold": thresholds})
+        if strata:
+            frame["value"] = performance_profile(strata, thresholds)
+            frame["low"], frame["high"] = performance_profile_interval(
+                strata, thresholds, cells.generator()
             )
-        )  # fmt: skip
-    for reference in REFERENCES:
-        for label in scores:
-            pairs = cells.paired(finished, label, reference)
-            if label == reference or not pairs[0]:
-                continue
-            estimate = probability_of_improvement_estimate(*pairs, cells.generator())
-            row = {"panel": "improvement", "label": label, "reference": reference}
-            frames.append(pd.DataFrame([row | estimate._asdict()]))
-    states = cells.counts(index).groupby("label", sort=False)[list(cells.STATES)].sum()
-    frame = pd.concat(frames, ignore_index=True).merge(
-        states.reset_index().assign(cell=states.index), on="label"
-    )
-    return frame.reindex(columns=_COLUMNS)
+        frames.append(frame)
+    return pd.concat(frames) if frames else pd.DataFrame()
+
+
+def _improvements(part: pd.DataFrame, index: pd.DataFrame, share: str | None) -> pd.DataFrame:
+    """A row per label and reference, which shares what the panel is about and is of `index`."""
+    rows: list[dict[str, Any]] = []
+    for method in cells.REFERENCES:
+        for label, own in part.groupby("label", sort=False):
+            other = cells.reference(own.assign(share=share or own["share"]), index, method)
+            row = {"panel": "improvement", "label": label, "reference": method}
+            if len(other):
+                row["against"] = against = str(other["label"].iloc[0])
+                both = pd.concat([_finished(own), other])
+                x, y = cells.paired(both, str(label), against) if label != against else ([], [])
+                if x:
+                    row |= probability_of_improvement_estimate(x, y, cells.generator())._asdict()
+            rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def draw(data: pd.DataFrame) -> Figure:
-    """Profiles to the left, comparisons with each reference to the right."""
+    """A row per share: profiles to the left, comparisons with each reference to the right."""
     if data.empty:
-        return style.empty("no run has finished")
-    shown = looks(data["label"])
-    figure = Figure(figsize=(style.PAGE, 2.9))
-    left, *others = figure.subplots(1, 3, width_ratios=(1.6, 1, 1))
-    for label, rows in data[data["panel"] == "profile"].groupby("label", sort=False):
-        look = shown[str(label)]
-        style.band(left, rows["threshold"], rows["low"], rows["high"], look.color)
-        left.plot(rows["threshold"], rows["value"], markevery=15, **look.line())
-    left.set_xlabel("return threshold τ")
-    left.set_ylabel("fraction of runs with final return > τ")
-    left.set_ylim(-0.03, 1.03)
-    for reference, axis in zip(REFERENCES, others, strict=True):
-        rows = data[(data["panel"] == "improvement") & (data["reference"] == reference)]
-        _draw_improvement(axis, rows, reference, shown)
-    style.legend(figure, data, shown)
+        return style.empty("no method of this study learns")
+    shares = cells.shares(data)
+    parts = [data[data["share"] == share] for share in shares] or [data]
+    parts = [
+        part.assign(label=[without(label, share) for label in part["label"]])
+        for part, share in zip(parts, shares or [""], strict=True)
+    ]
+    shown = looks(pd.concat(parts)["label"])
+    figure = Figure(figsize=(style.PAGE, 2.3 * len(parts) + 0.6))
+    grid = figure.subplots(len(parts), 3, squeeze=False, width_ratios=(1.5, 1, 1))
+    for part, (left, *others) in zip(parts, grid, strict=True):
+        _draw_profiles(left, part[part["panel"] == "profile"], shown)
+        for method, axis in zip(cells.REFERENCES, others, strict=True):
+            rows = part[(part["panel"] == "improvement") & (part["reference"] == method)]
+            _draw_improvement(axis, rows, method, shown)
+        others[1].set_yticklabels([])  # the labels of its neighbour
+    style.legend(figure, pd.concat(parts), shown)
     return figure
+
+
+def _draw_profiles(axis: Axes, part: pd.DataFrame, shown: dict[str, Look]) -> None:
+    known = part.dropna(subset=["value"])
+    known = known.rename(columns={"low": "value_low", "high": "value_high"})
+    count = known["label"].nunique()
+    if count > style.MOST_BANDS:  # bars would look like the steps
+        known = known.assign(value_low=np.nan, value_high=np.nan)
+    for number, (label, rows) in enumerate(known.groupby("label", sort=False)):
+        look = shown[str(label)]
+        style.curve(axis, rows["threshold"], rows, "value", look, (number, count))
+    first = part.iloc[0]
+    share, topology = (
+        first[name] if isinstance(first[name], str) else "" for name in ("share", "topology")
+    )
+    axis.set_title(style.heading(topology, first["segments"], share))
+    axis.set_xlabel("return threshold τ")
+    axis.set_ylabel("runs with final return > τ")
+    axis.set_ylim(-0.03, 1.03)
+    if known.empty:
+        style.note(axis, cells.NONE)
 
 
 def _draw_improvement(
     axis: Axes, rows: pd.DataFrame, reference: str, shown: dict[str, Look]
 ) -> None:
-    axis.set_title(f"against {reference}")
-    axis.axvline(0.5, color="0.5", linewidth=0.7, linestyle="--")
-    for place, row in enumerate(reversed(rows.to_dict("records"))):
-        look = shown[row["label"]]
-        axis.hlines(place, row["low"], row["high"], color=look.color, linewidth=1.6)
-        axis.plot([row["value"]], [place], **look.point())
-    names = [str(label) for label in reversed(list(rows["label"]))]
-    axis.set_yticks(range(len(names)), names)
-    axis.set_ylim(-0.6, max(len(names), 1) - 0.4)
+    """A line per label, from above as in the legend; a label that cannot be compared says why."""
+    chosen = list(dict.fromkeys(rows["against"].dropna()))
+    axis.set_title(f"over {chosen[0] if len(chosen) == 1 else reference}")
     axis.set_xlim(-0.03, 1.03)
+    axis.set_ylim(-0.6, len(rows) - 0.4)
     axis.set_xlabel("probability of improvement")
     axis.grid(visible=False, axis="y")
-    if not names:
-        style.note(axis, "nothing to compare")
+    labels = [str(label) for label in rows["label"]]
+    axis.set_yticks(range(len(rows)), labels[::-1])
+    if rows["value"].isna().all():
+        style.note(axis, "nothing to compare" if chosen else f"no finished run of {reference}")
+        return
+    axis.axvline(0.5, color="0.5", linewidth=0.7, linestyle="--")
+    for place, row in enumerate(reversed(cells.records(rows))):
+        look = shown[row["label"]]
+        if np.isfinite(row["value"]):
+            axis.hlines(place, row["low"], row["high"], color=look.color, linewidth=1.6)
+            axis.plot([row["value"]], [place], **look.point())
+        else:
+            text = cells.gap(row) if cells.gap(row) == cells.NONE else "the reference"
+            axis.text(
+                0.52, place, text, va="center", color=style.GREY, style="italic", size=6,
+            )  # fmt: skip

@@ -51,23 +51,21 @@ def _draw_panel(
 ) -> None:
     nothing = edges[0] / 3  # where x = 0 stands on the log axis
     axis.set_xscale("log")
-    silent = 0
-    for label, curve in part.groupby("label", sort=False):
-        look, known = shown[str(label)], curve.dropna(subset=["return"])
-        sent = known[known["bytes_sent"] > 0]
+    silent, known = 0, part.dropna(subset=["return"])
+    count = known["label"].nunique()
+    for number, (label, curve) in enumerate(known.groupby("label", sort=False)):
+        look, sent = shown[str(label)], curve[curve["bytes_sent"] > 0]
         if len(sent):
             megabytes = sent["bytes_sent"] / 1e6
-            style.band(axis, megabytes, sent["return_low"], sent["return_high"], look.color)
-            every = style.markers_at(len(sent))
-            axis.plot(megabytes, sent["return"], markevery=every, **look.line())
-        elif len(known):
-            last = known.iloc[-1]
+            style.curve(axis, megabytes, sent, "return", look, (number, count))
+        else:
+            last = curve.iloc[-1]
             place = nothing * 1.25**silent  # two silent methods stand side by side
             silent += 1
             axis.plot([place] * 2, last[["return_low", "return_high"]], color=look.color)
             axis.plot([place], [last["return"]], **look.point())
-    if part.dropna(subset=["return"]).empty:
-        style.note(axis, "no run has finished")
+    if known.empty:
+        style.note(axis, cells.NONE)
     _label_zero(axis, nothing, edges)
 
 

@@ -23,17 +23,18 @@ def data(runs: Runs) -> pd.DataFrame:
 
 
 def draw(data: pd.DataFrame) -> Figure:
-    """A column per topology; P is a category, methods without segments are levels across it."""
-    split = data[data["segments"].notna()]
-    if split.empty:
+    """A column per topology and share; P is a category, methods without segments are levels across it."""
+    facets = [facet for facet in cells.facets(data) if facet.part["segments"].notna().any()]
+    if not facets:
         return style.empty("no method of this study has segments")
+    numbers = sorted(data["segments"].dropna().unique())
+    data = pd.concat([facet.part for facet in facets])
     shown = looks(data["label"])
-    topologies, numbers = cells.topologies(split), sorted(split["segments"].unique())
-    figure, axes = style.panels(len(QUANTITIES), len(topologies))
+    figure, axes = style.panels(len(QUANTITIES), len(facets))
     for (column, unit), row in zip(QUANTITIES.items(), axes, strict=True):
-        for topology, axis in zip(topologies, row, strict=True):
-            _draw_panel(axis, cells.on_topology(data, topology), column, numbers, shown)
-            axis.set_title(style.panel_title(topology, np.nan))
+        for (topology, share, part), axis in zip(facets, row, strict=True):
+            _draw_panel(axis, part, column, numbers, shown)
+            axis.set_title(style.panel_title(topology, np.nan, share))
             axis.set_ylabel(unit)
             axis.set_xlabel("segments P")
             if column == "megabytes":
@@ -57,10 +58,11 @@ def _draw_panel(
         # Markers in the margins keep the level recognisable and clear of the points.
         axis.plot([-0.46, len(numbers) - 0.54], [value] * 2, zorder=1.8, **look.line())
     labels = list(dict.fromkeys(split["label"]))
-    for label, offset in zip(labels, style.side_by_side(len(labels), 0.6), strict=True):
+    offsets, aside = style.side_by_side(len(labels), 0.8)
+    for label, offset in zip(labels, offsets, strict=True):
         look, runs = shown[label], split[split["label"] == label]
         places = runs["segments"].map(numbers.index) + offset
-        style.seeds(axis, places, runs[column], look)
+        style.seeds(axis, places - aside, runs[column], look)
         rows = runs.drop_duplicates("segments").sort_values("segments")
         places = rows["segments"].map(numbers.index) + offset
         style.intervals(axis, places, rows, column, look)
@@ -69,4 +71,4 @@ def _draw_panel(
     axis.set_xticks(range(len(numbers)), [f"{number:g}" for number in numbers])
     axis.grid(visible=False, axis="x")
     if split[column].isna().all():
-        style.note(axis, "no run has finished")
+        style.note(axis, cells.NONE)

@@ -66,7 +66,7 @@ def draw(data: pd.DataFrame) -> Figure:
         return style.empty("no run of this study is recorded: `rsm record` does it")
     rows = -(-len(facts) // MOST)
     columns = -(-len(facts) // rows)
-    figure = Figure(figsize=(style.PAGE, 1.85 * rows + 0.65))
+    figure = Figure(figsize=(style.PAGE, min(1.85 * rows + 0.65, style.TALLEST)))
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     scale = Normalize(0, max(1, np.ceil(data["speed"].max())))
     for place, axis in enumerate(grid.flat):

@@ -13,12 +13,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from rsm.analysis import cells
 from rsm.analysis.figures.looks import Dash, Look
 from rsm.analysis.labels import topology_label
 from rsm.analysis.statistics import Floats
 
 SHEET = Path(__file__).with_name("style.mplstyle")
 COLUMN, PAGE = 3.5, 7.16  # widths of a two-column paper, inches
+TALLEST = 9.0  # what a page holds beside a caption, inches
+MOST_BANDS = 6  # lines in a panel; the intervals of more hide each other
 GREY = "0.35"
 
 _LEVELS: dict[str, Dash] = {
@@ -39,7 +42,7 @@ def panels(
     columns = min(2, quantities) if count == 1 else min(most, count)
     blocks = -(-quantities // columns) if count == 1 else -(-count // columns)
     rows = blocks if count == 1 else blocks * quantities
-    figure = Figure(figsize=(PAGE, rows * height + 0.55))
+    figure = Figure(figsize=(PAGE, min(rows * height + 0.55, TALLEST)))
     grid = figure.subplots(rows, columns, squeeze=False)
     unused = {(row, column) for row in range(rows) for column in range(columns)}
     axes: list[list[Axes]] = []
@@ -56,16 +59,29 @@ def panels(
 
 
 def share_y(row: list[Axes]) -> None:
-    """One y range for the panels of a quantity; only the first panel of a row keeps its numbers."""
+    """One y range for the panels of a quantity; only the first panel of a row keeps its numbers.
+
+    The range is that of the panels with data: an empty one has limits that mean nothing.
+    """
     if len(row) == 1:  # its neighbour is another quantity
         return
-    limits = [axis.get_ylim() for axis in row]
+    limits = [axis.get_ylim() for axis in row if holds_data(axis)]
+    limits = limits or [axis.get_ylim() for axis in row]
     for axis in row:
         axis.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
         spec = axis.get_subplotspec()
         if spec is not None and not spec.is_first_col():
             axis.tick_params(labelleft=False)
             axis.set_ylabel("")
+
+
+def holds_data(axis: Axes) -> bool:
+    """Whether a line or an image of finite data is in the panel; levels across it do not count."""
+    lines = (line for line in axis.lines if line.get_transform() == axis.transData)
+    return bool(axis.images) or any(
+        np.isfinite(np.asarray(line.get_xydata(), dtype=np.float64)).all(axis=1).any()
+        for line in lines
+    )
 
 
 def once(axes: list[list[Axes]]) -> None:
@@ -94,11 +110,16 @@ def last_of_rows(row: list[Axes]) -> list[Axes]:
 
 def panel_title(topology: str | None, segments: float, share: str | None = None) -> str:
     """Heading of a panel: its topology, what is shared where that varies, and the P that was chosen."""
-    words = [topology_label(topology)] if isinstance(topology, str) else []
-    words += [share] if share else []
+    return heading(topology_label(topology) if isinstance(topology, str) else "", segments, share)
+
+
+def heading(where: str, segments: float, share: str | None = None) -> str:
+    """`panel_title` of a place that is named already."""
+    words = [share] if share else []
     if np.isfinite(segments):
         words.append(f"P = {segments:g}")
-    return ", ".join(words)
+    between = "\n" if share else ", "  # a narrow panel holds two of them in a line
+    return between.join(filter(None, [where, ", ".join(words)]))
 
 
 def markers_at(count: int) -> int:
@@ -106,21 +127,43 @@ def markers_at(count: int) -> int:
     return max(1, count // 8)
 
 
-def band(axis: Axes, x: Any, low: Any, high: Any, color: str) -> None:
-    """An interval around a line."""
-    axis.fill_between(x, low, high, color=color, alpha=0.16, linewidth=0)
+def curve(
+    axis: Axes,
+    x: pd.Series,
+    rows: pd.DataFrame,
+    column: str,
+    look: Look,
+    place: tuple[int, int],
+    most: int = MOST_BANDS,
+) -> None:
+    """A line with its interval, the columns `_low` and `_high`: number `place[0]` of `place[1]` lines.
+
+    The interval is a band. Those of more than `most` lines would hide each other: they are bars at some
+    of the points instead, of each line at others.
+    """
+    number, count = place
+    every = markers_at(len(x))
+    low, high = rows[f"{column}_low"], rows[f"{column}_high"]
+    if count <= most and len(x) > 1:  # a band of one point has no width
+        axis.fill_between(x, low, high, color=look.color, alpha=0.16, linewidth=0)
+    else:
+        step = max(every, count)
+        some = slice(number * step // count % max(len(x), 1), None, step)
+        axis.vlines(x[some], low[some], high[some], color=look.color, linewidth=0.7, alpha=0.7)
+    axis.plot(x, rows[column], markevery=every, **look.line())
 
 
-def side_by_side(count: int, width: float) -> Floats:
-    """Offsets of `count` neighbours within `width` of a category."""
+def side_by_side(count: int, width: float) -> tuple[Floats, float]:
+    """Offsets of `count` neighbours within `width` of a category, and how far left of its interval the
+    runs of one stand: well short of the next."""
     step = width / max(count, 1)
-    return np.asarray((np.arange(count) - (count - 1) / 2) * step)
+    return np.asarray((np.arange(count) - (count - 1) / 2) * step), min(0.35 * step, 0.13)
 
 
 def seeds(axis: Axes, x: pd.Series, values: pd.Series, look: Look) -> None:
-    """Every run as a small pale point, left of its interval."""
+    """Every run as a small pale point."""
     axis.plot(
-        x - 0.065, values, linestyle="", marker=look.marker, markersize=2.2, alpha=0.55,
+        x, values, linestyle="", marker=look.marker, markersize=2.2, alpha=0.55,
         color=look.color, markeredgewidth=0, zorder=2.2,
     )  # fmt: skip
 
@@ -184,17 +227,10 @@ def legend(
     figure: Figure, data: pd.DataFrame, shown: Mapping[str, Look], lines: bool = True
 ) -> None:
     """A legend below the panels: every label once, with runs that failed or are missing."""
-    cells = data[data["label"].isin(shown)].drop_duplicates("cell")
-    states = ["seeds", "failed", "missing"]
-    sums = cells.groupby("label", sort=False)[states].sum().astype(int)
+    gaps = cells.gaps(data)
     handles = []
     for label, look in shown.items():
-        text = label
-        if label in sums.index:
-            asked = sums["seeds"][label]
-            for word in states[1:]:
-                bad = sums[word][label]
-                text += f" [{bad} of {asked} runs {word}]" if bad else ""
+        text = f"{label} [{gaps[label]}]" if gaps.get(label) else label
         style = look.line() if lines else look.point() | {"linestyle": ""}
         handles.append(Line2D([], [], label=text, **style))
     if handles:
@@ -205,12 +241,21 @@ def legend(
         figure.legend(handles=handles, loc="outside lower center", ncols=columns)
 
 
-def note(axis: Axes, text: str, above: bool = False) -> None:
-    """Say in an empty panel why it is empty, or above the right corner of one that is not."""
-    x, y, side, base = (1.0, 1.0, "right", "bottom") if above else (0.5, 0.5, "center", "center")
+def note(axis: Axes, text: str) -> None:
+    """Say in an empty panel why it is empty."""
     axis.text(
-        x, y, text, transform=axis.transAxes, ha=side, va=base, color=GREY, style="italic", size=6
-    )
+        0.5, 0.5, text, transform=axis.transAxes, ha="center", va="center", color=GREY,
+        style="italic", size=6,
+    )  # fmt: skip
+
+
+def remark(axis: Axes, text: str) -> None:
+    """Say in a panel with data what it lacks, where there is most room for it."""
+    axis.legend(
+        handles=[Line2D([], [], linestyle="", label=text)], loc="best", handlelength=0,
+        handletextpad=0, borderpad=0, borderaxespad=0.2, labelcolor=GREY,
+        prop={"size": 6, "style": "italic"},
+    )  # fmt: skip
 
 
 def empty(text: str) -> Figure:

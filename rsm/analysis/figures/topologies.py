@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rsm.analysis import cells
 from rsm.analysis.figures import style
-from rsm.analysis.figures.looks import looks
+from rsm.analysis.figures.looks import Look, looks
 from rsm.analysis.labels import topology_label
 from rsm.analysis.load import Runs
 
@@ -20,42 +25,77 @@ def data(runs: Runs) -> pd.DataFrame:
     return pd.concat([scores, levels], ignore_index=True)
 
 
+class Group(NamedTuple):
+    """The runs on one topology, or of the methods that have none."""
+
+    name: str
+    runs: pd.DataFrame
+
+
 def draw(data: pd.DataFrame) -> Figure:
-    """A group per topology; methods without one stand in a group of their own and as bands."""
+    """A panel per share and in it a group per topology; methods without one stand in a group of their
+    own and as bands."""
     learned, levels = cells.learned_and_levels(data)
     if learned.empty:
         return style.empty("no method of this study learns")
-    shown = looks(learned["label"])
-    groups = [name for name in cells.topologies(learned) if name is not None]
-    plain = learned[learned["topology"].isna()]
-    names = [topology_label(name) for name in groups] + ([] if plain.empty else ["no topology"])
+    shares = cells.shares(learned)
+    varied = len(shares) > 1
+    parts = [cells.sharing(learned, share) for share in shares] if varied else [learned]
+    drawn = pd.concat(parts)
+    shown, values = looks(drawn["label"]), dict(zip(levels["label"], levels["return"], strict=True))
+    groups = [_groups(part) for part in parts]
     figure = Figure(figsize=(style.PAGE, 3.0))
-    axis = figure.subplots()
-    for label, runs in plain.groupby("label", sort=False):
-        look, row = shown[str(label)], runs.iloc[0]
-        axis.axhspan(row["return_low"], row["return_high"], color=look.color, alpha=0.13, lw=0)
-        axis.axhline(row["return_iqm"], color=look.color, linestyle=look.dash, linewidth=0.9)
-    for place in range(len(names)):
-        group = learned[learned["topology"] == groups[place]] if place < len(groups) else plain
+    widths = [len(names) for names in groups]
+    row = list(figure.subplots(1, len(parts), squeeze=False, width_ratios=widths).flat)
+    for place, axis in enumerate(row):
+        _draw_panel(axis, groups[place], shown, values)
+        share = shares[place] if varied else None
+        axis.set_title(style.panel_title(None, parts[place]["segments"].max(), share))
+    style.share_y(row)
+    style.legend(figure, drawn, shown)
+    style.name_levels(figure, {row[-1]: values})
+    return figure
+
+
+def _groups(part: pd.DataFrame) -> list[Group]:
+    groups = [
+        Group(topology_label(str(name)), runs)
+        for name, runs in part.groupby("topology", sort=False)
+    ]
+    plain = part[part["topology"].isna()]
+    return groups if plain.empty else [*groups, Group("no topology", plain)]
+
+
+def _draw_panel(
+    axis: Axes, groups: list[Group], shown: Mapping[str, Look], levels: Mapping[str, float]
+) -> None:
+    for place, (name, group) in enumerate(groups):
         labels = list(dict.fromkeys(group["label"]))
-        for label, offset in zip(labels, style.side_by_side(len(labels), 0.7), strict=True):
-            runs = group[group["label"] == label]
-            x = pd.Series(float(place) + offset, index=runs.index)
-            style.seeds(axis, x, runs["return"], shown[label])
-            style.intervals(axis, x.iloc[:1], runs.iloc[:1], "return", shown[label])
-    if learned["return"].isna().all():
-        style.note(axis, "no run has finished")
-    values = dict(zip(levels["label"], levels["return"], strict=True))
-    style.draw_levels(axis, values)
-    for place in range(1, len(names)):
-        axis.axvline(place - 0.5, color="0.8", linewidth=0.6)
-    axis.set_xlim(-0.5, len(names) - 0.5)
-    axis.set_xticks(range(len(names)), names)
+        offsets, aside = style.side_by_side(len(labels), 0.8)
+        for label, offset in zip(labels, offsets, strict=True):
+            runs, look = group[group["label"] == label], shown[label]
+            x = pd.Series(place + offset, index=runs.index)
+            first = runs.iloc[0]
+            if name == "no topology" and np.isfinite(first["return_iqm"]):
+                low, high = first["return_low"], first["return_high"]
+                axis.axhspan(low, high, color=look.color, alpha=0.13, linewidth=0)
+                axis.axhline(
+                    first["return_iqm"], color=look.color, linestyle=look.dash, linewidth=0.9
+                )
+            style.seeds(axis, x - aside, runs["return"], look)
+            style.intervals(axis, x.iloc[:1], runs.iloc[:1], "return", look)
+            if runs["return"].isna().all():
+                axis.text(
+                    place + offset, 0.02, "no run finished", transform=axis.get_xaxis_transform(),
+                    rotation=90, ha="center", va="bottom", color=style.GREY, style="italic", size=6,
+                    bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8},
+                )  # fmt: skip
+        if place:
+            axis.axvline(place - 0.5, color="0.8", linewidth=0.6)
+    style.draw_levels(axis, levels)
+    axis.set_xlim(-0.5, len(groups) - 0.5)
+    axis.set_xticks(range(len(groups)), [group.name.replace(" (", "\n(") for group in groups])
     axis.grid(visible=False, axis="x")
     axis.tick_params(axis="x", length=0)
     axis.set_ylabel("final return")
     axis.set_xlabel("topology")
-    axis.set_title(style.panel_title(None, learned["segments"].max()))
-    style.legend(figure, learned, shown)
-    style.name_levels(figure, {axis: values})
-    return figure

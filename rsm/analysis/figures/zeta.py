@@ -13,12 +13,13 @@ from rsm.analysis.figures.looks import Look, looks
 from rsm.analysis.load import Runs
 
 BINS = 20
-QUANTITIES = {
-    "zeta": "ζ of accepted replicas",
-    "acceptance": "accepted of judged (%)",
-    "advantage": "advantage A⁺ (reward)",
-    "quadratic_form": "quadratic form q (nats)",
+QUANTITIES = {  # in two lines: a study of many topologies has low panels
+    "zeta": "ζ of accepted\nreplicas",
+    "acceptance": "accepted of\njudged (%)",
+    "advantage": "A⁺ (learner's\nreward)",
+    "quadratic_form": "quadratic form\nq (nats)",
 }
+MOST_BANDS = 2  # in a panel: all lines have the colour of `rsm`, and so have their deciles
 _COLUMNS = (
     "env_steps", "judged", "acceptance", "zeta", "zeta_low", "zeta_high", "advantage",
     "advantage_low", "advantage_high", "quadratic_form", "quadratic_form_low", "quadratic_form_high",
@@ -86,33 +87,42 @@ def draw(data: pd.DataFrame) -> Figure:
 
 
 def _draw_panel(axis: Axes, part: pd.DataFrame, column: str, shown: dict[str, Look]) -> None:
-    silent = []
-    for label, trace in part.groupby("label", sort=False):
+    silent: dict[str, str] = {}
+    count = part["label"].nunique()
+    for number, (label, trace) in enumerate(part.groupby("label", sort=False)):
         known = trace.dropna(subset=[column])
         if _log(column):
             known = known[known[column] > 0]  # log axis; identical policies have q = 0
         if known.empty:
-            silent.append(str(label))
+            silent[str(label)] = _why(trace)
             continue
         look, steps = shown[str(label)], known["env_steps"] / 1e3
-        if column != "acceptance":
+        if column == "acceptance":
+            axis.plot(steps, known[column], markevery=style.markers_at(len(known)), **look.line())
+            continue
+        if _log(column):
             # A decile of 0 has no place on a log axis: the band ends far below the line instead.
-            low = known[f"{column}_low"].clip(
-                lower=known[column].min() / 1e3 if _log(column) else None
-            )
-            style.band(axis, steps, low, known[f"{column}_high"], look.color)
-        axis.plot(steps, known[column], markevery=style.markers_at(len(known)), **look.line())
+            low = known[f"{column}_low"].clip(lower=known[column].min() / 1e3)
+            known = known.assign(**{f"{column}_low": low})
+        style.curve(axis, steps, known, column, look, (number, count), MOST_BANDS)
     if _log(column):
         axis.set_yscale("log")
     elif column == "acceptance":
-        axis.set_ylim(0, 100)
+        axis.set_ylim(bottom=0)
     else:
         axis.axhline(0, color="0.6", linewidth=0.6)
-    if silent:
-        every = len(silent) == part["label"].nunique()
-        judged = part.loc[part["label"].isin(silent), "judged"].sum()
-        what = "no replica accepted" if judged else "no replica judged"
-        style.note(axis, what if every else f"{', '.join(silent)}: {what}", above=not every)
+    if len(silent) == part["label"].nunique():
+        style.note(axis, "\n".join(dict.fromkeys(silent.values())))
+    elif silent:
+        lines = [f"{label}:\n{why}" for label, why in silent.items()]
+        style.remark(axis, "\n".join(lines))
+
+
+def _why(trace: pd.DataFrame) -> str:
+    """What happened to a label that has no line."""
+    if cells.gaps(trace)[str(trace["label"].iloc[0])] == cells.NONE:
+        return cells.NONE
+    return "no replica accepted" if trace["judged"].sum() else "no replica judged"
 
 
 def _log(column: str) -> bool:

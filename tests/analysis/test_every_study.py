@@ -1,0 +1,170 @@
+"""Every figure of every study of the repository, some of whose runs failed: whole, and on a page."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+
+from rsm.analysis import FIGURES, cells, figures
+from rsm.analysis.figures import style
+from rsm.analysis.figures.looks import looks
+from rsm.analysis.labels import without
+from rsm.analysis.load import Runs, load_study_runs
+from rsm.study import Study, load_study
+from rsm.yaml_files import load_yaml
+
+from .conftest import write_study
+
+Drawn = Callable[[str], tuple[pd.DataFrame, Figure]]
+STUDIES = Path(__file__).parents[2] / "workflow/studies"
+SHORT = {
+    "seeds": [0, 1],
+    "run": {"training": {"episodes": 4}, "evaluation": {"every": 2}},
+}
+THINNED = {"paper": {"segments": [4]}}  # its 970 runs take minutes to make up
+
+
+def short_study(name: str) -> Study:
+    content = load_yaml(STUDIES / f"{name}.yaml")
+    grid = content["grid"] | THINNED.get(name, {})
+    return load_study(STUDIES / f"{name}.yaml", SHORT | {"grid": grid})
+
+
+def failures(study: Study) -> tuple[str, ...]:
+    """Every run of some labels, where the study has them, and one run of another."""
+    runs = study.runs()
+    gone = [run_id for run_id in runs if run_id.startswith(("segment-average", "rsm-certified"))]
+    gone += [run_id for run_id in runs if run_id.startswith("rsm-") and run_id.endswith("seed1")][
+        :1
+    ]
+    return tuple(dict.fromkeys(gone))
+
+
+@pytest.fixture(scope="module", params=sorted(path.stem for path in STUDIES.glob("*.yaml")))
+def study_runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Synthetic runs of a study, of which some failed."""
+    study = short_study(request.param)
+    results = tmp_path_factory.mktemp(request.param)
+    return load_study_runs(write_study(study, results, failed=failures(study)))
+
+
+@pytest.fixture(scope="module")
+def drawn(study_runs: Runs) -> Drawn:
+    """Name of a figure → its data as read back from CSV and the figure, drawn once."""
+
+    @cache
+    def draw(name: str) -> tuple[pd.DataFrame, Figure]:
+        text = figures.module(name).data(study_runs).to_csv(index=False)
+        data = pd.read_csv(io.StringIO(text))
+        with mpl.rc_context(fname=style.SHEET):
+            figure = figures.module(name).draw(data)
+            figure.draw_without_rendering()
+        return data, figure
+
+    return draw
+
+
+def panels(figure: Figure) -> list[Axes]:
+    return [axis for axis in figure.axes if axis.axison and axis.get_label() != "<colorbar>"]
+
+
+def texts(item: Figure | Axes) -> list[str]:
+    return [text.get_text() for text in item.findobj(mpl.text.Text) if text.get_visible()]
+
+
+def about(name: str, runs: Runs) -> pd.DataFrame:
+    """The part of the index that a figure is about."""
+    index = cells.learners(runs)
+    if name == "segments":
+        return index
+    shown = cells.representative(index)
+    match name:
+        case "zeta":
+            return shown[shown["constant"].notna()]
+        case "exchange_heatmaps":
+            shown = shown[shown["share"].notna()]
+            return cells.on_topology(shown, cells.topologies(shown)[0])
+        case "space_time":
+            return shown[shown["run_id"].isin(runs.recorded)]
+        case _:
+            return shown
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_panel_is_on_the_page_and_has_data_or_says_why_not(name: str, drawn: Drawn) -> None:
+    _, figure = drawn(name)
+    with mpl.rc_context(fname=style.SHEET):
+        figure.draw_without_rendering()  # a second pass settles panels of fixed aspect
+        box = figure.get_tightbbox()
+    width, height = figure.get_size_inches()
+    assert height <= style.TALLEST + 1e-9
+    assert min(box.x0, box.y0, width - box.x1, height - box.y1) > -0.02
+    for axis in panels(figure):
+        filled = style.holds_data(axis) or any(
+            isinstance(c, LineCollection) for c in axis.collections
+        )
+        assert filled or axis.texts, f"{axis.get_title(loc='left')!r} is empty"
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_method_is_lost_and_what_failed_is_said(
+    name: str, drawn: Drawn, study_runs: Runs
+) -> None:
+    _, figure = drawn(name)
+    written = texts(figure)
+    asked = cells.counts(about(name, study_runs))
+    shares = cells.shares(study_runs.index)
+    for label in asked["label"].unique():
+        names = (label, *(without(label, share) for share in shares))
+        assert any(word in line for word in names for line in written), label
+    if asked["failed"].any():
+        assert any(word in line for word in ("failed", cells.NONE) for line in written)
+
+
+def test_each_method_is_compared_with_the_references_that_finished(
+    drawn: Drawn, study_runs: Runs
+) -> None:
+    data, figure = drawn("profiles")
+    rows = data[data["panel"] == "improvement"]
+    finished = set(cells.learners(study_runs).query("status == 'finished'")["method"])
+    for method in finished & set(cells.REFERENCES):
+        known = rows[(rows["reference"] == method) & rows["value"].notna()]
+        assert {label.split(" ")[0] for label in known["label"]} == finished - {method}
+    if finished >= set(cells.REFERENCES):
+        assert "nothing to compare" not in texts(figure)
+    heads = [axis.get_title(loc="left") for axis in panels(figure)]
+    for against in rows["against"].dropna().unique():
+        assert heads.count(f"over {against}") == 1
+
+
+@pytest.mark.parametrize("name", ["segments", "topologies"])
+def test_every_run_stands_nearest_to_its_own_interval(name: str, drawn: Drawn) -> None:
+    _, figure = drawn(name)
+    for axis in panels(figure):
+        points = [line for line in axis.lines if line.get_linestyle() == "None"]
+        marked = {
+            float(x): (line.get_color(), line.get_marker())
+            for line in points
+            if not line.get_alpha()
+            for x in line.get_xdata()
+        }
+        for line in points:
+            for x in line.get_xdata() if line.get_alpha() else ():
+                nearest = min(marked, key=lambda place, x=x: abs(place - x))
+                assert marked[nearest] == (line.get_color(), line.get_marker())
+
+
+def test_labels_of_a_panel_differ_in_colour_line_or_marker(study_runs: Runs) -> None:
+    learned = cells.learners(study_runs)
+    labels = pd.concat([facet.part for facet in cells.facets(learned)])["label"]
+    found = looks(labels).values()
+    assert len({(look.color, look.dash, look.marker) for look in found}) == len(found)
