@@ -225,7 +225,10 @@ def _until(row: dict[str, Any]) -> str:
 
 
 def _number(value: float, form: str) -> str:
-    return form.format(value).replace("-", "−") if np.isfinite(value) else "–"
+    if not np.isfinite(value):
+        return "–"
+    text = form.format(value)
+    return text.replace("-", "−" if text.strip("-0.") else "")  # no −0
 
 
 def _interval(
