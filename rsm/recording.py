@@ -167,6 +167,11 @@ def summary(
     return content
 
 
+def write_config(folder: Path, config: RunConfig) -> None:
+    """Write the resolved settings of the run into its folder."""
+    records.write_text(folder / "config.yaml", dump_yaml(config))
+
+
 def write_run(
     folder: Path,
     config: RunConfig,
@@ -175,7 +180,9 @@ def write_run(
     content: dict[str, Any],
 ) -> None:
     """Write the run folder; the summary comes last, so that a folder with one is whole."""
-    records.write_text(folder / "config.yaml", dump_yaml(config))
+    write_config(
+        folder, config
+    )  # again: whoever removed it meanwhile does not make the run unfinished
     recorder.write(folder)
     records.write_json(folder / "manifest.json", manifest | {"status": content["status"]})
     records.write_json(folder / "summary.json", content)

@@ -18,7 +18,7 @@ import pytest
 from rsm.checkpoint import CURRENT, PREVIOUS, Pace, load_checkpoint, save_checkpoint
 from rsm.config import RunConfig, parse_run
 from rsm.registry import METHODS
-from rsm.run_folder import RUN_FILES
+from rsm.run_folder import CONFIG, RUN_FILES
 from rsm.study import merge
 from rsm.traffic.environment import TrafficEnv
 from rsm.training import Training
@@ -95,7 +95,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, warm: Warm) -> Path:
 # What a run calls while it writes: each checkpoint is one fsync and two renames (the first one: one).
 @pytest.mark.parametrize(
     ("function", "number"),
-    [("fsync", 1), ("fsync", 3), ("replace", 2), ("replace", 3), ("replace", 13), ("unlink", 11)],
+    [("fsync", 1), ("fsync", 3), ("replace", 2), ("replace", 3), ("replace", 13), ("unlink", 10)],
 )
 def test_run_killed_inside_a_write_ends_as_if_it_had_been_left_alone(
     function: str, number: int, tiny, tmp_path: Path, warm: Warm, whole: Path
@@ -189,7 +189,7 @@ def test_terminated_run_says_so_exits_with_143_and_leaves_no_temporary_files(
     wait_for_checkpoint(tmp_path / "run", job)
     assert job.end(signal.SIGTERM) == 143
     assert warm.output[-1] == "rsm: terminated"
-    assert set(os.listdir(tmp_path / "run")) <= {CURRENT, PREVIOUS}
+    assert set(os.listdir(tmp_path / "run")) <= {CONFIG, CURRENT, PREVIOUS}
     assert not list((tmp_path / "tmp").iterdir())
 
 
