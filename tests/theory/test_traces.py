@@ -135,3 +135,26 @@ def test_zeta_falls_with_the_discount_factor_and_with_the_root_of_q(loaded):
 def test_missing_run_is_named(study, tmp_path):
     with pytest.raises(ConfigError, match=r"rsm-radius90.*zeta\.parquet cannot be read"):
         traces.load_traces(study, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda whole: whole[:-7], lambda _: b"PAR1" * 9, lambda _: b"", lambda whole: whole[:-900] + whole[-8:]],
+    ids=["cut short", "no table", "empty", "hole"],
+)  # fmt: skip
+def test_damaged_table_is_one_line(study, tmp_path, damage):
+    name = next(iter(study.runs()))
+    write_table(tmp_path / "runs" / name, "zeta", columns(trace_rows(0.99)))
+    file = tmp_path / "runs" / name / "zeta.parquet"
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(ConfigError, match=r"zeta\.parquet cannot be read: it is not the table"):
+        traces.load_traces(study, tmp_path)
+
+
+def test_table_without_the_columns_is_one_line(study, tmp_path):
+    name = next(iter(study.runs()))
+    path = tmp_path / "runs" / name / "zeta.parquet"
+    path.parent.mkdir(parents=True)
+    pd.DataFrame({"round": [1]}).to_parquet(path)
+    with pytest.raises(ConfigError, match=r"zeta\.parquet cannot be read: it is not the table"):
+        traces.load_traces(study, tmp_path)
