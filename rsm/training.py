@@ -13,6 +13,7 @@ from rsm.checkpoint import (
     Pace,
     alone_in,
     load_checkpoint,
+    prefer,
     remove_checkpoints,
     save_checkpoint,
     save_policy,
@@ -333,9 +334,10 @@ class Training:
 
         Raises RunError for one that does not fit this version: a run restored in part must not go on.
         """
-        state = load_checkpoint(folder, self.config.settings_hash)
-        if state is None:
+        found = load_checkpoint(folder, self.config.settings_hash)
+        if found is None:
             return
+        state = found.state
         if (written := state.get("device", "cpu")) != self.device.type:
             raise RunError(
                 f"{folder}: its checkpoint was written on {shown(written)}, not on "
@@ -351,6 +353,7 @@ class Training:
                 f"{folder}: its checkpoint does not fit this version of rsm ({type(error).__name__}); "
                 "remove the folder to begin anew, or go on with the version that wrote it"
             ) from None
+        prefer(folder, found)
 
     def _restore(self, state: dict[str, Any]) -> None:
         assert self.exchange is not None

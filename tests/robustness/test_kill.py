@@ -144,14 +144,14 @@ def test_damaged_checkpoint_never_takes_the_place_of_its_whole_predecessor(tmp_p
     for number in (1, 2):
         save_checkpoint(tmp_path, {"number": number}, "hash")
     (tmp_path / CURRENT).write_bytes((tmp_path / CURRENT).read_bytes()[:-1])
-    state = load_checkpoint(tmp_path, "hash")
-    assert state is not None and state["number"] == 1
+    found = load_checkpoint(tmp_path, "hash")
+    assert found is not None and found.state["number"] == 1
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("os.fsync", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
         with pytest.raises(OSError):
             save_checkpoint(tmp_path, {"number": 2}, "hash")
-    state = load_checkpoint(tmp_path, "hash")
-    assert state is not None and state["number"] == 1
+    found = load_checkpoint(tmp_path, "hash")
+    assert found is not None and found.state["number"] == 1
 
 
 def test_checkpoint_holds_the_transitions_there_are_not_the_room_for_more(
