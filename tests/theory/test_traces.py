@@ -13,6 +13,7 @@ from rsm.records import write_table
 from rsm.registry import CONSTANTS
 from rsm.study import Study, load_study, merge
 from rsm.theory import traces
+from rsm.theory.figures import palette
 from rsm.theory.variations import variations
 
 ROOT = Path(__file__).parents[2]
@@ -130,6 +131,11 @@ def test_zeta_falls_with_the_discount_factor_and_with_the_root_of_q(loaded):
     distance = traces.distance_table(loaded)
     assert distance["slope"].to_numpy() == pytest.approx(-0.5, abs=1e-6)
     assert distance["judged"].sum() == 120
+
+
+def test_new_way_of_finding_zeta_has_a_look_of_its_own_in_the_figures():
+    shown = [palette.of_constant(name) for name in (*CONSTANTS, "mine")]
+    assert len({style["color"] for style in shown}) == len(shown)
 
 
 def test_missing_run_is_named(study, tmp_path):
