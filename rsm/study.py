@@ -121,11 +121,9 @@ class Study(Settings):
             "segments": grid.segments if traits and traits.segments else (),
             "replicas": grid.replicas if traits and traits.segments else (),
             "constant": grid.constants if traits and traits.metric else (),
-            "share": grid.share if traits else (),
-            "loss_rate": grid.loss_rates if traits and method != "independent" else (),
+            "share": grid.share if traits and traits.exchanges else (),
+            "loss_rate": grid.loss_rates if traits and traits.exchanges else (),
         }
-        if method == "independent":
-            axes["share"] = ()
         axes = {name: values for name, values in axes.items() if values}
         variants = []
         for values in itertools.product(*axes.values()):

@@ -28,6 +28,7 @@ from rsm.evaluation import controller_driver, evaluate, policy_driver
 from rsm.manifest import ended, manifest
 from rsm.progress import Progress
 from rsm.recording import Recorder, exchange_rows, summary, write_config, write_run
+from rsm.registry import METHODS
 from rsm.run_folder import check_folder, finished_summary, prepare_folder
 from rsm.sac.exploration import Exploration
 from rsm.sac.learner import Learner, Losses
@@ -247,7 +248,7 @@ class Training:
 
     def communicate(self) -> None:
         """One communication round and its records."""
-        if self.exchange is None or self.config.method == "independent":
+        if self.exchange is None or not METHODS[self.config.method].exchanges:
             return
         self.watch.look()
         row, trace = self.exchange.hold_round(self.env.positions())
