@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -98,12 +98,19 @@ def save_checkpoint(folder: Path, state: dict[str, Any], settings_hash: str) -> 
     write_bytes(current, content)
 
 
-def load_checkpoint(folder: Path, settings_hash: str) -> dict[str, Any] | None:
+class Checkpoint(NamedTuple):
+    """What was loaded, and the name of its file."""
+
+    state: dict[str, Any]
+    name: str
+
+
+def load_checkpoint(folder: Path, settings_hash: str) -> Checkpoint | None:
     """The latest whole checkpoint of these settings, None where there is none.
 
     A damaged file is removed (it must not take the place of its predecessor when the next one is written) and
-    passed over; a checkpoint of other settings is refused, so that the run starts afresh. Both are said on
-    standard error.
+    passed over; one that cannot be read or is of other settings is passed over too, but stays until `prefer`
+    says that another is used. All of it is said on standard error.
     """
     for name in (CURRENT, PREVIOUS):
         path = folder / name
@@ -137,8 +144,14 @@ def load_checkpoint(folder: Path, settings_hash: str) -> dict[str, Any] | None:
                 file=sys.stderr,
             )
             continue
-        return state
+        return Checkpoint(state, name)
     return None
+
+
+def prefer(folder: Path, used: Checkpoint) -> None:
+    """The run goes on from `used`: what was passed over for it must not take its place at the next save."""
+    if used.name == PREVIOUS:
+        (folder / CURRENT).unlink(missing_ok=True)
 
 
 def remove_checkpoints(folder: Path) -> None:

@@ -16,7 +16,7 @@ from rsm.comms.segments import segment_slices
 from rsm.comms.topology import neighbourhood
 from rsm.config import RunConfig
 from rsm.methods.world import World
-from rsm.mixing.metric import Evidence, Judge, Verdict, mixing_metric, needs_held_out
+from rsm.mixing.metric import RULES, Evidence, Judge, Verdict, mixing_metric
 from rsm.registry import METHODS
 from rsm.sac.learner import Learner
 from rsm.sac.replay import Replay
@@ -26,7 +26,11 @@ Rows = list[dict[str, Any]]
 
 
 class Collaboration:
-    """What N agents of one run exchange. Raises ConfigError for a topology or segments that cannot be."""
+    """What N agents of one run exchange. Raises ConfigError for a topology or segments that cannot be.
+
+    With `share: actor+critic` the critics are mixed as the actors are; target critics and the moments of Adam
+    never travel and stay the agents' own.
+    """
 
     def __init__(self, config: RunConfig, learner: Learner, replay: Replay) -> None:
         self._config, self._learner, self._replay = config, learner, replay
@@ -121,11 +125,17 @@ class Collaboration:
             gamma=learner.settings.gamma,
             settings=self._config.mixing,
             choice=self._evidence(),
-            held_out=self._evidence() if needs_held_out(self._config.mixing.constant) else None,
+            held_out=self._evidence() if RULES[self._config.mixing.constant].held_out else None,
         )
         return mixing_metric(judge, theta, theta_tilde)
 
     def _evidence(self) -> Evidence:
+        """States drawn anew, with replacement, from the `recent` latest transitions of each agent.
+
+        Two draws (those that choose θ̃ and the held-out ones) are independent of each other but come from one
+        window: a state of the second is in the first with probability 1 − (1 − 1/recent)^states, 12 % for 256
+        of 2000, so that held-out states are new for the most part only.
+        """
         settings = self._config.mixing
         batch = self._replay.sample_recent(settings.states, settings.recent, self._judging)
         noise = torch.randn(

@@ -73,9 +73,9 @@ def run_train(options: argparse.Namespace) -> None:
         study = named_study(options.study)
         known = study.runs()
         if options.run_id not in known:
+            wrong = f": {shown(options.run_id)} is not allowed" if options.run_id else " is missing"
             raise ConfigError(
-                f"--run: {shown(options.run_id)} is not allowed: study {study.name} has {len(known)} runs, "
-                f"such as {next(iter(known))}"
+                f"--run{wrong}: study {study.name} has {len(known)} runs, such as {next(iter(known))}"
             )
         config = known[options.run_id]
     from rsm.device import device_of

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,20 +20,6 @@ from rsm.errors import ConfigError, shown
 ROOT = Path(__file__).resolve().parent.parent
 DISK_GB = 5  # room that a `quick` study and its store are sure to find enough
 CACHE_GB = 0.1  # a road network, and SUMO's files while it runs
-DIRECT = (
-    *(
-        "torch",
-        "numpy",
-        "pandas",
-        "pyarrow",
-        "pydantic",
-        "pyyaml",
-        "safetensors",
-        "networkx",
-        "scipy",
-    ),
-    *("libsumo", "eclipse-sumo", "mlflow", "snakemake", "matplotlib", "gymnasium", "pettingzoo"),
-)
 SETUP = "run `make setup`"
 
 
@@ -75,13 +62,15 @@ def packages() -> Iterator[Finding]:
     if not path.is_file():
         yield Finding("constraints.txt", "missing", "run from a checkout of the repository")
         return
-    pins = dict(
-        line.split("==", 1)
-        for line in path.read_text(encoding="utf-8").splitlines()
-        if "==" in line and not line.startswith("#")
-    )
+    lines = (line.partition("==") for line in path.read_text(encoding="utf-8").splitlines())
+    pins = {canonical(name): pin for name, _, pin in lines if pin}
     advice = f"{SETUP} (it installs the pinned versions)"
-    for name in DIRECT:
+    try:
+        names = direct()
+    except PackageNotFoundError:
+        yield Finding("packages", "unknown: rsm runs from its sources and is not installed", advice)
+        return
+    for name in names:
         try:
             found = version(name).split("+")[0]
         except PackageNotFoundError:
@@ -89,6 +78,17 @@ def packages() -> Iterator[Finding]:
             continue
         pin = pins.get(name, found).split("+")[0]
         yield Finding(name, found, "" if found == pin else f"pinned is {pin}: {advice}")
+
+
+def direct() -> list[str]:
+    """The packages that rsm itself asks for; raises PackageNotFoundError where rsm is not installed."""
+    asked = (line for line in requires("rsm") or () if "extra ==" not in line)
+    return [canonical(re.split(r"[^\w.-]", line, maxsplit=1)[0]) for line in asked]
+
+
+def canonical(name: str) -> str:
+    """A package's name as it is compared: PyYAML and pyyaml are one."""
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
 def learning() -> Iterator[Finding]:

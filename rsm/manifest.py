@@ -19,22 +19,22 @@ _CODE = (":/", ":(exclude,top)results")  # what studies write says nothing of th
 PACKAGES = ("torch", "numpy", "libsumo", "eclipse-sumo", "networkx", "pyarrow", "pydantic")
 
 
-def manifest(
-    config: RunConfig, started: datetime, resumed: int, device: str = "cpu", gpu: str | None = None
-) -> dict[str, Any]:
-    """Versions, commit, machine, seed, times (UTC) and settings hash of a run that ends now.
+def manifest(config: RunConfig, device: str = "cpu", gpu: str | None = None) -> dict[str, Any]:
+    """Versions, commit, machine, seed, settings hash and time (UTC) of a run that begins now.
 
-    `device` is where its tensors lived, `gpu` the name of that, None for the processor.
+    To be asked before the run: the tree may be another when it ends. `device` is where its tensors live, `gpu`
+    the name of that, None for the processor. What git does not say (no git, no checkout) is None.
     """
     import torch  # here, so that `rsm doctor` can name the processor where torch is broken
 
+    changes = _git("status", "--porcelain", "--untracked-files=no", "--", *_CODE)
     return {
         "run_id": config.run_id,
         "settings_hash": config.settings_hash,
         "seed": config.seed,
         "rsm": __version__,
         "commit": _git("rev-parse", "HEAD"),
-        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", *_CODE)),
+        "dirty": None if changes is None else bool(changes),
         "constraints_sha256": _constraints_hash(),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
@@ -42,10 +42,17 @@ def manifest(
         "device": device,
         "torch_threads": torch.get_num_threads(),
         "authenticated_frames": bool(os.environ.get("RSM_FRAME_KEY")),
-        "started": started.isoformat(timespec="seconds"),
-        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-        "resumed": resumed,
+        "started": _now(),
     }
+
+
+def ended(resumed: int) -> dict[str, Any]:
+    """What is known of a run only when it ends, that is now: the time (UTC), and how often it was resumed."""
+    return {"ended": _now(), "resumed": resumed}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def cpu_name() -> str:

@@ -67,6 +67,7 @@ def exchange_rows(
     """The table `exchange`: one row per directed pair that exchanged anything.
 
     `last_round: [N + 1, N + 1]` are the bytes of the last round by [sender, receiver], server last.
+    `zeta` names who was asked: a replica counts for a sender even where its segment was lost.
     """
     judged, accepted = np.zeros((2, ledger.agents + 1, ledger.agents + 1), dtype=np.int64)
     columns = (zeta["agent"], zeta["sources"], zeta["outcome"])
@@ -118,7 +119,7 @@ def summary(
 ) -> dict[str, Any]:
     """The content of summary.json, computed from the tables and the ledger (keys: rsm.records)."""
     traits = METHODS.get(config.method)
-    exchanges = traits is not None and config.method != "independent"
+    exchanges = traits is not None and traits.exchanges
     communication = config.communication
     episodes, rounds = recorder.table("episodes"), recorder.table("rounds")
     zeta = recorder.table("zeta").to_pandas()
@@ -167,6 +168,11 @@ def summary(
     return content
 
 
+def write_config(folder: Path, config: RunConfig) -> None:
+    """Write the resolved settings of the run into its folder."""
+    records.write_text(folder / "config.yaml", dump_yaml(config))
+
+
 def write_run(
     folder: Path,
     config: RunConfig,
@@ -175,7 +181,9 @@ def write_run(
     content: dict[str, Any],
 ) -> None:
     """Write the run folder; the summary comes last, so that a folder with one is whole."""
-    records.write_text(folder / "config.yaml", dump_yaml(config))
+    write_config(
+        folder, config
+    )  # again: whoever removed it meanwhile does not make the run unfinished
     recorder.write(folder)
     records.write_json(folder / "manifest.json", manifest | {"status": content["status"]})
     records.write_json(folder / "summary.json", content)

@@ -16,11 +16,12 @@ class MethodTraits(NamedTuple):
     topology: bool  # its runs differ by topology
     segments: bool  # its runs differ by segments and replicas
     metric: bool  # its runs differ by the way ζ is found (`mixing.constant`)
+    exchanges: bool = True  # has rounds: its runs differ by what is shared and by losses
 
 
 # The registry. A new method is a file in rsm/methods/ and a line here.
 METHODS: dict[str, MethodTraits] = {
-    "independent": MethodTraits("rsm.methods.independent", False, False, False),
+    "independent": MethodTraits("rsm.methods.independent", False, False, False, exchanges=False),
     "average": MethodTraits("rsm.methods.average", True, False, False),
     "segment-average": MethodTraits("rsm.methods.segment_average", True, True, False),
     "fmarl": MethodTraits("rsm.methods.fmarl", False, False, False),
@@ -85,6 +86,10 @@ def parse_topology(text: str) -> Topology:
             if not (whole and 2 <= neighbours < 1e9 and 0 <= probability <= 1):
                 raise ValueError(
                     "neighbours must be a whole number of at least 2, the probability in [0, 1]"
+                )
+            if neighbours % 2:
+                raise ValueError(
+                    "neighbours must be an even number: half of them are on either side"
                 )
         case _:
             raise ValueError(f"no such topology; allowed: {TOPOLOGY_FORMS}")

@@ -12,9 +12,10 @@ from rsm.checkpoint import CURRENT, POLICY, PREVIOUS, remove_leftovers
 from rsm.config import RunConfig
 from rsm.errors import ConfigError, one_line
 
+CONFIG = "config.yaml"
 RUN_FILES = {
     *(f"{table}.parquet" for table in records.TABLES),
-    *("config.yaml", "manifest.json", "summary.json", POLICY, CURRENT, PREVIOUS),
+    *(CONFIG, "manifest.json", "summary.json", POLICY, CURRENT, PREVIOUS),
 }
 
 
@@ -57,7 +58,10 @@ def check_folder(folder: Path) -> None:
 
 
 def prepare_folder(folder: Path) -> None:
-    """Remove results of other settings and leftovers of killed writers, checkpoints apart."""
+    """Remove results of other settings and leftovers of killed writers, checkpoints apart.
+
+    config.yaml stays until it is replaced: it may be the very file that the user gave with `--config`.
+    """
     remove_leftovers(folder, RUN_FILES)
-    for name in RUN_FILES - {CURRENT, PREVIOUS}:
+    for name in RUN_FILES - {CONFIG, CURRENT, PREVIOUS}:
         (folder / name).unlink(missing_ok=True)

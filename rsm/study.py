@@ -7,14 +7,23 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from rsm.config import Fraction, RunConfig, RunSettings, Settings
-from rsm.errors import ConfigError, shown
+from rsm.errors import ConfigError, KeyedError, shown
 from rsm.registry import CONSTANTS, CONTROLS, METHODS, parse_topology
 from rsm.yaml_files import explain, load_yaml
 
 STUDIES = Path("workflow/studies")
+# Settings of a run that a grid decides → the key of the grid that lists them.
+AXES = {
+    "communication.topology": "topologies",
+    "communication.segments": "segments",
+    "communication.replicas": "replicas",
+    "communication.share": "share",
+    "communication.loss_rate": "loss_rates",
+    "mixing.constant": "constants",
+}
 MOST_RUNS = 20_000  # more is a slip, and would keep Snakemake busy for hours before the first job
 
 
@@ -75,6 +84,18 @@ class Study(Settings):
             raise ValueError("each seed may be listed once")
         return seeds
 
+    @model_validator(mode="after")
+    def _grid_decides(self) -> Study:
+        """What the grid would overwrite may not be set in `run`: nobody would notice."""
+        for key, axis in AXES.items():
+            part, name = key.split(".")
+            value, default = (
+                getattr(getattr(run, part), name) for run in (self.run, RunSettings())
+            )
+            if value != default:
+                raise KeyedError(f"run.{key}", value, f"it belongs to the grid: grid.{axis}")
+        return self
+
     def runs(self) -> dict[str, RunConfig]:
         """Run id → settings, one entry per training job, in the order of the grids; a row counts once.
 
@@ -100,11 +121,9 @@ class Study(Settings):
             "segments": grid.segments if traits and traits.segments else (),
             "replicas": grid.replicas if traits and traits.segments else (),
             "constant": grid.constants if traits and traits.metric else (),
-            "share": grid.share if traits else (),
-            "loss_rate": grid.loss_rates if traits and method != "independent" else (),
+            "share": grid.share if traits and traits.exchanges else (),
+            "loss_rate": grid.loss_rates if traits and traits.exchanges else (),
         }
-        if method == "independent":
-            axes["share"] = ()
         axes = {name: values for name, values in axes.items() if values}
         variants = []
         for values in itertools.product(*axes.values()):

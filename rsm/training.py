@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from rsm.checkpoint import (
     Pace,
     alone_in,
     load_checkpoint,
+    prefer,
     remove_checkpoints,
     save_checkpoint,
     save_policy,
@@ -25,9 +25,10 @@ from rsm.device import CPU, device_failure, gpu_name, moved_together
 from rsm.divergence import Diverged, Watch
 from rsm.errors import ConfigError, RunError, one_line, shown
 from rsm.evaluation import controller_driver, evaluate, policy_driver
-from rsm.manifest import manifest
+from rsm.manifest import ended, manifest
 from rsm.progress import Progress
-from rsm.recording import Recorder, exchange_rows, summary, write_run
+from rsm.recording import Recorder, exchange_rows, summary, write_config, write_run
+from rsm.registry import METHODS
 from rsm.run_folder import check_folder, finished_summary, prepare_folder
 from rsm.sac.exploration import Exploration
 from rsm.sac.learner import Learner, Losses
@@ -48,9 +49,7 @@ def train(config: RunConfig, folder: Path, device: torch.device = CPU) -> dict[s
     """
     torch.set_num_threads(1)
     check_folder(folder)
-    if (finished := finished_summary(folder, config)) is not None:
-        if finished.get("status") == "finished":
-            remove_checkpoints(folder)  # of a process that was killed before it could
+    if (finished := already_there(folder, config)) is not None:
         return finished
     with TrafficEnv(config.driven) as env:
         run = begin(config, env, device)
@@ -62,13 +61,25 @@ def train(config: RunConfig, folder: Path, device: torch.device = CPU) -> dict[s
             ) from None
         try:
             with alone_in(folder):
+                # Another process may have finished it since we looked.
+                if (finished := already_there(folder, config)) is not None:
+                    return finished
                 prepare_folder(folder)
+                write_config(folder, config)  # an interrupted folder says what it is
                 return carry_out(run, folder)
         except OSError as error:
             raise RunError(
                 f"{config.run_id}: {folder}: {error.strerror or error}; the last checkpoint is kept: "
                 "run it again to go on from there"
             ) from None
+
+
+def already_there(folder: Path, config: RunConfig) -> dict[str, Any] | None:
+    """The summary of the finished run that the folder holds, without its checkpoints; None if there is none."""
+    finished = finished_summary(folder, config)
+    if finished is not None and finished.get("status") == "finished":
+        remove_checkpoints(folder)  # of a process that was killed before it could
+    return finished
 
 
 def begin(config: RunConfig, env: TrafficEnv, device: torch.device = CPU) -> Training:
@@ -89,7 +100,8 @@ def begin(config: RunConfig, env: TrafficEnv, device: torch.device = CPU) -> Tra
 
 def carry_out(run: Training, folder: Path) -> dict[str, Any]:
     """Train or measure, and write the run folder; returns the content of summary.json."""
-    config, started, failure = run.config, datetime.now(UTC), None
+    config, failure = run.config, None
+    about = manifest(config, str(run.device), gpu_name(run.device))
     if config.learns:
         run.resume(folder)
         try:
@@ -110,9 +122,7 @@ def carry_out(run: Training, folder: Path) -> dict[str, Any]:
     content = summary(config, run.recorder, run.ledger, run.parameters, run.wall_s, failure)
     if config.learns:
         run.save_policy(folder)
-    where = (str(run.device), gpu_name(run.device))
-    about = manifest(config, started, run.resumed, *where)
-    write_run(folder, config, run.recorder, about, content)
+    write_run(folder, config, run.recorder, about | ended(run.resumed), content)
     if not failure:
         remove_checkpoints(folder)
     return content
@@ -238,7 +248,7 @@ class Training:
 
     def communicate(self) -> None:
         """One communication round and its records."""
-        if self.exchange is None or self.config.method == "independent":
+        if self.exchange is None or not METHODS[self.config.method].exchanges:
             return
         self.watch.look()
         row, trace = self.exchange.hold_round(self.env.positions())
@@ -325,9 +335,10 @@ class Training:
 
         Raises RunError for one that does not fit this version: a run restored in part must not go on.
         """
-        state = load_checkpoint(folder, self.config.settings_hash)
-        if state is None:
+        found = load_checkpoint(folder, self.config.settings_hash)
+        if found is None:
             return
+        state = found.state
         if (written := state.get("device", "cpu")) != self.device.type:
             raise RunError(
                 f"{folder}: its checkpoint was written on {shown(written)}, not on "
@@ -343,6 +354,7 @@ class Training:
                 f"{folder}: its checkpoint does not fit this version of rsm ({type(error).__name__}); "
                 "remove the folder to begin anew, or go on with the version that wrote it"
             ) from None
+        prefer(folder, found)
 
     def _restore(self, state: dict[str, Any]) -> None:
         assert self.exchange is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,6 +12,8 @@ from pydantic import BaseModel, ValidationError
 from rsm.errors import ConfigError, KeyedError, one_line, shown
 
 _LARGEST_FILE = 1_000_000  # characters of a settings file; /dev/zero has no end
+# Floats of YAML 1.2 and of JSON that PyYAML, which is of YAML 1.1, takes for text: 3e-4, 1.5e3, -.5
+_FLOAT = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+|\.[0-9]+([eE][-+]?[0-9]+)?)$")
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
@@ -52,6 +55,14 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes whatever `_Loader` would not read as the text that it is."""
+
+
+for _kind in (_Loader, _Dumper):
+    _kind.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
+
+
 def parse_yaml(text: str, source: str) -> dict[str, Any]:
     """The mapping in a YAML text; raises ConfigError that names `source` for anything else."""
     try:
@@ -75,7 +86,8 @@ def parse_yaml(text: str, source: str) -> dict[str, Any]:
 
 def dump_yaml(model: BaseModel) -> str:
     """The resolved settings as YAML, defaults included, keys in the order of the models."""
-    return yaml.safe_dump(model.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    content = model.model_dump(mode="json")
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:

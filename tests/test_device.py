@@ -273,8 +273,7 @@ def test_acting_and_storing_stay_on_fake_tensors_of_a_gpu():
     learner, replay = fake.filled_learner()
     with fake.watched():
         states = torch.empty(3, 6, device=ELSEWHERE)
-        for noise in (torch.randn(3, 1, device=ELSEWHERE), None):
-            actions, log_density = learner.act(states, noise)
+        actions, log_density = learner.act(states, torch.randn(3, 1, device=ELSEWHERE))
         rewards = torch.empty(3, device=ELSEWHERE)
         replay.add(states, actions, log_density, rewards, states, rewards)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import yaml
@@ -47,6 +50,21 @@ def test_environment_yml_holds_every_requirement_of_pyproject_in_its_range() -> 
 def test_environment_yml_asks_for_a_python_that_pyproject_allows() -> None:
     (python,) = [entry for entry in CONDA["dependencies"] if str(entry).startswith("python=")]
     assert SpecifierSet(PROJECT["requires-python"]).contains(f"{python.removeprefix('python=')}.0")
+
+
+def test_every_package_that_rsm_imports_is_asked_for() -> None:
+    asked = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
+    providers = packages_distributions()
+    for source in sorted((ROOT / "rsm").rglob("*.py")):
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                modules.append(node.module or "")
+            for module in (name.partition(".")[0] for name in modules):
+                if module in ("rsm", "__future__", *sys.stdlib_module_names):
+                    continue
+                found = {canonicalize_name(name) for name in providers.get(module, [module])}
+                assert found & asked, f"{source.relative_to(ROOT)} imports {module}"
 
 
 def test_every_pin_is_exact_and_carries_no_local_version() -> None:

@@ -1,7 +1,8 @@
 import pytest
 
 from rsm.errors import ConfigError
-from rsm.study import merge, parse_study
+from rsm.study import AXES, STUDIES, Grid, load_study, merge, parse_study
+from rsm.yaml_files import dump_yaml, parse_yaml
 
 BASE = {
     "name": "tiny",
@@ -62,6 +63,30 @@ def test_share_multiplies_all_methods_that_exchange():
         ({"run": {"seed": 3}}, ["tiny.yaml: run.seed"]),
         ({"run": {"sac": {"tau": 0}}}, ["tiny.yaml: run.sac.tau", "0", "greater than 0"]),
         ({"sedes": [1]}, ["tiny.yaml: sedes", "seeds"]),
+        (
+            {"run": {"communication": {"topology": "ring"}}},
+            ["tiny.yaml: run.communication.topology: 'ring'", "grid.topologies"],
+        ),
+        (
+            {"run": {"communication": {"segments": 2}}},
+            ["run.communication.segments: 2", "grid.segments"],
+        ),
+        (
+            {"run": {"communication": {"replicas": 2}}},
+            ["run.communication.replicas: 2", "grid.replicas"],
+        ),
+        (
+            {"run": {"communication": {"share": "actor+critic"}}},
+            ["run.communication.share: 'actor+critic'", "grid.share"],
+        ),
+        (
+            {"run": {"communication": {"loss_rate": 0.1}}},
+            ["run.communication.loss_rate: 0.1", "belongs to the grid: grid.loss_rates"],
+        ),
+        (
+            {"run": {"mixing": {"constant": "fixed"}}},
+            ["run.mixing.constant: 'fixed'", "grid.constants"],
+        ),
     ],
 )
 def test_mistake_is_named_with_file_key_value_and_what_is_allowed(change, words):
@@ -85,3 +110,17 @@ def test_further_grids_add_their_rows_once():
     study = parse_study(merge(BASE, {"also": [more]}), "tiny.yaml")
     added = set(study.runs()) - set(parse_study(BASE, "tiny.yaml").runs())
     assert added == {"rsm-star-p4-k3-seed0", "rsm-star-p4-k3-seed1"}
+
+
+def test_every_axis_of_the_grid_but_the_methods_has_its_setting_of_a_run():
+    assert set(AXES.values()) == set(Grid.model_fields) - {"methods"}
+    study = parse_study(BASE, "tiny.yaml")
+    for key in AXES:
+        part, name = key.split(".")
+        assert hasattr(getattr(study.run, part), name)
+
+
+@pytest.mark.parametrize("file", sorted(STUDIES.glob("*.yaml")), ids=lambda file: file.stem)
+def test_resolved_study_with_every_default_in_it_is_the_same_study(file):
+    study = load_study(file)
+    assert parse_study(parse_yaml(dump_yaml(study), "resolved"), "resolved") == study

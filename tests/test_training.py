@@ -12,8 +12,10 @@ import pytest
 import torch
 
 from rsm import records, training
+from rsm.config import load_run
 from rsm.divergence import Diverged
 from rsm.errors import ConfigError
+from rsm.manifest import manifest
 from rsm.registry import METHODS
 from rsm.run_folder import finished_summary, run_files
 from rsm.traffic.environment import TrafficEnv
@@ -167,6 +169,67 @@ def test_finished_run_is_not_run_again_and_other_settings_rebuild_it(tiny, tmp_p
     changed = train(tiny(method="go", seed=5), folder)
     assert changed["seed"] == 5
     assert json.loads((folder / "summary.json").read_text())["seed"] == 5
+
+
+def test_settings_file_in_the_run_folder_itself_survives_an_interruption(
+    tiny, tmp_path, monkeypatch
+):
+    config = tiny(method="go")
+    (tmp_path / "config.yaml").write_text("# mine\n" + dump_yaml(config))
+
+    def interrupted(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training.Training, "measure_control", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(load_run(tmp_path / "config.yaml"), tmp_path)
+    assert load_run(tmp_path / "config.yaml") == config
+    assert finished_summary(tmp_path, config) is None
+
+
+def test_interrupted_folder_says_which_settings_it_is_of(tiny, tmp_path, monkeypatch):
+    train(tiny(method="go", seed=1), tmp_path)
+    monkeypatch.setattr(training, "carry_out", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        train(tiny(method="go", seed=2), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+    assert load_run(tmp_path / "config.yaml").seed == 2
+
+
+def test_run_that_another_process_finished_before_we_held_the_folder_is_left_alone(
+    tiny, tmp_path, monkeypatch
+):
+    config = tiny(method="go")
+    theirs = train(config, tmp_path)
+    written = (tmp_path / "manifest.json").stat().st_mtime_ns
+    answers = iter([None])  # not there when we look first
+    monkeypatch.setattr(
+        training, "finished_summary", lambda *a: next(answers, finished_summary(*a))
+    )
+    assert train(config, tmp_path) == theirs
+    assert (tmp_path / "manifest.json").stat().st_mtime_ns == written
+
+
+def test_manifest_names_the_tree_that_the_run_began_with(tiny, tmp_path, monkeypatch):
+    said = {"rev-parse": "before", "status": ""}
+    monkeypatch.setattr("rsm.manifest._git", lambda command, *_: said[command])
+
+    def edited(self):
+        said.update({"rev-parse": "after", "status": " M rsm/training.py"})
+        measure(self)
+
+    measure = training.Training.measure_control
+    monkeypatch.setattr(training.Training, "measure_control", edited)
+    train(tiny(method="go"), tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert (manifest["commit"], manifest["dirty"]) == ("before", False)
+    assert manifest["started"] <= manifest["ended"]
+
+
+def test_manifest_does_not_call_clean_what_git_says_nothing_of(tiny, monkeypatch):
+    for answer, dirty in ((None, None), ("", False), (" M rsm/training.py", True)):
+        monkeypatch.setattr("rsm.manifest._git", lambda *_, answer=answer: answer)
+        assert manifest(tiny())["dirty"] is dirty
 
 
 def test_folder_that_holds_something_else_is_left_alone(tiny, tmp_path):

@@ -49,7 +49,7 @@ def _traits(config: RunConfig) -> dict[str, Any]:
         found["constant"] = config.mixing.constant
     if traits.segments:
         found["replicas"] = config.communication.replicas
-    if config.method != "independent":
+    if traits.exchanges:
         found["share"] = config.communication.share
         found["loss_rate"] = config.communication.loss_rate
     return found
@@ -68,7 +68,7 @@ def _word(name: str, value: Any) -> str:
 def identity(config: RunConfig, label: str) -> dict[str, Any]:
     """What a run is, as columns; None where its method has no such thing."""
     traits = METHODS.get(config.method)
-    shares = traits is not None and config.method != "independent"
+    shares = traits is not None and traits.exchanges
     communication = config.communication
     return {
         "run_id": config.run_id,

@@ -73,9 +73,26 @@ class Judge(NamedTuple):
         return tilde - own
 
 
-def needs_held_out(constant: str) -> bool:
-    """Whether this way of finding ζ uses held-out evidence."""
-    return constant == "line-search"
+class Case(NamedTuple):
+    """N receivers and what is known of them when ζ is to be found."""
+
+    judge: Judge
+    theta: Tensor  # [N, d]
+    direction: Tensor  # [N, d], θ̃ − θ
+    gate: Tensor  # [N], whether to mix at all
+    output: Tensor  # of π_θ at the states of choice
+    value: Tensor  # [N, B], of π_θ there
+    form: Tensor  # [N], q
+    bound: Tensor  # [N], of Theorem 2
+
+
+class Rule(NamedTuple):
+    """A way of finding ζ."""
+
+    zeta: Callable[
+        [Case], Tensor
+    ]  # [N], still without ζ_max; means nothing where the gate is closed
+    held_out: bool = False  # whether it needs held-out evidence
 
 
 @torch.no_grad()
@@ -95,14 +112,9 @@ def mixing_metric(judge: Judge, theta: Tensor, theta_tilde: Tensor) -> Verdict:
     identical = form == 0
     # Comparisons are False for NaN: a policy that cannot be judged is rejected.
     gate = (advantage > 0) & (form > 0)
-    search = {
-        "theorem2": lambda: bound,
-        "certified": lambda: _certified(judge, theta, direction, gate, output, value),
-        "line-search": lambda: _line_search(judge, theta, direction, gate),
-        "trust-region": lambda: torch.sqrt(2 * judge.settings.kl_limit / form),
-        "fixed": lambda: torch.full_like(form, judge.settings.zeta_fixed),
-    }[judge.settings.constant]
-    zeta = torch.where(gate, search().clamp_max(judge.settings.zeta_max), 0).nan_to_num(nan=0.0)
+    case = Case(judge, theta, direction, gate, output, value, form, bound)
+    found = RULES[judge.settings.constant].zeta(case)
+    zeta = torch.where(gate, found.clamp_max(judge.settings.zeta_max), 0).nan_to_num(nan=0.0)
     accepted = zeta > 0
     return Verdict(advantage, epsilon, form, constant, bound, zeta, accepted, identical)
 
@@ -118,31 +130,31 @@ def theorem2_bound(advantage: Tensor, constant: Tensor, form: Tensor) -> Tensor:
     return torch.where((advantage > 0) & (form > 0), bound, torch.nan)
 
 
-def _certified(
-    judge: Judge, theta: Tensor, direction: Tensor, gate: Tensor, output: Tensor, value: Tensor
-) -> Tensor:
+def _certified(case: Case) -> Tensor:
     """The largest ζ of the grid with E_s[g_ζ] > (2γ/(1−γ)) max_s|g_ζ| E_s[TV(π_ζ, π)]: `[N]`.
 
-    The performance-difference bound of the parameter mixture itself; `output` and `value` are π_θ's.
+    The performance-difference bound of the parameter mixture itself.
     """
-    evidence, own = judge.choice, judge.policy.split(output)
+    judge = case.judge
+    evidence, own = judge.choice, judge.policy.split(case.output)
 
     def passes(mixed: Tensor) -> Tensor:
         output = judge.policy.output(mixed, evidence.observations)
-        gain = judge.value(output, evidence) - value
+        gain = judge.value(output, evidence) - case.value
         distance = gaussian_tv(own, judge.policy.split(output)).mean(dim=1)
         penalty = 2 * judge.gamma / (1 - judge.gamma) * gain.abs().amax(dim=1) * distance
         return gain.mean(dim=1) > penalty
 
-    return _largest_passing(judge, passes, theta, direction, gate)
+    return _largest_passing(case, passes)
 
 
-def _line_search(judge: Judge, theta: Tensor, direction: Tensor, gate: Tensor) -> Tensor:
+def _line_search(case: Case) -> Tensor:
     """The largest ζ of the grid with E_s[g_ζ] > 0 and E_s[KL(π ‖ π_ζ)] ≤ δ on held-out states: `[N]`."""
+    judge = case.judge
     evidence = judge.held_out
     if evidence is None:
         raise ValueError("a line search needs held-out evidence")
-    output = judge.policy.output(theta, evidence.observations)
+    output = judge.policy.output(case.theta, evidence.observations)
     own, value = judge.policy.split(output), judge.value(output, evidence)
 
     def passes(mixed: Tensor) -> Tensor:
@@ -151,25 +163,30 @@ def _line_search(judge: Judge, theta: Tensor, direction: Tensor, gate: Tensor) -
         divergence = gaussian_kl(own, judge.policy.split(output)).mean(dim=1)
         return (gain > 0) & (divergence <= judge.settings.kl_limit)
 
-    return _largest_passing(judge, passes, theta, direction, gate)
+    return _largest_passing(case, passes)
 
 
-def _largest_passing(
-    judge: Judge,
-    passes: Callable[[Tensor], Tensor],
-    theta: Tensor,
-    direction: Tensor,
-    gate: Tensor,
-) -> Tensor:
+def _largest_passing(case: Case, passes: Callable[[Tensor], Tensor]) -> Tensor:
     """The largest ζ of the halving grid for which θ + ζ·direction passes, 0 where none does: `[N]`.
 
     Agents whose gate is closed are not waited for, and what they get means nothing.
     """
+    judge, gate = case.judge, case.gate
     found = torch.zeros_like(judge.alpha)
     for halvings in range(GRID):
         # Looked at only where it costs no transfer: a GPU tries them all, which finds the same.
         if found.device.type == "cpu" and bool((~gate | (found > 0)).all()):
             break
         zeta = judge.settings.zeta_max * 0.5**halvings
-        found = torch.where((found == 0) & passes(theta + zeta * direction), zeta, found)
+        found = torch.where((found == 0) & passes(case.theta + zeta * case.direction), zeta, found)
     return found
+
+
+# A new way of finding ζ is a line here and its name in rsm.registry.
+RULES: dict[str, Rule] = {
+    "theorem2": Rule(lambda case: case.bound),
+    "certified": Rule(_certified),
+    "line-search": Rule(_line_search, held_out=True),
+    "trust-region": Rule(lambda case: torch.sqrt(2 * case.judge.settings.kl_limit / case.form)),
+    "fixed": Rule(lambda case: torch.full_like(case.form, case.judge.settings.zeta_fixed)),
+}

@@ -78,14 +78,9 @@ class Learner:
         return self.log_alpha.exp()
 
     @torch.no_grad()
-    def act(self, observations: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Unit actions `[N, A]` and log π `[N]` for `observations: [N, O]`.
-
-        `noise: [N, A]` is standard normal; None gives the mean action (its log π is that of the mean).
-        """
+    def act(self, observations: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Unit actions `[N, A]` and log π `[N]` by `observations: [N, O]`, standard normal `noise: [N, A]`."""
         batch = observations.unsqueeze(1)
-        if noise is None:
-            noise = observations.new_zeros(len(observations), self.policy.action_size)
         actions, log_density = self.policy.sample(self._actor, batch, noise.unsqueeze(1))
         return actions.squeeze(1), log_density.squeeze(1)
 

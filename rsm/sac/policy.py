@@ -1,6 +1,7 @@
 """The policy: a Gaussian squashed by tanh and scaled to the action's range.
 
-An action is a = scale · y with y = tanh(u), u ~ N(μ(s), σ(s)²). The learner works with y in (-1, 1);
+An action is a = scale · y with y = tanh(u), u ~ N(μ(s), σ(s)²). The learner works with y, in (-1, 1) but for
+rounding: float32 has ±1 for |u| > 9;
 log-densities are always those of a, the squashed and scaled action (change of variables included).
 Source: Haarnoja et al. 2018 (arXiv:1812.05905), appendix C.
 """
@@ -94,7 +95,11 @@ class SquashedGaussian(NamedTuple):
     def log_density(
         self, theta: Tensor | networks.Layers, observations: Tensor, unit_actions: Tensor
     ) -> Tensor:
-        """log π(a|s) `[N, B]` of stored unit actions `[N, B, A]`, by atanh clipped inside (-1, 1)."""
+        """log π(a|s) `[N, B]` of stored unit actions `[N, B, A]`, by atanh clipped inside (-1, 1).
+
+        In float32 no u beyond ±7.25 comes back from its action, but the log-density that `sample` gave, and
+        the replay keeps, is of u itself: weights of `advantage: importance` compare two points there.
+        """
         return self.density(self.output(theta, observations), unit_actions)
 
     def density(self, output: Tensor, unit_actions: Tensor) -> Tensor:

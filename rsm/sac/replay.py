@@ -13,8 +13,8 @@ class Batch(NamedTuple):
     """Transitions of N agents, B each."""
 
     observations: Tensor  # [N, B, O]
-    unit_actions: Tensor  # [N, B, A], in (-1, 1)
-    log_density: Tensor  # [N, B], log μ(a|s) of the policy that acted
+    unit_actions: Tensor  # [N, B, A], tanh(u): exactly ±1 in float32 where |u| > 9
+    log_density: Tensor  # [N, B], log μ(a|s) of the policy that acted, of u itself, however large
     rewards: Tensor  # [N, B], discounted sum of up to n
     next_observations: Tensor  # [N, B, O], after them
     discount: Tensor  # [N, B], of the value there: γ to their number, 0 after a collision
@@ -66,12 +66,22 @@ class Replay:
         """The same among the `recent` latest transitions: the best proxy of d^π in the replay."""
         return self._draw(batch_size, min(recent, len(self)), generator)
 
+    def latest(self, count: int) -> Batch:
+        """The `count` latest transitions of each agent, the newest first; all where there are fewer."""
+        age = torch.arange(min(count, len(self)), device=self._data.device)
+        return self._of_age(age.repeat(self.agents, 1))
+
     def _draw(self, batch_size: int, window: int, generator: torch.Generator) -> Batch:
         shape = (self.agents, batch_size)
-        age = torch.randint(window, shape, generator=generator, device=self._data.device)
+        return self._of_age(
+            torch.randint(window, shape, generator=generator, device=self._data.device)
+        )
+
+    def _of_age(self, age: Tensor) -> Batch:
+        """Transitions by `age: [N, B]`, 0 being the latest."""
         rows = (self._added - 1 - age) % self.capacity + self._offsets
         drawn = self._data.flatten(0, 1).index_select(0, rows.flatten())
-        parts = drawn.view(*shape, -1).split(self._widths, dim=2)
+        parts = drawn.view(*age.shape, -1).split(self._widths, dim=2)
         observations, unit_actions, log_density, rewards, next_observations, discount = parts
         return Batch(
             observations,

@@ -146,7 +146,7 @@ def _summary(
         "draws": draws,
         "accepted": len(taken),
         "lowered": lowered,
-        "lowered_percent": 100 * lowered / len(taken),
+        "lowered_percent": 100 * lowered / len(taken) if len(taken) else math.nan,
         "lowered_low": 100 * low,
         "lowered_high": 100 * high,
         "zeta_p10": float(taken["zeta"].quantile(0.1)),
@@ -158,7 +158,9 @@ def _summary(
 
 
 def wilson_interval(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
-    """The 95 % interval of a share, sensible also at 0 of n."""
+    """The 95 % interval of a share, sensible also at 0 of n; NaN where nothing was tried."""
+    if not trials:
+        return math.nan, math.nan
     share, weight = successes / trials, z * z / trials
     centre = (share + weight / 2) / (1 + weight)
     half = z / (1 + weight) * math.sqrt(share * (1 - share) / trials + weight / (4 * trials))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from rsm.config import RunConfig
 from rsm.errors import ConfigError
@@ -35,8 +36,8 @@ def load_traces(study: Study, results: Path) -> pd.DataFrame:
 def _trace(folder: Path, config: RunConfig) -> pd.DataFrame:
     try:
         trace = pd.read_parquet(folder / "zeta.parquet", columns=COLUMNS)
-    except OSError as error:
-        reason = error.strerror or "it is not a parquet file"
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        reason = getattr(error, "strerror", None) or "it is not the table of a run"
         raise ConfigError(f"{folder}: zeta.parquet cannot be read: {reason}") from None
     trace = trace.rename(columns={"constant": "theorem2_constant"})
     last = max(int(trace["round"].max()), 1) if len(trace) else 1

@@ -39,12 +39,7 @@ def pool_of(learner: Learner, replay: Replay, referential: Tensor | None = None)
 
     `referential: [N, d]` is what they judge; the policies of the next agents by default.
     """
-    state = replay.state_dict()
-    length = state["data"].shape[1]
-    latest = (state["added"] - 1 - torch.arange(min(WINDOW, length))) % length
-    widths = (learner.policy.observation_size, learner.policy.action_size, 1)
-    rows = state["data"][:, latest, : sum(widths)]
-    states, actions, log_mu = rows.split(widths, dim=2)
+    latest = replay.latest(WINDOW)
     theta = learner.theta.detach().clone()
     return Pool(
         learner.policy,
@@ -53,9 +48,9 @@ def pool_of(learner: Learner, replay: Replay, referential: Tensor | None = None)
         learner.alpha.detach().clone(),
         theta,
         theta.roll(1, dims=0) if referential is None else referential,
-        states.contiguous(),
-        actions.contiguous(),
-        log_mu.squeeze(2).contiguous(),
+        latest.observations.contiguous(),
+        latest.unit_actions.contiguous(),
+        latest.log_density.contiguous(),
     )
 
 

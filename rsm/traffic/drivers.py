@@ -47,7 +47,7 @@ class HumanDriver:
     def accelerations(self, speed: Floats, gap: Floats, leader_speed: Floats) -> Floats:
         """The same for arrays: worth its calls from some dozens of vehicles on."""
         gap = np.where(np.abs(gap) < 1e-3, 1e-3, gap)
-        closing = speed * (speed - leader_speed) / (2.0 * math.sqrt(self.accel * self.decel))
+        closing = speed * (speed - leader_speed) / self._braking
         wanted = self.s0 + np.maximum(speed * self.headway + closing, 0.0)
         free = (speed / self.v0) ** self.delta
         result: Floats = self.accel * (1.0 - free - (wanted / gap) ** 2)

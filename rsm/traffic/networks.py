@@ -155,7 +155,7 @@ def netconvert_binary() -> Path:
         import sumo  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError:
         raise ConfigError(f"traffic: netconvert is not installed: {INSTALL}") from None
-    binary = Path(sumo.SUMO_HOME) / "bin" / ("netconvert.exe" if os.name == "nt" else "netconvert")
+    binary = Path(sumo.SUMO_HOME) / "bin" / "netconvert"
     if not binary.is_file():
         raise ConfigError(f"traffic: netconvert is missing from eclipse-sumo: {INSTALL}")
     return binary

@@ -9,6 +9,7 @@ with pickled (succeeded, result) until its input ends. Both ends are this module
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import subprocess
@@ -43,7 +44,7 @@ class RemoteEnv:
         try:
             send(process.stdin, (method, arguments))
             succeeded, result = pickle.load(process.stdout)
-        except (OSError, EOFError, ValueError):
+        except (OSError, EOFError, ValueError, pickle.UnpicklingError):
             raise RuntimeError("the traffic process has ended; make a new environment") from None
         if not succeeded:
             raise result
@@ -54,7 +55,8 @@ class RemoteEnv:
         process = self._process
         for stream in (process.stdin, process.stdout):
             if stream is not None and not stream.closed:
-                stream.close()
+                with contextlib.suppress(OSError):  # of a request that nobody lives to read
+                    stream.close()
         try:
             process.wait(timeout=5)
         except subprocess.TimeoutExpired:

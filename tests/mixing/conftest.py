@@ -25,6 +25,7 @@ class World:
         self.alpha = torch.tensor([0.05, 0.2], dtype=torch.float64)
         self.states = draw(2, states, 3)
         self.noise = draw(2, states, 1)
+        self.generator = generator  # for what a test draws beyond these
 
     def q(self, states: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
         return self.critic.smaller(self.phi, states, actions)

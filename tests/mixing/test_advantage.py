@@ -28,7 +28,8 @@ def test_direct_estimate_is_unbiased_against_enumeration(make_world):
     other = world.theta + world.direction
     exact = enumerated(world, other) - enumerated(world, world.theta)
     states = repeated(world, times)
-    noise = torch.randn(2, states.shape[1], 1, dtype=torch.float64)
+    shape = (2, states.shape[1], 1)
+    noise = torch.randn(shape, generator=world.generator, dtype=torch.float64)
     drawn = direct_advantage(
         world.policy, world.theta, other, world.q, world.alpha, states, noise
     ).view(2, times, 6)
@@ -44,7 +45,8 @@ def test_importance_estimate_is_unbiased_where_the_behaviour_covers_both(make_wo
     behaviour = world.theta + 0.1 * world.direction
     exact = enumerated(world, other) - enumerated(world, world.theta)
     states = repeated(world, times)
-    noise = torch.randn(2, states.shape[1], 1, dtype=torch.float64)
+    shape = (2, states.shape[1], 1)
+    noise = torch.randn(shape, generator=world.generator, dtype=torch.float64)
     actions, log_mu = world.policy.sample(behaviour, states, noise)
     drawn = importance_advantage(
         world.policy, world.theta, other, world.q, world.alpha, states, actions, log_mu
@@ -59,7 +61,8 @@ def test_common_random_numbers_lower_the_variance(make_world):
     common = direct_advantage(
         world.policy, world.theta, other, world.q, world.alpha, world.states, world.noise
     )
-    actions, log_pi = world.policy.sample(world.theta, world.states, torch.randn_like(world.noise))
+    other_noise = torch.randn(world.noise.shape, generator=world.generator, dtype=torch.float64)
+    actions, log_pi = world.policy.sample(world.theta, world.states, other_noise)
     apart_value = world.q(world.states, actions) - world.alpha[:, None] * log_pi
     actions, log_pi = world.policy.sample(other, world.states, world.noise)
     apart = world.q(world.states, actions) - world.alpha[:, None] * log_pi - apart_value

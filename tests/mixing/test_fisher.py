@@ -62,7 +62,8 @@ def test_square_of_the_mean_gradient_would_be_far_too_small(world):
     """The mistake of some public code: (E[∇ log π · d])² is near 0, since E[∇ log π] = 0."""
     theta = world.theta.clone().requires_grad_()
     states = world.states.repeat(1, 50, 1)
-    noise = torch.randn(2, states.shape[1], 1, dtype=torch.float64)
+    shape = (2, states.shape[1], 1)
+    noise = torch.randn(shape, generator=world.generator, dtype=torch.float64)
     actions, _ = world.policy.sample(world.theta, states, noise)
     world.policy.log_density(theta, states, actions).mean(dim=1).sum().backward()
     wrong = (theta.grad * world.direction).sum(dim=1).square()
@@ -87,6 +88,8 @@ def test_form_is_zero_only_for_identical_policies(world):
     zero = torch.zeros_like(world.direction)
     still = fisher_quadratic_form(world.policy, world.theta, zero, world.states)
     assert (still == 0).all()
+    moved = fisher_quadratic_form(world.policy, world.theta, world.direction, world.states)
+    assert (moved > 0).all()
 
 
 def test_kl_and_total_variation_equal_numerical_integration(world):

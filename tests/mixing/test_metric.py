@@ -5,7 +5,15 @@ import torch
 
 from rsm.config import Mixing
 from rsm.mixing.fisher import fisher_quadratic_form, kl_divergence, total_variation
-from rsm.mixing.metric import Evidence, Judge, mixing_metric, theorem2_bound, theorem2_constant
+from rsm.mixing.metric import (
+    RULES,
+    Evidence,
+    Judge,
+    Rule,
+    mixing_metric,
+    theorem2_bound,
+    theorem2_constant,
+)
 from rsm.registry import CONSTANTS
 
 GAMMA = 0.99
@@ -133,3 +141,23 @@ def test_policy_that_cannot_be_judged_is_rejected(world):
     broken[0, 0] = torch.nan
     verdict = mixing_metric(judge_of(world), world.theta, broken)
     assert not verdict.accepted[0] and verdict.zeta[0] == 0
+
+
+@pytest.mark.parametrize("constant", CONSTANTS)
+def test_rule_gets_held_out_evidence_only_where_it_says_that_it_needs_it(constant, world):
+    judge = judge_of(world, constant=constant)._replace(held_out=None)
+    other = world.theta + world.direction
+    if RULES[constant].held_out:
+        with pytest.raises(ValueError, match="held-out"):
+            mixing_metric(judge, world.theta, other)
+    else:
+        mixing_metric(judge, world.theta, other)
+
+
+def test_new_rule_is_a_line_of_the_table(world, monkeypatch):
+    assert tuple(RULES) == CONSTANTS
+    monkeypatch.setitem(RULES, "fixed", Rule(lambda case: 0.5 * case.bound))
+    judge, other = judge_of(world, constant="fixed", zeta_max=1.0), world.theta + world.direction
+    verdict = mixing_metric(judge, world.theta, other)
+    on = verdict.accepted
+    torch.testing.assert_close(verdict.zeta[on], (0.5 * verdict.bound[on]).clamp_max(1.0))

@@ -126,7 +126,8 @@ RUNS: dict[str, tuple[str | bytes, list[str]]] = {
     "probability zero": ("communication: {topology: 'erdos-renyi:0'}", ["erdos-renyi:0", "(0, 1]"]),
     "never connected": ("communication: {topology: 'erdos-renyi:1e-9'}", ["1e-9", "connected"]),
     "small world one": ("communication: {topology: 'small-world:1:0.1'}", ["1:0.1", "at least 2"]),
-    "small world wide": ("communication: {topology: 'small-world:99:0'}", ["99:0", "9 agents"]),
+    "small world wide": ("communication: {topology: 'small-world:98:0'}", ["98:0", "9 agents"]),
+    "small world odd": ("communication: {topology: 'small-world:3:0.1'}", ["3:0.1", "even number"]),
     # words
     "method unknown": ("method: magic", ["method", "'magic'", "'fmarl'"]),
     "method case": ("method: RSM", ["method", "'RSM'", "'rsm'"]),
@@ -333,7 +334,10 @@ LINES: dict[str, tuple[list[str], list[str]]] = {
         ["train", "--config", "{ok}", "--run", "go-seed0", "--out", "o"],
         ["--run", "--study"],
     ),
-    "study without run": (["train", "--study", "{study}", "--out", "o"], ["--run", "None", "go"]),
+    "study without run": (
+        ["train", "--study", "{study}", "--out", "o"],
+        ["--run is missing", "such as go"],
+    ),
     "run unknown": (
         ["train", "--study", "{study}", "--run", "../x", "--out", "o"],
         ["--run", "'../x'", "go-seed0"],

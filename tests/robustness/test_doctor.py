@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections import namedtuple
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from rsm.traffic.networks import figure_eight
 from .conftest import ROOT
 
 Usage = namedtuple("Usage", "total used free")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+REQUIRED = [*PROJECT["dependencies"], 'hypothesis<7,>=6.130; extra == "dev"']  # as wheels say it
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +30,7 @@ def _healthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*doctor_variables(), "RSM_CACHE", "RSM_FRAME_KEY", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 0, 10**12))
+    monkeypatch.setattr(doctor, "requires", lambda _: REQUIRED)  # tests also run uninstalled
     figure_eight.cache_clear()
 
 
@@ -79,6 +83,25 @@ def test_package_that_is_not_there(capsys, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(doctor, "version", version)
     assert "not installed" in problems(capsys)["mlflow"]
+
+
+def test_every_dependency_is_compared_with_its_pin_and_no_extra(
+    capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "version", lambda _: "0.0.1")
+    found = problems(capsys)
+    for name in ("pyyaml", "pillow", "sqlalchemy", "imageio-ffmpeg", "tabulate", "tqdm", "traci"):
+        assert "0.0.1 → pinned is" in found[name], name
+    assert len(doctor.direct()) == len(PROJECT["dependencies"]) and "hypothesis" not in found
+
+
+def test_rsm_that_is_not_installed(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    def requires(_: str) -> list[str]:
+        raise doctor.PackageNotFoundError
+
+    monkeypatch.setattr(doctor, "requires", requires)
+    found = problems(capsys)
+    assert "not installed" in found["packages"] and "make setup" in found["packages"]
 
 
 def test_missing_pins(capsys, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -179,4 +202,4 @@ def test_store_that_is_damaged(capsys, tmp_path: Path) -> None:
 
 def test_machine_in_order_has_no_problem_of_its_own(capsys) -> None:
     """Versions apart: those of this environment may differ from the pins."""
-    assert not set(problems(capsys)) - set(doctor.DIRECT)
+    assert not set(problems(capsys)) - set(doctor.direct())

@@ -36,7 +36,7 @@ from ..methods.test_methods import AGENTS, COMPLETE, ring, theta, world
 from ..test_training import tables
 from .fuzz_frames import FIELDS, GENUINE, KEY, fuzz, mutated, repaired
 
-EXCHANGING = [name for name in METHODS if name != "independent"]
+EXCHANGING = [name for name, traits in METHODS.items() if traits.exchanges]
 KEYS = pytest.mark.parametrize("key", [b"", KEY], ids=["no key", "key"])
 Attack = Callable[[bytes, bytes], list[bytes]]
 

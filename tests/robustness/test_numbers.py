@@ -129,9 +129,10 @@ def test_run_stops_at_once_and_names_quantity_agent_and_step(
     episode = int(summary["reason"].split("episode ")[1].split(",")[0])
     finished = pd.read_parquet(folder / "episodes.parquet")
     assert len(finished) == episode - 1, "it stopped in the episode in which it happened"
-    state = load_checkpoint(folder, config.settings_hash)
-    assert (state is not None) == (episode > 1), "the last good checkpoint is kept"
-    if state is not None:
+    found = load_checkpoint(folder, config.settings_hash)
+    assert (found is not None) == (episode > 1), "the last good checkpoint is kept"
+    if found is not None:
+        state = found.state
         assert state["counters"]["episode"] == episode - 1
         for tensor in (
             state["learner"]["theta"],

@@ -150,7 +150,7 @@ def test_restored_learner_goes_on_as_if_never_stopped():
     learner, other = stacked(), stacked()
     generator = torch.Generator().manual_seed(3)
     batches = [batch_of(generator) for _ in range(4)]
-    noise = torch.randn(2, AGENTS, BATCH, 1, dtype=torch.float64)
+    noise = torch.randn(2, AGENTS, BATCH, 1, generator=generator, dtype=torch.float64)
     for batch in batches[:2]:
         learner.update(batch, noise)
     other.load_state_dict(copy.deepcopy(learner.state_dict()))
@@ -161,9 +161,9 @@ def test_restored_learner_goes_on_as_if_never_stopped():
     assert torch.equal(learner.critics, other.critics)
 
 
-def test_mean_action_needs_no_noise():
-    learner = stacked()
-    states = torch.randn(AGENTS, 6, dtype=torch.float64)
-    actions, _ = learner.act(states, None)
+def test_action_without_noise_is_that_of_the_mean():
+    learner, generator = stacked(), torch.Generator().manual_seed(4)
+    states = torch.randn(AGENTS, 6, generator=generator, dtype=torch.float64)
+    actions, _ = learner.act(states, torch.zeros(AGENTS, 1, dtype=torch.float64))
     mean, _ = learner.policy.gaussian(learner.theta, states.unsqueeze(1))
     torch.testing.assert_close(actions, torch.tanh(mean.squeeze(1)).detach())

@@ -9,8 +9,11 @@ from rsm.sac.products import affine, product
 SIZES = (6, 5, 4, 3)
 
 
-def drawn(rows: int) -> torch.Tensor:
-    return torch.randn(rows, networks.parameter_count(SIZES), dtype=torch.float64)
+@pytest.fixture
+def draw():
+    """Standard normal numbers in float64, the same in every run."""
+    generator = torch.Generator().manual_seed(0)
+    return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 def as_module(row: torch.Tensor) -> nn.Module:
@@ -27,9 +30,9 @@ def test_published_actor_has_68098_parameters():
     assert networks.parameter_count((6, 256, 256, 2)) == 68_098
 
 
-def test_stack_computes_what_separate_modules_compute():
-    theta = drawn(3)
-    inputs = torch.randn(3, 7, 6, dtype=torch.float64)
+def test_stack_computes_what_separate_modules_compute(draw):
+    theta = draw(3, networks.parameter_count(SIZES))
+    inputs = draw(3, 7, 6)
     outputs = networks.forward(networks.layers(theta, SIZES), inputs)
     for row, own, output in zip(theta, inputs, outputs, strict=True):
         torch.testing.assert_close(output, as_module(row)(own))
@@ -42,8 +45,8 @@ def test_layers_of_a_strided_slice_are_views_of_it():
     assert int((wide == 7).sum()) == 2 * 5 * 4
 
 
-def test_backward_pass_gives_the_gradient_of_autograd():
-    theta, inputs = drawn(2), torch.randn(2, 7, 6, dtype=torch.float64)
+def test_backward_pass_gives_the_gradient_of_autograd(draw):
+    theta, inputs = draw(2, networks.parameter_count(SIZES)), draw(2, 7, 6)
     leaf, moving = theta.clone().requires_grad_(), inputs.clone().requires_grad_()
     networks.forward(networks.layers(leaf, SIZES), moving).pow(3).sum().backward()
 
@@ -59,10 +62,10 @@ def test_backward_pass_gives_the_gradient_of_autograd():
 
 
 @pytest.mark.parametrize("sizes", [SIZES, (6, 5, 3), (130, 129, 128, 1)])
-def test_tangent_is_that_of_forward_mode_differentiation(sizes):
+def test_tangent_is_that_of_forward_mode_differentiation(sizes, draw):
     count = networks.parameter_count(sizes)
-    theta, direction = torch.randn(2, 2, count, dtype=torch.float64) / sizes[0] ** 0.5
-    inputs = torch.randn(2, 7, sizes[0], dtype=torch.float64)
+    theta, direction = draw(2, 2, count) / sizes[0] ** 0.5
+    inputs = draw(2, 7, sizes[0])
 
     def outputs(parameters: torch.Tensor) -> torch.Tensor:
         return networks.forward(networks.layers(parameters, sizes), inputs)
@@ -73,18 +76,18 @@ def test_tangent_is_that_of_forward_mode_differentiation(sizes):
 
 
 @pytest.mark.parametrize("shape", [(140, 130, 150), (140, 130, 2), (3, 140, 1), (140, 1, 130)])
-def test_products_are_those_of_torch_and_keep_nan(shape):
+def test_products_are_those_of_torch_and_keep_nan(shape, draw):
     rows, inner, columns = shape
-    wide = torch.randn(3, inner * columns + columns + 9)
+    wide = draw(3, inner * columns + columns + 9).float()
     weight = wide[:, : inner * columns].unflatten(1, (inner, columns))
     bias = wide[:, inner * columns : inner * columns + columns].unsqueeze(1)
-    inputs = torch.randn(3, rows, inner)
+    inputs = draw(3, rows, inner).float()
     inputs[1, 0, 0] = torch.nan
     close = {"rtol": 1e-4, "atol": 1e-4, "equal_nan": True}
     out = torch.empty(3, rows, columns)
     torch.testing.assert_close(affine(inputs, weight, bias, out), inputs @ weight + bias, **close)
     torch.testing.assert_close(product(inputs, weight, out), inputs @ weight, **close)
-    transposed = torch.randn(3, inner, rows).mT
+    transposed = draw(3, inner, rows).float().mT
     torch.testing.assert_close(product(transposed, weight, out), transposed @ weight, **close)
 
 

@@ -13,6 +13,13 @@ def theta_of(seed: int) -> torch.Tensor:
     return torch.randn(1, POLICY.parameter_count, generator=generator, dtype=torch.float64)
 
 
+def drawn(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """States `[1, count, 2]` and noise `[1, count, 1]`."""
+    generator = torch.Generator().manual_seed(count)
+    both = torch.randn(1, count, 3, generator=generator, dtype=torch.float64)
+    return both[..., :2], both[..., 2:]
+
+
 def test_density_of_the_scaled_action_integrates_to_one():
     theta, state = theta_of(0), torch.tensor([[[0.3, -0.2]]], dtype=torch.float64)
 
@@ -25,8 +32,7 @@ def test_density_of_the_scaled_action_integrates_to_one():
 
 
 def test_log_density_of_a_sample_is_that_of_the_stored_action():
-    theta, states = theta_of(1), torch.randn(1, 50, 2, dtype=torch.float64)
-    noise = torch.randn(1, 50, 1, dtype=torch.float64)
+    theta, (states, noise) = theta_of(1), drawn(50)
     actions, log_pi = POLICY.sample(theta, states, noise)
     inside = actions.abs().squeeze(2) < 1 - 1e-5
     assert inside.sum() > 10
@@ -41,8 +47,7 @@ def test_stored_action_at_the_edge_has_a_finite_density():
 
 
 def test_scale_lowers_the_log_density_by_its_logarithm():
-    theta, states = theta_of(3), torch.randn(1, 5, 2, dtype=torch.float64)
-    noise = torch.randn(1, 5, 1, dtype=torch.float64)
+    theta, (states, noise) = theta_of(3), drawn(5)
     _, scaled = POLICY.sample(theta, states, noise)
     _, unscaled = POLICY._replace(scale=1.0).sample(theta, states, noise)
     torch.testing.assert_close(unscaled - scaled, torch.full_like(scaled, math.log(3)))

@@ -34,6 +34,16 @@ def test_recent_states_are_the_latest_ones():
     assert set(batch.rewards[0].tolist()) == {6.0, 7.0}
 
 
+@pytest.mark.parametrize(
+    ("added", "expected"), [(3, [2, 1, 0]), (5, [4, 3, 2, 1]), (8, [7, 6, 5, 4])]
+)
+def test_latest_transitions_come_newest_first(added: int, expected: list[int]):
+    batch = filled(added).latest(4)
+    for agent in range(3):
+        assert batch.rewards[agent].tolist() == [100 * agent + t for t in expected]
+    torch.testing.assert_close(batch.observations[..., 1], batch.rewards)
+
+
 def test_restored_replay_draws_the_same_batch():
     for added in (3, 8):
         replay, other = filled(added), filled(0)

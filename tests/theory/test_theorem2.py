@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from rsm.config import Mixing
 from rsm.registry import CONSTANTS
 from rsm.theory import mdp as worlds
-from rsm.theory.exact import theorem2_example, wilson_interval
+from rsm.theory.exact import _summary, theorem2_example, wilson_interval
 from rsm.theory.theorem2 import bound, pair, random_pairs, smallest_example, step_sizes
 
 
@@ -104,3 +105,11 @@ def test_pair_without_a_positive_advantage_is_not_mixed(constant, pairs):
 def test_interval_of_no_success_excludes_only_large_shares():
     low, high = wilson_interval(0, 10_000)
     assert low == 0 and 3e-4 < high < 5e-4
+
+
+def test_shares_are_no_numbers_where_no_step_was_accepted():
+    assert np.isnan(wilson_interval(0, 0)).all()
+    none = pd.DataFrame({"zeta": [], "lowers": [], "gain": []}, dtype=float)
+    row = _summary(1.0, "theorem2", none, draws=5, downhill=1)
+    assert row["accepted"] == row["lowered"] == 0 and row["downhill_percent"] == 20
+    assert np.isnan([row["lowered_percent"], row["lowered_high"], row["zeta_median"]]).all()

@@ -13,6 +13,7 @@ from rsm.records import write_table
 from rsm.registry import CONSTANTS
 from rsm.study import Study, load_study, merge
 from rsm.theory import traces
+from rsm.theory.figures import palette
 from rsm.theory.variations import variations
 
 ROOT = Path(__file__).parents[2]
@@ -132,6 +133,34 @@ def test_zeta_falls_with_the_discount_factor_and_with_the_root_of_q(loaded):
     assert distance["judged"].sum() == 120
 
 
+def test_new_way_of_finding_zeta_has_a_look_of_its_own_in_the_figures():
+    shown = [palette.of_constant(name) for name in (*CONSTANTS, "mine")]
+    assert len({style["color"] for style in shown}) == len(shown)
+
+
 def test_missing_run_is_named(study, tmp_path):
     with pytest.raises(ConfigError, match=r"rsm-radius90.*zeta\.parquet cannot be read"):
+        traces.load_traces(study, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda whole: whole[:-7], lambda _: b"PAR1" * 9, lambda _: b"", lambda whole: whole[:-900] + whole[-8:]],
+    ids=["cut short", "no table", "empty", "hole"],
+)  # fmt: skip
+def test_damaged_table_is_one_line(study, tmp_path, damage):
+    name = next(iter(study.runs()))
+    write_table(tmp_path / "runs" / name, "zeta", columns(trace_rows(0.99)))
+    file = tmp_path / "runs" / name / "zeta.parquet"
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(ConfigError, match=r"zeta\.parquet cannot be read: it is not the table"):
+        traces.load_traces(study, tmp_path)
+
+
+def test_table_without_the_columns_is_one_line(study, tmp_path):
+    name = next(iter(study.runs()))
+    path = tmp_path / "runs" / name / "zeta.parquet"
+    path.parent.mkdir(parents=True)
+    pd.DataFrame({"round": [1]}).to_parquet(path)
+    with pytest.raises(ConfigError, match=r"zeta\.parquet cannot be read: it is not the table"):
         traces.load_traces(study, tmp_path)

@@ -1,5 +1,7 @@
 """The PettingZoo interface: its own tests pass, and it equals the array interface."""
 
+import io
+import pickle
 import warnings
 from collections.abc import Iterator
 
@@ -87,6 +89,28 @@ def test_mistakes_of_the_other_process_are_raised_here() -> None:
         remote.close()
     with pytest.raises(RuntimeError, match="has ended"):
         remote.call("reset", 0)
+
+
+def test_environment_whose_process_has_died_can_still_be_closed() -> None:
+    remote = RemoteEnv(Traffic(horizon=5))
+    remote._process.kill()
+    remote._process.wait()
+    with pytest.raises(RuntimeError, match="has ended"):
+        remote.call("reset", 0)
+    remote.close()
+    remote.close()
+
+
+def test_answer_that_was_cut_short_says_that_the_process_has_ended() -> None:
+    remote = RemoteEnv(Traffic(horizon=5))
+    try:
+        assert remote._process.stdout is not None
+        remote._process.stdout.close()
+        remote._process.stdout = io.BytesIO(pickle.dumps((True, "long" * 20))[:-20])
+        with pytest.raises(RuntimeError, match="has ended"):
+            remote.call("reset", 0)
+    finally:
+        remote.close()
 
 
 def test_an_unknown_scenario_is_refused_before_a_process_starts() -> None:

@@ -29,9 +29,9 @@ GREY = "0.45"
 
 
 def of_constant(constant: str) -> dict[str, Any]:
-    """Keywords of the line and markers of a way of finding ζ."""
+    """Keywords of the line and markers of a way of finding ζ; one without a colour here is grey."""
     look = looks([f"rsm ({constant})"])[f"rsm ({constant})"]
-    return look._replace(color=COLORS[constant]).line()
+    return look._replace(color=COLORS.get(constant, GREY)).line()
 
 
 def numbered(number: int) -> dict[str, Any]:
