@@ -87,7 +87,7 @@ def write_run(config: RunConfig, folder: Path, accepted: bool, failed: bool) -> 
     tables: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     level = (CONTROL_RETURNS | FINAL_RETURNS).get(config.method, 0.2)  # a later method: any
     level += rng.normal(0, 0.008) + (0.01 if config.communication.topology == "ring" else 0)
-    exchanges = traits is not None and config.method != "independent"
+    exchanges = traits is not None and traits.exchanges
     if exchanges:
         _communicate(config, rng, tables, accepted)
     episodes = config.training.episodes if traits else 0

@@ -22,7 +22,7 @@ def data(runs: Runs) -> pd.DataFrame:
     """One cell per method that exchanges: one P and the first topology of the study.
 
     Columns: those of `cells.counts`, sender, receiver (−1 the server), payload_megabytes (mean over
-    seeds), judged and accepted (sums over seeds; of replicas that hold a segment of the sender). A
+    seeds), judged and accepted (sums over seeds; of replicas for which a segment was asked of the sender). A
     cell without traffic has one row without sender.
     """
     learners = cells.representative(cells.learners(runs))
