@@ -26,6 +26,7 @@ from pydantic import (
 from rsm.errors import ConfigError, KeyedError
 from rsm.registry import (
     CONSTANTS,
+    CONTROL,
     CONTROLS,
     FLEET,
     METHODS,
@@ -257,6 +258,19 @@ class RunConfig(RunSettings):
         return self.traffic.model_copy(
             update={"actions": "acceleration", "observation": "absolute"}
         )
+
+    @property
+    def axes(self) -> dict[str, Any]:
+        """What a grid can vary between runs of this method, seeds apart; None where it has no such thing."""
+        traits, communication = METHODS.get(self.method, CONTROL), self.communication
+        return {
+            "topology": communication.topology if traits.topology else None,
+            "segments": communication.segments if traits.segments else None,
+            "replicas": communication.replicas if traits.segments else None,
+            "constant": self.mixing.constant if traits.metric else None,
+            "share": communication.share if traits.exchanges else None,
+            "loss_rate": communication.loss_rate if traits.exchanges else None,
+        }
 
     @property
     def settings_hash(self) -> str:

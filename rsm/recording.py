@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from rsm import records
 from rsm.comms.channel import Ledger
 from rsm.config import RunConfig
-from rsm.registry import METHODS
 from rsm.yaml_files import dump_yaml
 
 
@@ -118,9 +117,6 @@ def summary(
     failure: str | None,
 ) -> dict[str, Any]:
     """The content of summary.json, computed from the tables and the ledger (keys: rsm.records)."""
-    traits = METHODS.get(config.method)
-    exchanges = traits is not None and traits.exchanges
-    communication = config.communication
     episodes, rounds = recorder.table("episodes"), recorder.table("rounds")
     zeta = recorder.table("zeta").to_pandas()
     accepted = zeta[zeta["outcome"] == "accepted"]
@@ -134,12 +130,7 @@ def summary(
         "settings_hash": config.settings_hash,
         "status": "failed" if failure else "finished",
         "method": config.method,
-        "topology": communication.topology if traits and traits.topology else None,
-        "segments": communication.segments if traits and traits.segments else None,
-        "replicas": communication.replicas if traits and traits.segments else None,
-        "constant": config.mixing.constant if traits and traits.metric else None,
-        "share": communication.share if exchanges else None,
-        "loss_rate": communication.loss_rate if exchanges else None,
+        **config.axes,
         "seed": config.seed,
         "scenario": config.traffic.scenario,
         "agents": ledger.agents,

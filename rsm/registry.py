@@ -28,6 +28,7 @@ METHODS: dict[str, MethodTraits] = {
     "rsm": MethodTraits("rsm.methods.rsm", True, True, True),
 }
 
+CONTROL = MethodTraits("", False, False, False, exchanges=False)
 # Controls do not learn: a controller of rsm.traffic.controllers drives the learning vehicles.
 CONTROLS = ("human", "random", "go", "platoon")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rsm.config import RunConfig
-from rsm.registry import METHODS, parse_topology
+from rsm.registry import parse_topology
 
 
 def labels(configs: Iterable[RunConfig]) -> dict[str, str]:
@@ -41,18 +41,8 @@ def without(label: str, word: str) -> str:
 
 def _traits(config: RunConfig) -> dict[str, Any]:
     """Settings, beside topology and P, in which cells of this method can differ."""
-    traits = METHODS.get(config.method)
-    if traits is None:
-        return {}
-    found: dict[str, Any] = {}
-    if traits.metric:
-        found["constant"] = config.mixing.constant
-    if traits.segments:
-        found["replicas"] = config.communication.replicas
-    if traits.exchanges:
-        found["share"] = config.communication.share
-        found["loss_rate"] = config.communication.loss_rate
-    return found
+    words = ("constant", "replicas", "share", "loss_rate")  # in this order in a label
+    return {name: config.axes[name] for name in words if config.axes[name] is not None}
 
 
 def _word(name: str, value: Any) -> str:
@@ -67,21 +57,13 @@ def _word(name: str, value: Any) -> str:
 
 def identity(config: RunConfig, label: str) -> dict[str, Any]:
     """What a run is, as columns; None where its method has no such thing."""
-    traits = METHODS.get(config.method)
-    shares = traits is not None and traits.exchanges
-    communication = config.communication
     return {
         "run_id": config.run_id,
         "cell": config.cell,
         "label": label,
         "method": config.method,
-        "control": traits is None,
-        "topology": communication.topology if traits and traits.topology else None,
-        "segments": communication.segments if traits and traits.segments else None,
-        "replicas": communication.replicas if traits and traits.segments else None,
-        "constant": config.mixing.constant if traits and traits.metric else None,
-        "share": communication.share if shares else None,
-        "loss_rate": communication.loss_rate if shares else None,
+        "control": not config.learns,
+        **config.axes,
         "seed": config.seed,
     }
 
