@@ -1,0 +1,75 @@
+"""The committed results: whole, of the studies as they are, and the same numbers wherever they stand."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from rsm.analysis import FIGURES, FORMATS, TABLES
+from rsm.analysis.statistics import interquartile_mean
+from rsm.study import load_study
+
+ROOT = Path(__file__).parents[2]
+COMMITTED = sorted(path for path in (ROOT / "results/reference/studies").glob("*") if path.is_dir())
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+# A table that a page took over: it names its source, and has some of its columns and rows.
+TAKEN = re.compile(r"<!-- from (\S+) -->\n+((?:\|.*\n)+)")
+
+
+@pytest.fixture(params=COMMITTED, ids=lambda path: path.name)
+def folder(request: pytest.FixtureRequest) -> Path:
+    """Results of a study, as `make reference` gathers them."""
+    chosen: Path = request.param
+    return chosen
+
+
+def test_every_table_and_figure_is_there_with_its_data(folder: Path) -> None:
+    names = {f"{name}.{suffix}" for name in FIGURES for suffix in FORMATS}
+    assert {path.name for path in (folder / "figures").iterdir()} == names
+    assert {path.name for path in (folder / "tables").iterdir()} == set(TABLES)
+
+
+def test_results_are_of_the_study_as_it_is_and_of_all_its_runs(folder: Path) -> None:
+    study = load_study(ROOT / f"workflow/studies/{folder.name}.yaml")
+    assert load_study(folder / "study.yaml").runs() == study.runs()
+    runs = pd.read_csv(folder / "tables/runs.csv")
+    hashes = {run_id: config.settings_hash for run_id, config in study.runs().items()}
+    assert dict(zip(runs["run_id"], runs["settings_hash"], strict=True)) == hashes
+    assert set(runs["status"]) <= {"finished", "failed"}
+    lines = (folder / "tables/manifests.jsonl").read_text(encoding="utf-8").splitlines()
+    manifests = [json.loads(line) for line in lines]
+    assert {entry["run_id"]: entry["settings_hash"] for entry in manifests} == hashes
+
+
+def test_table_of_cells_is_that_of_the_runs(folder: Path) -> None:
+    runs = pd.read_csv(folder / "tables/runs.csv")
+    done = runs[runs["status"] == "finished"].groupby("cell")["final_return"]
+    cells = pd.read_csv(folder / "tables/main.csv").set_index("cell")
+    for cell, scores in done:
+        assert cells.at[cell, "return_iqm"] == pytest.approx(float(interquartile_mean(scores)))
+        assert cells.at[cell, "finished"] == len(scores)
+
+
+def rows(text: str) -> list[dict[str, str]]:
+    """A Markdown table as a mapping for each row."""
+    lines = [
+        [cell.strip() for cell in line.strip().strip("|").split("|")]
+        for line in text.strip().splitlines()
+    ]
+    return [dict(zip(lines[0], line, strict=True)) for line in lines[2:]]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_tables_of_the_pages_are_those_of_the_committed_results(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    taken = TAKEN.findall(text)
+    assert len(taken) == text.count("<!-- from "), "each stands right above its table"
+    for source, table in taken:
+        whole = (ROOT / source).read_text(encoding="utf-8")
+        known = rows("\n".join(line for line in whole.splitlines() if line.startswith("|")))
+        for row in rows(table):
+            assert any(row.items() <= entry.items() for entry in known), row
