@@ -32,7 +32,7 @@ def require_finite(
     asked for only then: where in the run or the episode it happened.
     """
     if sums is None:
-        sums = torch.stack([values.sum() for values in quantities.values()])
+        sums = sums_of(quantities)
     if math.isfinite(sum(sums.tolist())):
         return
     for name, values in quantities.items():
@@ -42,6 +42,11 @@ def require_finite(
             agent = int(wrong.any(dim=1).nonzero()[0])
             value = float(rows[agent][wrong[agent]][0])
             raise Diverged(f"{name} of agent {agent} is {value} {place()}")
+
+
+def sums_of(quantities: Mapping[str, Tensor]) -> Tensor:
+    """The sum of each quantity, [quantities]."""
+    return torch.stack([values.sum() for values in quantities.values()])
 
 
 class Watch:
@@ -58,8 +63,7 @@ class Watch:
     def updated(self, quantities: Mapping[str, Tensor]) -> None:
         """Look at what an update made, or keep it to be looked at; raises Diverged."""
         if self._later:
-            sums = torch.stack([values.sum() for values in quantities.values()])
-            self.unseen = Unseen(quantities, sums)
+            self.unseen = Unseen(quantities, sums_of(quantities))
         else:
             require_finite(quantities, self._place)
 

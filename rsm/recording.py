@@ -172,9 +172,7 @@ def write_run(
     content: dict[str, Any],
 ) -> None:
     """Write the run folder; the summary comes last, so that a folder with one is whole."""
-    write_config(
-        folder, config
-    )  # again: whoever removed it meanwhile does not make the run unfinished
+    write_config(folder, config)  # again: it may have been removed meanwhile
     recorder.write(folder)
     records.write_json(folder / "manifest.json", manifest | {"status": content["status"]})
     records.write_json(folder / "summary.json", content)

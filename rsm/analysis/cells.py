@@ -109,7 +109,12 @@ def reference(part: pd.DataFrame, index: pd.DataFrame, method: str) -> pd.DataFr
             same = found[found[name] == part[name].iloc[0]]
             found = same if len(same) else found
         found = found[found["label"] == found["label"].iloc[0]]
-    return found[(found["status"] == "finished") & found["final_return"].notna()]
+    return with_return(found)
+
+
+def with_return(index: pd.DataFrame) -> pd.DataFrame:
+    """The runs that finished, and with a final return."""
+    return index[(index["status"] == "finished") & index["final_return"].notna()]
 
 
 def levels(runs: Runs) -> pd.DataFrame:
@@ -219,9 +224,14 @@ def shares(frame: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(frame["share"].dropna()))
 
 
+def of_share(frame: pd.DataFrame, share: str) -> pd.DataFrame:
+    """Rows of that share and rows of methods that share nothing."""
+    return frame[frame["share"].isna() | (frame["share"] == share)]
+
+
 def sharing(frame: pd.DataFrame, share: str) -> pd.DataFrame:
-    """Rows of that share, which leaves their labels, and rows of methods that share nothing."""
-    own = frame[frame["share"].isna() | (frame["share"] == share)]
+    """`of_share`, whose labels the share leaves."""
+    own = of_share(frame, share)
     return own.assign(label=[without(label, share) for label in own["label"]])
 
 

@@ -43,7 +43,7 @@ def main_table(runs: Runs) -> pd.DataFrame:
     """
     index = cells.in_order(runs.index)
     curves = cells.evaluation_curves(runs, index[~index["control"]])
-    finished = index[(index["status"] == "finished") & index["final_return"].notna()]
+    finished = cells.with_return(index)
     rows = []
     for row in cells.records(cells.counts(index)):
         part = finished[finished["cell"] == row["cell"]]
@@ -119,13 +119,11 @@ def _gap_share(part: pd.DataFrame, finished: pd.DataFrame) -> Estimate:
     ends = [finished[finished["method"] == name] for name in ("go", "platoon")]
     if part.empty or any(end.empty for end in ends):
         return UNKNOWN
-    low, high = ([end["final_return"].to_numpy(dtype=np.float64)] for end in ends)
+    own, low, high = ([side["final_return"].to_numpy(dtype=np.float64)] for side in (part, *ends))
+    found = share_of_gap(own, low, high, cells.generator())
     if set(part["method"]) <= {"go", "platoon"}:  # an end itself: nothing to estimate
-        value = float(part["method"].iloc[0] == "platoon")
-        known = share_of_gap(low, low, high, cells.generator()).value
-        return UNKNOWN if np.isnan(known) else Estimate(value, np.nan, np.nan)
-    own = part["final_return"].to_numpy(dtype=np.float64)
-    return share_of_gap([own], low, high, cells.generator())
+        return Estimate(found.value, np.nan, np.nan)
+    return found
 
 
 def _time_to_target(runs: Runs, part: pd.DataFrame, curves: pd.DataFrame) -> dict[str, float]:

@@ -89,9 +89,7 @@ class Case(NamedTuple):
 class Rule(NamedTuple):
     """A way of finding ζ."""
 
-    zeta: Callable[
-        [Case], Tensor
-    ]  # [N], still without ζ_max; means nothing where the gate is closed
+    zeta: Callable[[Case], Tensor]  # [N], without ζ_max; means nothing where the gate is closed
     held_out: bool = False  # whether it needs held-out evidence
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
+from rsm.analysis import figures
+from rsm.analysis.figures import style
 from rsm.analysis.load import Runs, load_study_runs
 from rsm.analysis.recorded import recorded_runs
 from rsm.config import RunConfig
@@ -35,6 +41,19 @@ FINAL_RETURNS = {
     "fmarl": 0.215,
     "rsm": 0.212,
 }
+
+
+def redrawn(name: str, data: pd.DataFrame) -> tuple[pd.DataFrame, Figure]:
+    """The data of a figure as read back from CSV, and the figure laid out."""
+    data = pd.read_csv(io.StringIO(data.to_csv(index=False)))
+    with mpl.rc_context(fname=style.SHEET):
+        figure = figures.module(name).draw(data)
+        figure.draw_without_rendering()
+    return data, figure
+
+
+def texts(figure: Figure) -> str:
+    return "\n".join(item.get_text() for item in figure.findobj(mpl.text.Text))
 
 
 def small_study(**grid: Any) -> Study:

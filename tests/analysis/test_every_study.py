@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -22,7 +21,7 @@ from rsm.analysis.load import Runs, load_study_runs
 from rsm.study import Study, load_study
 from rsm.yaml_files import load_yaml
 
-from .conftest import write_study
+from .conftest import redrawn, write_study
 
 Drawn = Callable[[str], tuple[pd.DataFrame, Figure]]
 STUDIES = Path(__file__).parents[2] / "workflow/studies"
@@ -63,12 +62,7 @@ def drawn(study_runs: Runs) -> Drawn:
 
     @cache
     def draw(name: str) -> tuple[pd.DataFrame, Figure]:
-        text = figures.module(name).data(study_runs).to_csv(index=False)
-        data = pd.read_csv(io.StringIO(text))
-        with mpl.rc_context(fname=style.SHEET):
-            figure = figures.module(name).draw(data)
-            figure.draw_without_rendering()
-        return data, figure
+        return redrawn(name, figures.module(name).data(study_runs))
 
     return draw
 

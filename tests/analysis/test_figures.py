@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,21 +21,12 @@ from rsm.analysis.load import Runs, load_study_runs
 from rsm.errors import ConfigError
 from rsm.registry import METHODS
 
-from .conftest import small_study, write_study
+from .conftest import redrawn, small_study, texts, write_study
 
 
 def drawn(name: str, runs: Runs) -> tuple[pd.DataFrame, Figure]:
     """The data of a figure as read back from CSV, and the figure laid out."""
-    text = figures.module(name).data(runs).to_csv(index=False)
-    data = pd.read_csv(io.StringIO(text))
-    with mpl.rc_context(fname=style.SHEET):
-        figure = figures.module(name).draw(data)
-        figure.draw_without_rendering()
-    return data, figure
-
-
-def texts(figure: Figure) -> str:
-    return "\n".join(item.get_text() for item in figure.findobj(mpl.text.Text))
+    return redrawn(name, figures.module(name).data(runs))
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from rsm.analysis.figures import space_time, style
+from rsm.analysis.figures import space_time
 from rsm.analysis.load import Runs, load_study_runs
 from rsm.analysis.recorded import recorded_runs
 from rsm.errors import ConfigError
 
-from .conftest import small_study, write_recording
+from .conftest import redrawn, small_study, texts, write_recording
 
 
 def drawn(data: pd.DataFrame) -> Figure:
-    data = pd.read_csv(io.StringIO(data.to_csv(index=False)))
-    with mpl.rc_context(fname=style.SHEET):
-        figure = space_time.draw(data)
-        figure.draw_without_rendering()
-    return figure
-
-
-def texts(figure: Figure) -> str:
-    return "\n".join(item.get_text() for item in figure.findobj(mpl.text.Text))
+    return redrawn("space_time", data)[1]
 
 
 def test_one_run_per_method_and_way_of_finding_zeta_of_the_first_seed_is_recorded() -> None:

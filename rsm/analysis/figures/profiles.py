@@ -42,14 +42,14 @@ def data(runs: Runs) -> pd.DataFrame:
     index = cells.representative(cells.learners(runs))
     if index.empty:
         return pd.DataFrame(columns=_COLUMNS)
-    scores = _finished(index)["final_return"]
+    scores = cells.with_return(index)["final_return"]
     least, most = (scores.min(), scores.max()) if len(scores) else (0.0, 1.0)
     margin = 0.05 * max(most - least, 1e-3)
     thresholds = np.linspace(least - margin, most + margin, THRESHOLDS)
     shares = cells.shares(index)
     frames = []
     for share in shares if len(shares) > 1 else [None]:
-        part = index if share is None else index[index["share"].isna() | (index["share"] == share)]
+        part = index if share is None else cells.of_share(index, share)
         topologies = _comparable(part)
         part, others = (
             rows[rows["topology"].isna() | rows["topology"].isin(topologies)]
@@ -72,14 +72,12 @@ def _comparable(part: pd.DataFrame) -> list[str]:
     return found if everywhere else found[:1]
 
 
-def _finished(part: pd.DataFrame) -> pd.DataFrame:
-    return part[(part["status"] == "finished") & part["final_return"].notna()]
-
-
 def _profiles(part: pd.DataFrame, thresholds: Floats) -> pd.DataFrame:
     frames = []
     for label, runs in part.groupby("label", sort=False):
-        strata = [own["final_return"].to_numpy() for _, own in _finished(runs).groupby("cell")]
+        strata = [
+            own["final_return"].to_numpy() for _, own in cells.with_return(runs).groupby("cell")
+        ]
         frame = pd.DataFrame({"panel": "profile", "label": label, "threshold": thresholds})
         if strata:
             frame["value"] = performance_profile(strata, thresholds)
@@ -99,7 +97,7 @@ def _improvements(part: pd.DataFrame, index: pd.DataFrame, share: str | None) ->
             row = {"panel": "improvement", "label": label, "reference": method}
             if len(other):
                 row["against"] = against = str(other["label"].iloc[0])
-                both = pd.concat([_finished(own), other])
+                both = pd.concat([cells.with_return(own), other])
                 x, y = cells.paired(both, str(label), against) if label != against else ([], [])
                 if x:
                     row |= probability_of_improvement_estimate(x, y, cells.generator())._asdict()

@@ -86,7 +86,7 @@ def _draw_panel(
             style.intervals(axis, x.iloc[:1], runs.iloc[:1], "return", look)
             if runs["return"].isna().all():
                 axis.text(
-                    place + offset, 0.02, "no run finished", transform=axis.get_xaxis_transform(),
+                    place + offset, 0.02, cells.NONE, transform=axis.get_xaxis_transform(),
                     rotation=90, ha="center", va="bottom", color=style.GREY, style="italic", size=6,
                     bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8},
                 )  # fmt: skip
