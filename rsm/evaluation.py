@@ -157,9 +157,12 @@ def resolve_driver(name: str, scenario: str | None) -> tuple[Traffic, Driver]:
 
 
 def driver_name(name: str) -> str:
-    """Who drives, for a reader: the control, or the id of the run in the folder that `--controller` names."""
+    """Who drives, for a reader: the control, or the id of the learned run that `--controller` names."""
     path = Path(name) / "config.yaml"
-    return load_run(path).run_id if os.path.isfile(path) else name
+    if not os.path.isfile(path):
+        return name
+    config = load_run(path)
+    return config.run_id if config.learns else config.method
 
 
 def record_run(folder: Path) -> pa.Table:

@@ -8,6 +8,7 @@ from rsm.errors import ConfigError
 from rsm.evaluation import (
     controller_driver,
     drive_episode,
+    driver_name,
     evaluation_report,
     last_exchange,
     load_driver,
@@ -38,6 +39,14 @@ def test_mean_action_repeats_and_sampled_actions_follow_the_seed(tiny):
             assert first == second
         deterministic = drive_episode(env, policy_driver(policy, theta, "deterministic"), 5)
         assert deterministic["return"] != first["return"]
+
+
+def test_driver_is_named_as_a_reader_knows_it(tiny, tmp_path):
+    for config in (tiny(), tiny(method="human")):
+        train(config, tmp_path / config.method)
+    assert driver_name(str(tmp_path / tiny().method)) == tiny().run_id
+    assert driver_name(str(tmp_path / "human")) == driver_name("human") == "human"
+    assert driver_name("constant:1.5") == "constant:1.5"
 
 
 def test_finished_run_can_be_driven_again_also_with_more_seats(tiny, tmp_path):

@@ -142,7 +142,8 @@ class Picture:
         share = between[:, 2] / max(between[:, 2], default=1)
         self._widths = THINNEST + (THICKEST - THINNEST) * share  # points
         driven = np.arange(0) if who == "human" else recording.learners
-        kind = "controlled vehicle" if who in CONTROLS else "learning vehicle"
+        written = who in CONTROLS or who.startswith("constant:")
+        kind = "controlled vehicle" if written else "learning vehicle"
         what = f"{env.n_vehicles} human drivers"
         if len(driven):
             what = f"{env.n_agents} {kind.split()[0]} of {env.n_vehicles} vehicles"

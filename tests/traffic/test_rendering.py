@@ -135,17 +135,19 @@ def test_without_exchange_nothing_is_drawn_or_said_of_it(env: TrafficEnv) -> Non
 def test_picture_says_who_drives_and_marks_no_one_where_humans_do(env: TrafficEnv) -> None:
     recording = record_episode(env, humans, seed=0)
     titles, legends = [], []
-    for who in ("human", "platoon", "fmarl-seed3"):
+    for who in ("human", "platoon", "constant:1.5", "fmarl-seed3"):
         picture = Picture(env, recording, who=who)
         titles.append(picture.figure.texts[0].get_text())
         legends.append(texts(picture))
     assert titles == [
         "human, figure-eight, 14 human drivers",
         "platoon, figure-eight, 9 controlled of 14 vehicles",
+        "constant:1.5, figure-eight, 9 controlled of 14 vehicles",
         "fmarl-seed3, figure-eight, 9 learning of 14 vehicles",
     ]
     assert legends == [
         ["human driver"],
+        ["human driver", "controlled vehicle"],
         ["human driver", "controlled vehicle"],
         ["human driver", "learning vehicle"],
     ]
