@@ -35,7 +35,7 @@ def test_every_table_and_figure_is_there_with_its_data(folder: Path) -> None:
 
 def test_results_are_of_the_study_as_it_is_and_of_all_its_runs(folder: Path) -> None:
     study = load_study(ROOT / f"workflow/studies/{folder.name}.yaml")
-    assert load_study(folder / "study.yaml").runs() == study.runs()
+    assert load_study(folder / "study.yaml") == study
     runs = pd.read_csv(folder / "tables/runs.csv")
     hashes = {run_id: config.settings_hash for run_id, config in study.runs().items()}
     assert dict(zip(runs["run_id"], runs["settings_hash"], strict=True)) == hashes
@@ -52,6 +52,16 @@ def test_table_of_cells_is_that_of_the_runs(folder: Path) -> None:
     for cell, scores in done:
         assert cells.at[cell, "return_iqm"] == pytest.approx(float(interquartile_mean(scores)))
         assert cells.at[cell, "finished"] == len(scores)
+
+
+def test_numbers_that_verify_compares_with_are_those_of_the_tables() -> None:
+    expected = json.loads((ROOT / "results/reference/expected.json").read_text(encoding="utf-8"))
+    for name, entry in expected.items():
+        study, run = name.split("/")
+        runs = pd.read_csv(ROOT / f"results/reference/studies/{study}/tables/runs.csv")
+        row = runs.set_index("run_id").loc[run]
+        for key, number in entry["numbers"].items():
+            assert number["value"] == pytest.approx(row[key], rel=1e-9), f"{name}: {key}"
 
 
 def rows(text: str) -> list[dict[str, str]]:
