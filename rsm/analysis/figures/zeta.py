@@ -73,6 +73,7 @@ def draw(data: pd.DataFrame) -> Figure:
     facets = cells.facets(data)
     data = pd.concat([facet.part for facet in facets])
     shown = looks(data["label"])
+    last = np.nan_to_num(data["env_steps"].max() / 1e3, nan=1.0)  # none where no run finished
     figure, axes = style.panels(len(QUANTITIES), len(facets), height=1.5)
     for (column, unit), row in zip(QUANTITIES.items(), axes, strict=True):
         for (topology, share, part), axis in zip(facets, row, strict=True):
@@ -80,6 +81,7 @@ def draw(data: pd.DataFrame) -> Figure:
             axis.set_title(style.panel_title(topology, part["segments"].max(), share))
             axis.set_ylabel(unit)
             axis.set_xlabel("environment steps (thousand)")
+            axis.set_xlim(0, 1.03 * last)  # the same where hardly a replica was accepted
         style.share_y(row)
     style.once(axes)
     style.legend(figure, data, shown)
