@@ -14,10 +14,13 @@ import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SERVER = -1  # the number of the central server of `fmarl` wherever an agent is named
 
@@ -184,6 +187,11 @@ def write_parquet(path: Path, rows: pa.Table) -> None:
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write JSON atomically; NaN is refused (use null)."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV without its index, atomically, with the same line ends on every system."""
+    write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 
 def write_text(path: Path, content: str) -> None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from rsm.analysis import FIGURES, FORMATS, TABLES, figures
 from rsm.analysis.load import load_runs
 from rsm.errors import ConfigError
-from rsm.records import write_json, write_text
+from rsm.records import write_csv, write_json, write_text
 from rsm.study import Study
 
 
@@ -37,10 +35,10 @@ def write_tables(study: Study, results: Path) -> list[Path]:
     table = tables.main_table(runs)
     folder = results / "tables"
     write_text(folder / "main.html", export.html(table, runs))
-    write_text(folder / "main.csv", _csv(table))
+    write_csv(folder / "main.csv", table)
     write_text(folder / "main.md", export.markdown(table, runs))
     write_text(folder / "main.tex", export.latex(table, runs))
-    write_text(folder / "runs.csv", _csv(tables.runs_table(runs)))
+    write_csv(folder / "runs.csv", tables.runs_table(runs))
     write_text(folder / "manifests.jsonl", export.manifests(runs))
     write_json(folder / "marl_eval.json", export.marl_eval(runs))
     write_text(folder / "settings.html", export.settings(study))
@@ -62,7 +60,3 @@ def write_figures(study: Study, results: Path, only: Sequence[str] | None = None
     for name in names:
         figures.save(name, runs, results / "figures")
     return figure_files(results, names)
-
-
-def _csv(table: pd.DataFrame) -> str:
-    return table.to_csv(index=False, lineterminator="\n")

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import io
 from importlib import import_module
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import torch
 
-from rsm.analysis.figures.style import SHEET
-from rsm.records import write_bytes, write_text
+from rsm.analysis.figures import redraw
+from rsm.records import write_csv, write_text
 from rsm.study import Study
 from rsm.theory import FIGURES, TABLES
 
 Frames = dict[str, pd.DataFrame]
 SEED = 20_231  # of every experiment outside training
-METADATA: dict[str, dict[str, None]] = {
-    "pdf": {"CreationDate": None, "ModDate": None},
-    "png": {"Software": None},
-}
 CAPTIONS = {
     "theorem1": "Draws that violate Theorem 1 when its penalty is multiplied by `scale`. `needed_max` is "
     "the largest share of the penalty that a draw needed.",
@@ -55,26 +49,18 @@ def write_part(part: str, study: Study, results: Path) -> list[Path]:
     paths = []
     for name, table in tables.items():
         paths += [results / "tables" / f"{name}.{kind}" for kind in ("csv", "md")]
-        write_text(paths[-2], _csv(table))
+        write_csv(paths[-2], table)
         write_text(paths[-1], markdown(name, table))
     for name, data in figures.items():
         paths.append(results / "figures" / f"{name}.csv")
-        write_text(paths[-1], _csv(data))
+        write_csv(paths[-1], data)
         paths += draw(name, paths[-1])
     return paths
 
 
 def draw(name: str, table: Path) -> list[Path]:
     """Draw a figure from its CSV, as PDF and PNG beside it."""
-    paths = []
-    with mpl.rc_context(fname=SHEET):
-        drawn = import_module(f"rsm.theory.figures.{name}").draw(pd.read_csv(table))
-        for suffix, metadata in METADATA.items():
-            content = io.BytesIO()
-            drawn.savefig(content, format=suffix, metadata=metadata)
-            paths.append(table.with_suffix(f".{suffix}"))
-            write_bytes(paths[-1], content.getvalue())
-    return paths
+    return redraw(import_module(f"rsm.theory.figures.{name}"), table, table.parent)
 
 
 def markdown(name: str, table: pd.DataFrame) -> str:
@@ -89,10 +75,6 @@ def _readable(value: object) -> str:
     if isinstance(value, (float, np.floating)):
         return "–" if np.isnan(value) else f"{value:.3g}"
     return str(value)
-
-
-def _csv(table: pd.DataFrame) -> str:
-    return table.to_csv(index=False, lineterminator="\n")
 
 
 def _exact(study: Study, results: Path) -> tuple[Frames, Frames]:

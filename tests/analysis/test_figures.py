@@ -63,7 +63,7 @@ def test_saving_twice_gives_the_same_bytes_and_the_csv_is_enough(
     runs: Runs, tmp_path: Path
 ) -> None:
     first = figures.save("profiles", runs, tmp_path / "a")
-    again = figures.redraw("profiles", first[0], tmp_path / "b")
+    again = figures.redraw(figures.module("profiles"), first[0], tmp_path / "b")
     assert [path.suffix for path in first] == [".csv", ".pdf", ".png"]
     for old, new in zip(first[1:], again, strict=True):
         assert old.read_bytes() == new.read_bytes()

@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING
 
 from rsm.analysis import FIGURES
 from rsm.errors import ConfigError
-from rsm.records import write_bytes
+from rsm.records import write_bytes, write_csv
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from rsm.analysis.load import Runs
 
 _METADATA: dict[str, dict[str, None]] = {
@@ -37,13 +35,12 @@ def module(name: str) -> ModuleType:
 def save(name: str, runs: Runs, folder: Path) -> list[Path]:
     """Write `<folder>/<name>.csv`, `.pdf` and `.png`, each atomically; returns them."""
     table = folder / f"{name}.csv"
-    frame: pd.DataFrame = module(name).data(runs)
-    write_bytes(table, frame.to_csv(index=False, lineterminator="\n").encode())
-    return [table, *redraw(name, table, folder)]
+    write_csv(table, module(name).data(runs))
+    return [table, *redraw(module(name), table, folder)]
 
 
-def redraw(name: str, table: Path, folder: Path) -> list[Path]:
-    """Draw the figure `name` from its CSV into `folder` as PDF and PNG; returns them."""
+def redraw(drawing: ModuleType, table: Path, folder: Path) -> list[Path]:
+    """Draw a figure's module from its CSV into `folder` as PDF and PNG of the same name; returns them."""
     import matplotlib as mpl
     import pandas as pd
 
@@ -51,10 +48,10 @@ def redraw(name: str, table: Path, folder: Path) -> list[Path]:
 
     paths = []
     with mpl.rc_context(fname=SHEET):
-        figure = module(name).draw(pd.read_csv(table))
+        figure = drawing.draw(pd.read_csv(table))
         for suffix, metadata in _METADATA.items():
             content = io.BytesIO()
             figure.savefig(content, format=suffix, metadata=metadata)
-            write_bytes(folder / f"{name}.{suffix}", content.getvalue())
-            paths.append(folder / f"{name}.{suffix}")
+            paths.append(folder / f"{table.stem}.{suffix}")
+            write_bytes(paths[-1], content.getvalue())
     return paths
