@@ -59,6 +59,17 @@ def test_controls_are_named_levels(name: str, runs: Runs) -> None:
         assert level in texts(figure)
 
 
+@pytest.mark.parametrize("name", ["learning_curves", "return_vs_bytes", "topologies"])
+def test_a_control_far_from_the_methods_is_a_number_and_does_not_flatten_them(
+    name: str, runs: Runs
+) -> None:
+    data, near = drawn(name, runs)
+    data.loc[data["label"] == "platoon", "return"] = 9.87
+    figure = redrawn(name, data)[1]
+    assert figure.axes[0].get_ylim()[1] <= near.axes[0].get_ylim()[1] < 9.87
+    assert "9.87 ↑\nplatoon" in texts(figure)
+
+
 def test_saving_twice_gives_the_same_bytes_and_the_csv_is_enough(
     runs: Runs, tmp_path: Path
 ) -> None:

@@ -33,10 +33,10 @@ def draw(data: pd.DataFrame) -> Figure:
         values = dict(zip(levels["label"], levels[column], strict=True))
         for (topology, share, part), axis in zip(facets, row, strict=True):
             _draw_panel(axis, part, column, shown)
-            style.draw_levels(axis, values)
             axis.set_title(style.panel_title(topology, part["segments"].max(), share))
             axis.set_ylabel(unit)
             axis.set_xlabel("environment steps (thousand)")
+        style.draw_levels(row, values)
         style.share_y(row)
         named |= dict.fromkeys(style.last_of_rows(row), values)
     style.once(axes)

@@ -36,10 +36,10 @@ def draw(data: pd.DataFrame) -> Figure:
     edges = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
     for (topology, share, part), axis in zip(facets, row, strict=True):
         _draw_panel(axis, part, shown, edges)
-        style.draw_levels(axis, values)
         axis.set_title(style.panel_title(topology, part["segments"].max(), share))
         axis.set_ylabel("return")
         axis.set_xlabel("bytes sent by all nodes so far (MB, log scale)")
+    style.draw_levels(row, values)
     style.share_y(row)
     style.legend(figure, curves, shown)
     style.name_levels(figure, dict.fromkeys(style.last_of_rows(row), values))

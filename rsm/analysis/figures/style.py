@@ -65,14 +65,19 @@ def share_y(row: list[Axes]) -> None:
     """
     if len(row) == 1:  # its neighbour is another quantity
         return
-    limits = [axis.get_ylim() for axis in row if holds_data(axis)]
-    limits = limits or [axis.get_ylim() for axis in row]
+    limits = _limits(row)
     for axis in row:
-        axis.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+        axis.set_ylim(limits)
         spec = axis.get_subplotspec()
         if spec is not None and not spec.is_first_col():
             axis.tick_params(labelleft=False)
             axis.set_ylabel("")
+
+
+def _limits(row: list[Axes]) -> tuple[float, float]:
+    limits = [axis.get_ylim() for axis in row if holds_data(axis)]
+    limits = limits or [axis.get_ylim() for axis in row]
+    return min(low for low, _ in limits), max(high for _, high in limits)
 
 
 def holds_data(axis: Axes) -> bool:
@@ -174,31 +179,44 @@ def intervals(axis: Axes, x: pd.Series, rows: pd.DataFrame, column: str, look: L
     axis.plot(x, rows[f"{column}_iqm"], linestyle="", **look.point())
 
 
-def draw_levels(axis: Axes, values: Mapping[str, float]) -> None:
-    """Controls as horizontal lines across the panel."""
-    for name, value in values.items():
-        if np.isfinite(value):
-            dash = _LEVELS.get(name, "-")
-            axis.axhline(value, color=GREY, linewidth=0.9, linestyle=dash, zorder=1.5)
+def draw_levels(row: list[Axes], values: Mapping[str, float]) -> None:
+    """Controls as horizontal lines across the panels of a quantity, which hold their data already.
+
+    A level farther from the methods than these lie apart would flatten them: it is left to `name_levels`.
+    """
+    low, high = _limits(row)
+    if any(holds_data(axis) for axis in row):
+        low, high = 2 * low - high, 2 * high - low
+    else:
+        low, high = -np.inf, np.inf
+    for axis in row:
+        for name, value in values.items():
+            if low <= value <= high:
+                dash = _LEVELS.get(name, "-")
+                axis.axhline(value, color=GREY, linewidth=0.9, linestyle=dash, zorder=1.5)
 
 
 def name_levels(figure: Figure, named: Mapping[Axes, Mapping[str, float]]) -> None:
     """Write the controls' names to the right of the panels, kept apart where levels are close.
 
-    To be called last, when the limits of the axes are final.
+    A level outside a panel has its number there, with an arrow. To be called last, when the limits of
+    the axes are final.
     """
     size = mpl.rcParams["legend.fontsize"]
     texts: dict[Axes, list[tuple[float, Any]]] = {}
     for axis, values in named.items():
         for name, value in sorted(values.items(), key=lambda item: item[1]):
-            low, high = axis.get_ylim()
-            if not low <= value <= high:
+            if not np.isfinite(value):
                 continue
-            text = axis.annotate(
-                name, (1, value), (4, 0), xycoords=("axes fraction", "data"),
-                textcoords="offset points", va="center", color=GREY, fontsize=size,
-            )  # fmt: skip
-            texts.setdefault(axis, []).append((value, text))
+            low, high = axis.get_ylim()
+            place = min(max(value, low), high)
+            arrow = "↑" if value > high else "↓"
+            for line in [name] if place == value else [f"{value:.3g} {arrow}", name]:
+                text = axis.annotate(
+                    line, (1, place), (4, 0), xycoords=("axes fraction", "data"),
+                    textcoords="offset points", va="center", color=GREY, fontsize=size,
+                )  # fmt: skip
+                texts.setdefault(axis, []).append((place, text))
     figure.draw_without_rendering()  # the layout decides how many points a unit is
     for axis, entries in texts.items():
         scale = 72 / figure.dpi

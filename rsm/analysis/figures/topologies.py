@@ -48,9 +48,10 @@ def draw(data: pd.DataFrame) -> Figure:
     widths = [len(names) for names in groups]
     row = list(figure.subplots(1, len(parts), squeeze=False, width_ratios=widths).flat)
     for place, axis in enumerate(row):
-        _draw_panel(axis, groups[place], shown, values)
+        _draw_panel(axis, groups[place], shown)
         share = shares[place] if varied else None
         axis.set_title(style.panel_title(None, parts[place]["segments"].max(), share))
+    style.draw_levels(row, values)
     style.share_y(row)
     style.legend(figure, drawn, shown)
     style.name_levels(figure, {row[-1]: values})
@@ -66,9 +67,7 @@ def _groups(part: pd.DataFrame) -> list[Group]:
     return groups if plain.empty else [*groups, Group("no topology", plain)]
 
 
-def _draw_panel(
-    axis: Axes, groups: list[Group], shown: Mapping[str, Look], levels: Mapping[str, float]
-) -> None:
+def _draw_panel(axis: Axes, groups: list[Group], shown: Mapping[str, Look]) -> None:
     for place, (name, group) in enumerate(groups):
         labels = list(dict.fromkeys(group["label"]))
         offsets, aside = style.side_by_side(len(labels), 0.8)
@@ -92,7 +91,6 @@ def _draw_panel(
                 )  # fmt: skip
         if place:
             axis.axvline(place - 0.5, color="0.8", linewidth=0.6)
-    style.draw_levels(axis, levels)
     axis.set_xlim(-0.5, len(groups) - 0.5)
     axis.set_xticks(range(len(groups)), [group.name.replace(" (", "\n(") for group in groups])
     axis.grid(visible=False, axis="x")
