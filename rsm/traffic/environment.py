@@ -51,8 +51,8 @@ class TrafficEnv:
     speed in m/s from `action_centre`, approached by at most the scenario's `action_limit` in m/s².
     Reward: that of the scenario, the same for every agent of a loop, and 0 in a step with a collision.
 
-    With several loops a collision ends the episode of its own loop: its agents are `terminated`.
-    The traffic there goes on, since the other loops do, and is a new start for the learner, but
+    With several loops a collision that terminates ends the episode of its own loop: its agents are
+    `terminated`. The traffic there goes on, since the other loops do, and is a new start for the learner, but
     earns no return. The episode is over at the horizon, or when every loop has had its collision.
 
     `on_step`, if set, is called with this environment after `reset` and after every simulation step,
@@ -80,6 +80,7 @@ class TrafficEnv:
         self._simulation = Simulation(self.scenario, self.network, traffic.horizon)
         self._noise: Iterator[list[float]] = iter(())
         self._running = False
+        self._whole = True  # nobody was away at the last step
         self._ahead: list[int] = []
         self._behind: list[int] = []
         models = {HUMAN: self.scenario.human, LEARNER: self.scenario.learner}
@@ -102,6 +103,7 @@ class TrafficEnv:
             raise RunError(f"SUMO failed to load the episode of seed {seed}: {error}") from None
         self._noise = self._draw_noise(np.random.default_rng(noise))
         self._look_around([True] * self.n_vehicles)
+        self._whole = True
         self._tally.begin()
         self._running = True
         if self.on_step is not None:
@@ -225,10 +227,12 @@ class TrafficEnv:
             targets += self._driven(self._humans, noise)
         simulation.command(targets)
         simulation.step()
-        if simulation.collided or simulation.teleported or not all(simulation.lane):
-            # Teleporting may put a vehicle elsewhere in the order; otherwise nobody overtakes.
-            present = [bool(name) for name in simulation.lane]
-            self._look_around(present)
+        whole = all(simulation.lane)
+        if simulation.collided or simulation.teleported or not (whole and self._whole):
+            # Teleporting may put a vehicle elsewhere in the order, as it leaves and as it comes back;
+            # otherwise nobody overtakes.
+            self._look_around([bool(name) for name in simulation.lane])
+        self._whole = whole
         self._tally.count(simulation.speed, simulation.collided, simulation.teleported)
         if self.on_step is not None:
             self.on_step(self)

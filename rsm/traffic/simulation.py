@@ -98,7 +98,11 @@ class Simulation:
         self._read()
 
     def command(self, targets: Iterable[tuple[int, float]]) -> None:
-        """Vehicles and their target speeds (m/s) from the next step on; RELEASE hands one to SUMO."""
+        """Vehicles and their target speeds (m/s) from the next step on; RELEASE hands one to SUMO.
+
+        Raises RuntimeError if the simulation was replaced.
+        """
+        self._require_ownership()
         set_speed, names, commanded = self._call.vehicle_setSpeed, self.ids, self._commanded
         for index, speed in targets:
             if speed >= 0.0:

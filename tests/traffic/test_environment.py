@@ -220,6 +220,37 @@ def test_with_teleport_a_collision_is_counted_and_the_episode_goes_on(
         assert sum(gaps) == pytest.approx(env.network.length)  # the order is that of the road
 
 
+def test_vehicle_that_comes_back_onto_the_road_is_a_neighbour_again() -> None:
+    away = 0
+
+    def look(env: TrafficEnv) -> None:
+        nonlocal away
+        away += not env._whole
+        for members in env._tally.members if env._whole else ():
+            ahead, behind = neighbours(env._simulation.position[members], [True] * 14)
+            assert env._ahead[members] == [members.start + other for other in ahead]
+            assert env._behind[members] == [members.start + other for other in behind]
+
+    fleet = Traffic(
+        scenario="fleet-figure-eight:9",
+        collision="teleport",
+        actions="target-speed",
+        decision_interval=30,
+        horizon=240,
+    )
+    with TrafficEnv(fleet) as env:
+        env.on_step = look
+        for seed in range(60):
+            generator = np.random.default_rng(seed)
+            env.reset(seed)
+            while away == 0 or not env._whole:
+                if env.step(generator.uniform(-9.0, 9.0, env.n_agents)).truncated:
+                    break
+            if away and env._whole:
+                return
+    pytest.fail("in no episode did a vehicle leave the road and come back")
+
+
 def test_humans_get_no_command_inside_the_junction(drive_humans: Drive) -> None:
     def commanded_inside(junction: str) -> set[bool]:
         with TrafficEnv(Traffic(junction=junction, horizon=300)) as env:
@@ -283,8 +314,13 @@ def test_an_environment_whose_simulation_was_replaced_says_so_and_can_be_reset()
     with TrafficEnv(Traffic()) as first, TrafficEnv(Traffic()) as second:
         expected = first.reset(1)
         second.reset(2)
-        with pytest.raises(RuntimeError, match="one per process"):
-            first.step(None)
+        undisturbed = [second.step(None) for _ in range(150)][-1].observation
+        second.reset(2)
+        for _ in range(150):
+            with pytest.raises(RuntimeError, match="one per process"):
+                first.step(None)
+            disturbed = second.step(None).observation
+        assert np.array_equal(disturbed, undisturbed)
         assert np.array_equal(first.reset(1), expected)
         first.step(None)
         second.close()  # not its simulation any more
