@@ -56,6 +56,7 @@ report: setup
 
 ui: setup
 	@test -n "$$MLFLOW_TRACKING_URI" -o -f results/mlflow/mlflow.db || { echo "ui: no store yet: run 'make reproduce' first"; exit 2; }
+	@case "$$MLFLOW_TRACKING_URI" in http*) echo "ui: it is at the address in MLFLOW_TRACKING_URI"; exit 2;; esac
 	$(BIN)/mlflow ui --host 127.0.0.1 --port 5000 \
 	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///results/mlflow/mlflow.db}"
 

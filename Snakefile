@@ -23,7 +23,11 @@ include: "workflow/rules/common.smk"
 
 
 configured = config.get("study", "paper")
-overrides = {key: typed(value) for key, value in config.items() if key != "study"}
+overrides = {
+    key: value if key in ("name", "description") else typed(value)
+    for key, value in config.items()
+    if key != "study"
+}
 try:
     study = load_study(study_file(configured), overrides)
     runs = study.runs()
@@ -56,7 +60,6 @@ wildcard_constraints:
 include: "workflow/rules/train.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/figures.smk"
-include: "workflow/rules/tracking.smk"
 include: "workflow/rules/verify.smk"
 
 
@@ -65,6 +68,7 @@ if study.name == "theory":
     include: "workflow/rules/theory.smk"
 
 
+include: "workflow/rules/tracking.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -20,7 +20,6 @@ from rsm.training import Training
 
 EPISODES = 5
 FIVE_HOURS = 5 * 3600.0
-PLAIN = "published code, patched: about 5 hours"
 
 
 def resident() -> float:

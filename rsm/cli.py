@@ -190,6 +190,7 @@ def parser() -> argparse.ArgumentParser:
         "store", commands.run_store, "create the MLflow store and the experiment of a study"
     )
     study_option(store)
+    override_option(store)
 
     publish = command(
         "publish", commands.run_publish, "log one finished run folder to MLflow; idempotent"
@@ -208,9 +209,7 @@ def parser() -> argparse.ArgumentParser:
         "resolve", commands.run_resolve, "write a study with every default and override in it"
     )
     study_option(resolve)
-    resolve.add_argument(
-        "--set", default="{}", metavar="YAML", help="a mapping laid upon the study"
-    )
+    override_option(resolve)
     resolve.add_argument("--out", type=Path, required=True, metavar="FILE")
 
     command("schema", commands.run_schema, "print the JSON schema of a study")
@@ -242,6 +241,13 @@ def study_option(command: argparse.ArgumentParser) -> None:
         required=True,
         metavar="NAME|FILE",
         help="a name in workflow/studies, or a YAML file",
+    )
+
+
+def override_option(command: argparse.ArgumentParser) -> None:
+    """`--set`, what Snakemake's `--config` lays upon a study."""
+    command.add_argument(
+        "--set", default="{}", metavar="YAML", help="a mapping laid upon the study"
     )
 
 

@@ -44,9 +44,9 @@ def study_path(text: str) -> Path:
     return Path(text) if looks_like_path else study_file(text)
 
 
-def named_study(text: str) -> Study:
-    """A study by its name, or by the path of its file; raises ConfigError."""
-    return load_study(study_path(text))
+def named_study(text: str, overrides: str = "{}") -> Study:
+    """A study by its name, or by the path of its file, `--set` laid upon it; raises ConfigError."""
+    return load_study(study_path(text), parse_yaml(overrides, "--set"))
 
 
 def finished_study(text: str) -> Study:
@@ -181,7 +181,7 @@ def run_sync(options: argparse.Namespace) -> None:
 def run_store(options: argparse.Namespace) -> None:
     from rsm.tracking import create_store
 
-    study = named_study(options.study)
+    study = named_study(options.study, options.set)
     create_store(study.name, study.description)
 
 
@@ -213,8 +213,7 @@ def run_resolve(options: argparse.Namespace) -> None:
     from rsm.records import write_text
     from rsm.yaml_files import dump_yaml
 
-    overrides = parse_yaml(options.set, "--set")
-    text = dump_yaml(load_study(study_path(options.study), overrides))
+    text = dump_yaml(named_study(options.study, options.set))
     with writing("--out", options.out):
         write_text(options.out, text)
 

@@ -188,7 +188,10 @@ class Mixing(Settings):
         0.01, description="δ in nats, of `line-search` and `trust-region` (not published)."
     )
     zeta_fixed: float = Field(
-        0.1, gt=0, le=1, description="ζ of the constant `fixed` (not published)."
+        0.1,
+        gt=0,
+        le=1,
+        description="ζ of the constant `fixed`, at most `zeta_max` (not published).",
     )
 
 

@@ -196,7 +196,12 @@ def store() -> Iterator[Finding]:
 
 def cache() -> str:
     """Where road networks are kept, for a message."""
-    return os.environ.get("RSM_CACHE") or "~/.cache/rsm"
+    try:
+        from rsm.traffic.networks import cache_folder
+
+        return str(cache_folder())
+    except (ConfigError, ImportError, OSError):
+        return "the cache of road networks"
 
 
 def _line(error: Exception) -> str:

@@ -132,6 +132,8 @@ def load_driver(folder: Path, mode: str = "deterministic") -> tuple[RunConfig, D
         or sizes[-1] != 2 * TrafficEnv.action_size
     ):
         raise ConfigError(f"{folder / POLICY}: cannot be read: it is not the policy of a run")
+    if not bool(torch.isfinite(theta).all()):
+        raise ConfigError(f"{folder / POLICY}: it has values that are not finite: the run failed")
     return config, policy_driver(policy, theta, mode)
 
 

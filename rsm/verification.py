@@ -87,6 +87,11 @@ def subset() -> dict[str, RunConfig]:
     """The settings of the runs that are recomputed, by `study/run`; raises ConfigError."""
     places = [name.split("/") for name in SUBSET]
     runs = {study: load_study(study_file(study)).runs() for study, _ in places}
+    for study, run in places:
+        if run not in runs[study]:
+            raise ConfigError(
+                f"{study_file(study)}: it has no run {run} any more: {EXPECTED} is of it"
+            )
     return {f"{study}/{run}": runs[study][run] for study, run in places}
 
 

@@ -9,21 +9,7 @@ import pytest
 from rsm.cli import main, parser
 from rsm.yaml_files import dump_yaml
 
-COMMANDS = {
-    "train",
-    "evaluate",
-    "render",
-    "record",
-    "figures",
-    "tables",
-    "sync",
-    "store",
-    "publish",
-    "resolve",
-    "schema",
-    "verify",
-    "doctor",
-}
+COMMANDS = next(action.choices for action in parser()._actions if isinstance(action.choices, dict))
 
 
 @pytest.fixture

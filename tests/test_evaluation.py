@@ -3,7 +3,9 @@ import json
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from rsm.checkpoint import POLICY, load_policy
 from rsm.errors import ConfigError
 from rsm.evaluation import (
     controller_driver,
@@ -60,6 +62,18 @@ def test_finished_run_can_be_driven_again_also_with_more_seats(tiny, tmp_path):
     assert own["return"]["values"] == returns and own["scenario"] == config.traffic.scenario
     report = evaluation_report("figure-eight-all", str(tmp_path / "run"), 1, 0)
     assert report["scenario"] == "figure-eight-all" and 0 < report["return"]["mean"] < 1
+
+
+def test_policy_of_a_run_that_failed_is_refused(tiny, tmp_path):
+    folder = tmp_path / "run"
+    train(tiny(), folder)
+    tensors = load_policy(folder)
+    tensors["theta"][3] = torch.nan
+    save_file(tensors, folder / POLICY)
+    with pytest.raises(
+        ConfigError, match=r"policy\.safetensors: it has values that are not finite"
+    ):
+        load_driver(folder)
 
 
 @pytest.mark.parametrize("method", ["average", "fmarl", "independent"])

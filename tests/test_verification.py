@@ -6,6 +6,7 @@ import pytest
 
 from rsm import verification
 from rsm.errors import ConfigError, RunError
+from rsm.study import load_study, study_file
 from rsm.verification import EXPECTED, SUBSET, agrees, load_expected, subset, verify
 
 ROOT = Path(__file__).parents[1]
@@ -22,6 +23,13 @@ def test_committed_numbers_belong_to_the_study_as_it_is():
     for name, entry in expected.items():
         assert entry["settings_hash"] == runs[name].settings_hash
         assert entry["numbers"]
+
+
+def test_study_that_lost_a_verified_run_is_named(tmp_path, monkeypatch):
+    study = load_study(study_file("quick")).model_copy(update={"seeds": [7]})
+    monkeypatch.setattr(verification, "load_study", lambda file: study)
+    with pytest.raises(ConfigError, match=r"quick\.yaml: it has no run human-seed0 any more"):
+        verify(["quick/go-seed0"])
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,9 @@ CAPTION = (
     "wire by anybody (requests, headers, payload, lost frames too), mean per run; payload per agent: "
     "parameter bytes over agents. Heaviest node: share of all bytes that the busiest node sent or "
     "received. Rounds: by the first evaluation, after episode ep., that reached 95 % of the final return "
-    "of fmarl; a method that does not communicate has the episode only. Crashed: evaluation episodes (of "
-    "each loop, where there are several; each collision of a loop counts) that had a collision."
+    "of fmarl; a method that does not communicate has the episode only. Crashed: of all "
+    "evaluation episodes since the first evaluation (of each loop, where there are several; each "
+    "collision of a loop counts), those that had a collision."
 )
 
 

@@ -20,7 +20,7 @@ from rsm.analysis.recorded import recorded_runs
 from rsm.config import RunConfig
 from rsm.errors import ConfigError
 from rsm.records import RECORDING, RECORDING_KEY, SUMMARY, TABLES
-from rsm.study import Study, load_study
+from rsm.study import Study
 
 # Identity columns that every table carries beside its own.
 IDENTITY = (
@@ -126,11 +126,6 @@ def load_runs(study: Study, folder: Path) -> Runs:
     for name in frame.columns.difference(list(texts)):
         frame[name] = pd.to_numeric(frame[name])
     return Runs(study.name, folder, frame, recorded_runs(study), study.target_return)
-
-
-def load_study_runs(results: Path) -> Runs:
-    """The runs of the resolved study `<results>/study.yaml`; raises ConfigError."""
-    return load_runs(load_study(results / "study.yaml"), results / "runs")
 
 
 _TEXTS = ("settings_hash", "scenario")

@@ -39,7 +39,7 @@ def main_table(runs: Runs) -> pd.DataFrame:
     fmarl); target_return with the number of
     seeds that `reached` it in training (mean of five episodes) and the median over seeds of episodes
     and rounds until then (NaN where half of the seeds or more did not); acceptance_rate; crashed (share of
-    the deterministic evaluation episodes with a collision); wall_min (mean per run).
+    the deterministic evaluation episodes, all since the first, with a collision); wall_min (mean per run).
     """
     index = cells.in_order(runs.index)
     curves = cells.evaluation_curves(runs, index[~index["control"]])
@@ -80,7 +80,7 @@ def _crashed(runs: Runs, part: pd.DataFrame) -> float:
     """Share of the deterministic evaluation episodes that had a collision, over the whole of training.
 
     Where a scenario has several loops, each is an episode of its own; a run folder has the collisions of
-    all of them together, so several in one loop (`collision: teleport`) count as in several.
+    all of them together, so several in one loop count as in several.
     """
     episodes = runs.table("evaluations", part, ["mode", "collisions"])
     driven = episodes[episodes["mode"] == "deterministic"]

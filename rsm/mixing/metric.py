@@ -5,7 +5,7 @@
 | `certified`    | largest of a halving grid with E[g] > 2γ/(1−γ) max|g| E[TV] | improvement of the mixture |
 | `line-search`  | largest of that grid with E[g] > 0 and KL ≤ δ, held out   | likely improvement |
 | `trust-region` | min(ζ_max, sqrt(2δ/q))                                    | KL ≤ δ to second order |
-| `fixed`        | a given ζ                                                 | nothing |
+| `fixed`        | min(ζ_max, a given ζ)                                     | nothing |
 
 All of them mix only where A⁺ > 0.
 """

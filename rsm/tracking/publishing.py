@@ -52,7 +52,9 @@ def publish_results(study: str, results: Path) -> dict[str, Any]:
 
     Raises ConfigError where the study has neither yet.
     """
-    files = plain_files(sorted(file for name in RESULTS for file in (results / name).glob("*.*")))
+    found = sorted(file for name in RESULTS for file in (results / name).glob("*.*"))
+    # A job that was killed may have left a temporary file.
+    files = plain_files([file for file in found if not file.name.startswith(".")])
     if not files:
         raise ConfigError(f"study: {shown(study)}: {results} holds no figures or tables yet")
     content = digest_of(files)
@@ -112,7 +114,8 @@ def _publish(run_dir: Path, study: str) -> dict[str, Any]:
     content = content_hash(run_dir)
     try:
         settings, points = parameters(run_dir), metrics(run_dir)
-    except (OSError, ValueError, LookupError, AttributeError, yaml.YAMLError) as error:
+        start, end = (_milliseconds(manifest.get(key)) for key in ("started", "ended"))
+    except (OSError, ValueError, LookupError, AttributeError, TypeError, yaml.YAMLError) as error:
         reason = one_line(str(error).partition("\n")[0])
         raise ConfigError(f"{run_dir}: cannot be read: {reason}") from None
     with locked_store(study):
@@ -122,7 +125,7 @@ def _publish(run_dir: Path, study: str) -> dict[str, Any]:
         number = keep_one(client, find(client, experiment, condition), content)
         if number is None:
             facts = (summary, manifest, content)
-            number = _create(client, experiment, *facts, settings, points, run_dir)
+            number = _create(client, experiment, *facts, settings, points, (start, end), run_dir)
             number = keep_first(client, find(client, experiment, condition), content) or number
     return {
         "study": study,
@@ -142,10 +145,11 @@ def _create(
     content: str,
     settings: dict[str, str],
     points: list[Point],
+    time: tuple[int | None, int | None],
     run_dir: Path,
 ) -> str:
     """Publish a run that is not there; its status stays RUNNING until all of it is."""
-    start, end = (_milliseconds(manifest.get(key)) for key in ("started", "ended"))
+    start, end = time
     tags = {key: str(summary[key]) for key in TAGS if summary.get(key) is not None}
     tags |= {key: str(summary[key]) for key in ("run_id", "cell", "seed", "settings_hash")}
     commit = str(manifest.get("commit") or "unknown")

@@ -81,7 +81,7 @@ def client_of_store() -> MlflowClient:
         logging.CRITICAL
     )  # `locked_store` says it in a line
     if uri.startswith("sqlite:///"):
-        file = Path(uri.removeprefix("sqlite:///"))
+        file = Path(uri.removeprefix("sqlite:///").partition("?")[0])
         file.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.closing(sqlite3.connect(file)) as database:
             database.execute("PRAGMA journal_mode=WAL")  # readers (the UI) and a writer at once

@@ -7,7 +7,6 @@ read back from the network that netconvert built, never from tables.
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import math
 import os
@@ -181,7 +180,7 @@ def cache_folder() -> Path:
             f"environment: RSM_CACHE: {shown(asked)} is not allowed: a folder that can be written is "
             f"expected ({reason})"
         )
-    folder = Path(tempfile.gettempdir()) / f"rsm-networks-{getpass.getuser()}"
+    folder = Path(tempfile.gettempdir()) / f"rsm-networks-{os.getuid()}"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from rsm.analysis import figures
 from rsm.analysis.figures import style
-from rsm.analysis.load import Runs, load_study_runs
+from rsm.analysis.load import Runs, load_runs
 from rsm.analysis.recorded import recorded_runs
 from rsm.config import RunConfig
 from rsm.records import (
@@ -28,7 +28,7 @@ from rsm.records import (
     write_text,
 )
 from rsm.registry import METHODS
-from rsm.study import Study, parse_study
+from rsm.study import Study, load_study, parse_study
 from rsm.yaml_files import dump_yaml
 
 AGENTS = 9
@@ -41,6 +41,11 @@ FINAL_RETURNS = {
     "fmarl": 0.215,
     "rsm": 0.212,
 }
+
+
+def load_study_runs(results: Path) -> Runs:
+    """The runs of the resolved study `<results>/study.yaml`."""
+    return load_runs(load_study(results / "study.yaml"), results / "runs")
 
 
 def redrawn(name: str, data: pd.DataFrame) -> tuple[pd.DataFrame, Figure]:

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from rsm.analysis import cells
-from rsm.analysis.load import Runs, load_study_runs
+from rsm.analysis.load import Runs
 
-from .conftest import small_study, write_study
+from .conftest import load_study_runs, small_study, write_study
 
 
 def finished(*rows: tuple[str, str | None, float]) -> pd.DataFrame:

@@ -17,11 +17,11 @@ from rsm.analysis import FIGURES, cells, figures
 from rsm.analysis.figures import style
 from rsm.analysis.figures.looks import looks
 from rsm.analysis.labels import without
-from rsm.analysis.load import Runs, load_study_runs
+from rsm.analysis.load import Runs
 from rsm.study import Study, load_study
 from rsm.yaml_files import load_yaml
 
-from .conftest import redrawn, write_study
+from .conftest import load_study_runs, redrawn, write_study
 
 Drawn = Callable[[str], tuple[pd.DataFrame, Figure]]
 STUDIES = Path(__file__).parents[2] / "workflow/studies"

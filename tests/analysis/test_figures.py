@@ -17,11 +17,11 @@ from matplotlib.figure import Figure
 from rsm.analysis import FIGURES, cells, figures
 from rsm.analysis.figures import learning_curves, style, zeta
 from rsm.analysis.figures.looks import looks
-from rsm.analysis.load import Runs, load_study_runs
+from rsm.analysis.load import Runs
 from rsm.errors import ConfigError
 from rsm.registry import METHODS
 
-from .conftest import redrawn, small_study, texts, write_study
+from .conftest import load_study_runs, redrawn, small_study, texts, write_study
 
 
 def drawn(name: str, runs: Runs) -> tuple[pd.DataFrame, Figure]:

@@ -10,9 +10,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from rsm.analysis.load import IDENTITY, Runs, load_study_runs
+from rsm.analysis.load import IDENTITY, Runs
 from rsm.errors import ConfigError
 from rsm.records import TABLES
+
+from .conftest import load_study_runs
 
 ONE = {"methods": ["rsm", "human"], "topologies": ["ring"], "segments": [4], "constants": ["fixed"]}
 

@@ -11,11 +11,11 @@ import pytest
 from matplotlib.figure import Figure
 
 from rsm.analysis.figures import space_time
-from rsm.analysis.load import Runs, load_study_runs
+from rsm.analysis.load import Runs
 from rsm.analysis.recorded import recorded_runs
 from rsm.errors import ConfigError
 
-from .conftest import redrawn, small_study, texts, write_recording
+from .conftest import load_study_runs, redrawn, small_study, texts, write_recording
 
 
 def drawn(data: pd.DataFrame) -> Figure:

@@ -13,13 +13,13 @@ import pytest
 
 from rsm.analysis import TABLES as TABLE_FILES
 from rsm.analysis.aggregate import figure_files, table_files, write_figures, write_tables
-from rsm.analysis.load import Runs, load_study_runs
+from rsm.analysis.load import Runs
 from rsm.analysis.tables import main_table, readable
 from rsm.errors import ConfigError
 from rsm.records import TABLES, write_table
 from rsm.study import load_study
 
-from .conftest import small_study, write_study
+from .conftest import load_study_runs, small_study, write_study
 
 
 @pytest.fixture(scope="module")

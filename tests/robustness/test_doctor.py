@@ -152,7 +152,7 @@ def test_damaged_road_network(capsys, monkeypatch: pytest.MonkeyPatch, tmp_path:
     for network in file.parent.iterdir():
         network.write_text("<net>")
     monkeypatch.setattr("rsm.traffic.networks.build_network", lambda _: file)
-    assert "remove" in problems(capsys)["traffic"]
+    assert f"remove {file.parent} and try again" in problems(capsys)["traffic"]
 
 
 def test_disk_that_is_nearly_full(capsys, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
 import pytest
 
 from rsm import tracking
+from rsm.cli import main
 from rsm.config import RunConfig
 from rsm.errors import ConfigError
 
@@ -35,6 +37,22 @@ def test_the_environment_switches_to_another_store(monkeypatch: pytest.MonkeyPat
     tracking.publish(write_run(RunConfig()), STUDY)
     assert list(published(store="elsewhere/other.db")) == [RunConfig().run_id]
     assert not Path(STORE).exists()
+
+
+def test_options_in_the_address_of_a_database_are_no_part_of_its_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///own.db?timeout=30")
+    tracking.create_store(STUDY)
+    assert [file.name for file in Path.cwd().glob("own.db*") if "-" not in file.name] == ["own.db"]
+    with contextlib.closing(sqlite3.connect("own.db")) as database:
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_experiment_of_a_study_under_another_name() -> None:
+    study = Path(__file__).parents[2] / "workflow/studies/ci.yaml"
+    assert main(["store", "--study", str(study), "--set", "{name: pilot}"]) == 0
+    assert tracking.experiments() == ["Default", "pilot"]
 
 
 @pytest.mark.parametrize(

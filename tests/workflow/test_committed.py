@@ -15,9 +15,15 @@ from rsm.study import load_study
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = sorted(path for path in (ROOT / "results/reference/studies").glob("*") if path.is_dir())
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 # A table that a page took over: it names its source, and has some of its columns and rows.
 TAKEN = re.compile(r"<!-- from (\S+) -->\n+((?:\|.*\n)+)")
+
+
+def test_every_study_that_is_promised_is_there() -> None:
+    line = next(line for line in MAKEFILE.splitlines() if line.startswith("COMMITTED"))
+    assert [path.name for path in COMMITTED] == sorted(line.partition(":=")[2].split())
 
 
 @pytest.fixture(params=COMMITTED, ids=lambda path: path.name)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -96,6 +98,15 @@ def test_dry_run_of_paper_lists_every_run(workflow: Workflow) -> None:
     assert counts["publish"] == len(runs)
     assert counts["store"] == counts["resolve"] == 1
     assert not (workflow.folder / "results").exists()
+
+
+def test_study_under_another_name_has_an_experiment_of_that_name(workflow: Workflow) -> None:
+    target = "results/pilot/mlflow.done"
+    done = workflow.snakemake("-n", "-p", target, "--config", "study=ci", "name=pilot")
+    (line,) = (line for line in done.stdout.splitlines() if " -m rsm store " in line)
+    words = shlex.split(line)
+    assert words[words.index("--study") + 1] == "ci"
+    assert json.loads(words[words.index("--set") + 1]) == {"name": "pilot"}
 
 
 @pytest.mark.parametrize(

@@ -69,4 +69,4 @@ def test_quick_covers_every_method_and_control_with_three_seeds() -> None:
 
 def test_every_figure_has_a_caption() -> None:
     captions = {path.stem for path in (ROOT / "workflow/report").glob("*.rst")}
-    assert captions >= {*FIGURES, "table", "workflow"}
+    assert captions >= {*FIGURES, "table", "runs", "configuration", "workflow"}

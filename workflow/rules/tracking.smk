@@ -15,10 +15,17 @@ rule store:
     conda:
         "../../environment.yml"
     params:
-        study=study.name,
+        study=configured,
+        names=json.dumps(
+            {
+                key: overrides[key]
+                for key in ("description", "name")
+                if key in overrides
+            }
+        ),
         server=SERVER,
     shell:
-        "python -m rsm store --study {params.study:q} > {log:q} 2>&1"
+        "python -m rsm store --study {params.study:q} --set {params.names:q} > {log:q} 2>&1"
 
 
 rule publish:
@@ -48,6 +55,7 @@ rule publish_results:
         study=rules.resolve.output[0],
         figures=rules.draw.output,
         tables=rules.tables.output,
+        more=MORE,
     output:
         f"{RESULTS}/published.json",
     log:

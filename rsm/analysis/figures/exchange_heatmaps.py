@@ -122,7 +122,9 @@ def _draw_panel(
     axis.set_title("\n".join([*lines, ", ".join(where)]), fontsize=6.5)
     gap = cells.gap(first)
     if column == "accepted_share" and not part["accepted"].sum():
-        axis.set_xlabel("receiver\nno replica accepted", labelpad=1)
+        axis.set_xlabel(
+            "\n".join(["receiver", "no replica accepted", *filter(None, [gap])]), labelpad=1
+        )
     elif np.isnan(matrix).all():
         style.note(axis, gap if gap == cells.NONE else "nothing sent")
     elif gap:

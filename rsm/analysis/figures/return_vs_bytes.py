@@ -23,7 +23,10 @@ def data(runs: Runs) -> pd.DataFrame:
 
 
 def draw(data: pd.DataFrame) -> Figure:
-    """A panel per topology and share; a method that sends nothing is a point at the left, where x is 0."""
+    """A panel per topology and share; a method that sends nothing is a point at the left, where x is 0.
+
+    A method that communicates begins with the first evaluation after its first round.
+    """
     curves, levels = cells.learned_and_levels(data)
     if curves.empty and levels.empty:
         return style.empty("no run has finished")

@@ -1,0 +1,52 @@
+"""The theory study through Snakemake: what it would run, and that its rules are clean."""
+
+from __future__ import annotations
+
+import pytest
+
+from rsm.theory import FIGURES, TABLES
+
+from .conftest import Workflow, job_counts
+
+
+def test_theory_study_trains_its_grid_and_its_variations_and_writes_every_file(
+    workflow: Workflow,
+) -> None:
+    done = workflow.snakemake("-n", "--config", "study=theory")
+    counts = job_counts(done)
+    assert counts["train"] == 20 and counts["train_variation"] == 18
+    assert counts["theory_exact"] == counts["theory_estimators"] == counts["theory_training"] == 1
+    for place, kinds, names in (
+        ("figures", ("pdf", "png", "csv"), FIGURES),
+        ("tables", ("csv", "md"), TABLES),
+    ):
+        for name in (name for part in names.values() for name in part):
+            for kind in kinds:
+                assert f"results/theory/{place}/{name}.{kind}" in done.stdout
+
+
+@pytest.mark.parametrize("target", ["report.html", "published.json"])
+def test_whoever_gathers_its_figures_waits_for_all_of_them(workflow: Workflow, target: str) -> None:
+    done = workflow.snakemake("-n", f"results/theory/{target}", "--config", "study=theory")
+    counts = job_counts(done)
+    assert counts["theory_exact"] == counts["theory_estimators"] == counts["theory_training"] == 1
+
+
+def test_other_studies_know_nothing_of_it(workflow: Workflow) -> None:
+    done = workflow.snakemake("-n", "--config", "study=ci")
+    assert done.returncode == 0, done.stderr
+    assert "theory" not in done.stdout
+
+
+def test_mistake_in_the_variations_is_one_line_and_exit_code_2(workflow: Workflow) -> None:
+    file = workflow.folder / "workflow/studies/theory/variations.yaml"
+    file.write_text("faster: {sac: {gama: 0.5}}\n", encoding="utf-8")
+    done = workflow.snakemake("-n", "--config", "study=theory")
+    assert done.returncode == 2
+    assert "faster: sac.gama: unknown key" in done.stderr and "Traceback" not in done.stderr
+    assert not (workflow.folder / "results").exists()
+
+
+def test_rules_of_the_theory_study_pass_the_linter(workflow: Workflow) -> None:
+    done = workflow.snakemake("--lint", "--config", "study=theory")
+    assert done.returncode == 0, done.stdout + done.stderr
