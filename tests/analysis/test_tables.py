@@ -55,6 +55,23 @@ def test_gap_share_is_that_of_the_interquartile_means_with_its_interval(
     assert row["gap_share_low"] < row["gap_share"] < row["gap_share_high"]
 
 
+def test_gap_is_between_controls_on_the_episodes_of_the_run(make: Callable[..., Path]) -> None:
+    results = make(methods=["fmarl", "human", "go", "platoon"], episodes=10)
+    before = main_table(load_study_runs(results)).set_index("cell")
+    for name in ("go", "platoon"):  # one more held-out episode, which ends in a collision
+        for folder in (results / "runs").glob(f"{name}-*"):
+            rows = pd.read_parquet(folder / "evaluations.parquet").to_dict("records")
+            write_table(folder, "evaluations", [*rows, rows[0] | {"eval_seed": 7, "return": 0.01}])
+            summary = json.loads((folder / "summary.json").read_text())
+            summary["final_return"] = 0.75 * summary["final_return"] + 0.25 * 0.01
+            (folder / "summary.json").write_text(json.dumps(summary))
+    after = main_table(load_study_runs(results)).set_index("cell")
+    assert after.at["go", "return_iqm"] < before.at["go", "return_iqm"] - 0.01
+    for cell in ("fmarl", "human"):
+        assert after.at[cell, "gap_share"] == pytest.approx(before.at[cell, "gap_share"])
+    assert after.at["go", "gap_share"] == pytest.approx(0)
+
+
 def test_average_is_compared_on_the_same_topology(table: pd.DataFrame, runs: Runs) -> None:
     final = runs.finished.groupby("cell")["final_return"].apply(np.array)
     x, y = final["rsm-ring-p4-k3"], final["average-ring"]
