@@ -61,6 +61,15 @@ def test_roles_has_the_settings_of_the_fleet_in_the_published_world() -> None:
     assert roles.run == fleet.run.model_copy(update={"traffic": traffic, "evaluation": evaluation})
 
 
+def test_fleet_again_is_the_fleet_on_seeds_that_it_did_not_use() -> None:
+    again, fleet = (
+        load_study(ROOT / f"workflow/studies/{name}.yaml") for name in ("fleet-again", "fleet")
+    )
+    assert again.run == fleet.run and len(again.seeds) >= 8
+    assert not set(again.seeds) & set(fleet.seeds)
+    assert set(again.grid.methods) == {*METHODS, *CONTROLS}
+
+
 def test_quick_covers_every_method_and_control_with_three_seeds() -> None:
     study = load_study(ROOT / "workflow/studies/quick.yaml")
     assert set(study.grid.methods) == {*METHODS, *CONTROLS}
