@@ -118,26 +118,28 @@ class Collaboration:
         learner = self._learner
         theta, critics = self._split(current)
         theta_tilde, _ = self._split(referential)
+        split = RULES[self._config.mixing.constant].held_out
         judge = Judge(
             policy=learner.policy,
             q_function=lambda states, actions: learner.critic.smaller(critics, states, actions),
             alpha=learner.alpha.detach(),
             gamma=learner.settings.gamma,
             settings=self._config.mixing,
-            choice=self._evidence(),
-            held_out=self._evidence() if RULES[self._config.mixing.constant].held_out else None,
+            choice=self._evidence(fold=0, folds=2) if split else self._evidence(),
+            held_out=self._evidence(fold=1, folds=2) if split else None,
         )
         return mixing_metric(judge, theta, theta_tilde)
 
-    def _evidence(self) -> Evidence:
+    def _evidence(self, fold: int = 0, folds: int = 1) -> Evidence:
         """States drawn anew, with replacement, from the `recent` latest transitions of each agent.
 
-        Two draws (those that choose θ̃ and the held-out ones) are independent of each other but come from one
-        window: a state of the second is in the first with probability 1 − (1 − 1/recent)^states, 12 % for 256
-        of 2000, so that held-out states are new for the most part only.
+        Held-out states are of another fold than those that choose θ̃: every other transition each, so that both
+        are as recent and none is in both.
         """
         settings = self._config.mixing
-        batch = self._replay.sample_recent(settings.states, settings.recent, self._judging)
+        batch = self._replay.sample_recent(
+            settings.states, settings.recent, self._judging, fold, folds
+        )
         noise = torch.randn(
             batch.unit_actions.shape, generator=self._judging, device=self._learner.theta.device
         )

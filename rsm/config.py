@@ -117,7 +117,7 @@ class Sac(Settings):
         100_000, ge=1, le=10_000_000, description="Transitions kept, per agent."
     )
     learning_starts: int = Field(
-        1280, ge=1, description="Transitions per agent before the first update."
+        1280, ge=2, description="Transitions per agent before the first update."
     )
     update_every: int = Field(10, ge=1, description="Decisions between two updates.")
     n_step: int = Field(
@@ -181,7 +181,7 @@ class Mixing(Settings):
     )
     states: int = Field(256, ge=2, le=100_000, description="Replayed states that judge a replica.")
     recent: int = Field(
-        2000, ge=1, description="These states come from this many latest transitions."
+        2000, ge=2, description="These states come from this many latest transitions."
     )
     zeta_max: float = Field(0.8, gt=0, le=1, description="Largest ζ.")
     kl_limit: Positive = Field(

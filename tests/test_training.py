@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from rsm import records, training
+from rsm import collaboration, records, training
 from rsm.config import load_run
 from rsm.divergence import Diverged
 from rsm.errors import ConfigError
@@ -100,6 +100,25 @@ def test_trace_has_a_row_for_every_judged_replica(tiny, tmp_path):
     )
     np.testing.assert_allclose(published["bound"], bound, rtol=1e-5)
     np.testing.assert_allclose(published["zeta"], published["bound"].clip(upper=0.8), rtol=1e-6)
+
+
+def test_line_search_judges_on_no_state_that_chose_its_replica(tiny, tmp_path, monkeypatch):
+    judges, judged = [], collaboration.mixing_metric
+
+    def mixing_metric(judge, *policies):
+        judges.append(judge)
+        return judged(judge, *policies)
+
+    monkeypatch.setattr(collaboration, "mixing_metric", mixing_metric)
+    train(tiny(mixing={"constant": "line-search"}), tmp_path / "run")
+    assert judges
+    for judge in judges:
+        chose, holds = judge.choice.observations, judge.held_out.observations
+        for agent in range(9):
+            # A vehicle that stands may observe the same twice: not so the noise that was acted with.
+            densities = (judge.choice.log_behaviour[agent], judge.held_out.log_behaviour[agent])
+            assert not set(densities[0].tolist()) & set(densities[1].tolist())
+        assert chose.shape == holds.shape == (9, 32, chose.shape[2])
 
 
 def test_same_seed_gives_the_same_folder_in_another_process_and_another_seed_does_not(

@@ -62,20 +62,40 @@ class Replay:
         """Transitions drawn uniformly with replacement, for each agent its own."""
         return self._draw(batch_size, len(self), generator)
 
-    def sample_recent(self, batch_size: int, recent: int, generator: torch.Generator) -> Batch:
-        """The same among the `recent` latest transitions: the best proxy of d^π in the replay."""
-        return self._draw(batch_size, min(recent, len(self)), generator)
+    def sample_recent(
+        self,
+        batch_size: int,
+        recent: int,
+        generator: torch.Generator,
+        fold: int = 0,
+        folds: int = 1,
+    ) -> Batch:
+        """The same among the `recent` latest transitions: the best proxy of d^π in the replay.
+
+        With several `folds`, of these only every `folds`-th, so that batches of different folds share
+        no transition. Raises ValueError where there are fewer transitions than folds.
+        """
+        window = min(recent, len(self))
+        if window < folds:
+            raise ValueError(f"{window} transitions cannot be parted in {folds} folds")
+        return self._draw(batch_size, window, generator, fold, folds)
 
     def latest(self, count: int) -> Batch:
         """The `count` latest transitions of each agent, the newest first; all where there are fewer."""
         age = torch.arange(min(count, len(self)), device=self._data.device)
         return self._of_age(age.repeat(self.agents, 1))
 
-    def _draw(self, batch_size: int, window: int, generator: torch.Generator) -> Batch:
-        shape = (self.agents, batch_size)
-        return self._of_age(
-            torch.randint(window, shape, generator=generator, device=self._data.device)
-        )
+    def _draw(
+        self,
+        batch_size: int,
+        window: int,
+        generator: torch.Generator,
+        fold: int = 0,
+        folds: int = 1,
+    ) -> Batch:
+        shape, device = (self.agents, batch_size), self._data.device
+        drawn = torch.randint(window // folds, shape, generator=generator, device=device)
+        return self._of_age(fold + folds * drawn)
 
     def _of_age(self, age: Tensor) -> Batch:
         """Transitions by `age: [N, B]`, 0 being the latest."""

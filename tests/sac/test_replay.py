@@ -34,6 +34,17 @@ def test_recent_states_are_the_latest_ones():
     assert set(batch.rewards[0].tolist()) == {6.0, 7.0}
 
 
+def test_folds_of_the_recent_share_no_transition_and_are_as_recent():
+    replay, generator = filled(9, capacity=8), torch.Generator().manual_seed(0)
+    drawn = [
+        set(replay.sample_recent(500, 6, generator, fold, 2).rewards[0].tolist())
+        for fold in range(2)
+    ]
+    assert drawn == [{8.0, 6.0, 4.0}, {7.0, 5.0, 3.0}]
+    with pytest.raises(ValueError, match="1 transitions cannot be parted in 2 folds"):
+        filled(1).sample_recent(1, 6, generator, 1, 2)
+
+
 @pytest.mark.parametrize(
     ("added", "expected"), [(3, [2, 1, 0]), (5, [4, 3, 2, 1]), (8, [7, 6, 5, 4])]
 )
