@@ -22,6 +22,8 @@ TABLES: tuple[str, ...] = (
     "main.md",
     "main.tex",
     "runs.csv",
+    "differences.csv",
+    "differences.md",
     "manifests.jsonl",
     "marl_eval.json",
     "settings.html",

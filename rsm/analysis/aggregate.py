@@ -29,7 +29,7 @@ def write_tables(study: Study, results: Path) -> list[Path]:
     Missing and failed runs are shown as such. Raises ConfigError where a run folder has other settings
     than the study, or cannot be read.
     """
-    from rsm.analysis import export, tables
+    from rsm.analysis import differences, export, tables
 
     runs = load_runs(study, results / "runs")
     table = tables.main_table(runs)
@@ -39,6 +39,9 @@ def write_tables(study: Study, results: Path) -> list[Path]:
     write_text(folder / "main.md", export.markdown(table, runs))
     write_text(folder / "main.tex", export.latex(table, runs))
     write_csv(folder / "runs.csv", tables.runs_table(runs))
+    ahead = differences.differences(runs)
+    write_csv(folder / "differences.csv", ahead)
+    write_text(folder / "differences.md", differences.markdown(ahead, runs.study))
     write_text(folder / "manifests.jsonl", export.manifests(runs))
     write_json(folder / "marl_eval.json", export.marl_eval(runs))
     write_text(folder / "settings.html", export.settings(study))

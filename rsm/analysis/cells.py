@@ -134,20 +134,16 @@ def evaluation_curves(runs: Runs, index: pd.DataFrame) -> pd.DataFrame:
     and mean_speed (m/s) the IQM over seeds with `_low` and `_high`. Only episodes that every
     finished seed of the cell evaluated are kept, so that a curve never changes its seeds midway.
     """
-    columns = ["episode", "env_steps", "bytes_sent", "mode", "return", "mean_speed"]
-    table = runs.table("evaluations", index, columns)
-    table = table[table["mode"] == "deterministic"]
+    by_seed = scores_by_seed(runs, index)
     frames = []
     for row in records(counts(index)):
-        part = table[table["cell"] == row["cell"]]
-        per_seed = part.groupby(["episode", "seed"])[columns[1:3] + columns[4:]].mean()
-        if per_seed.empty:  # kept without episode, so that a legend can say what happened
+        wide = by_seed.get(row["cell"])
+        if wide is None:  # kept without episode, so that a legend can say what happened
             frames.append(pd.DataFrame([row]))
             continue
-        wide = per_seed.unstack("seed").dropna()
         frame = pd.DataFrame({"episode": wide.index})
         for name in ("env_steps", "bytes_sent"):
-            frame[name] = wide[name].median(axis=1).to_numpy()
+            frame[name] = pd.DataFrame(wide[name]).median(axis="columns").to_numpy()
         for name in ("return", "mean_speed"):
             scores = wide[name].to_numpy(dtype=np.float64).T  # [seeds, evaluations]
             low, high = stratified_bootstrap_interval([scores], generator())
@@ -155,6 +151,22 @@ def evaluation_curves(runs: Runs, index: pd.DataFrame) -> pd.DataFrame:
             frame[f"{name}_low"], frame[f"{name}_high"] = low, high
         frames.append(pd.DataFrame([row] * len(frame)).join(frame))
     return gathered(frames, _CURVES)
+
+
+def scores_by_seed(runs: Runs, index: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Cell → its deterministic evaluations, for the cells of `index` that have any.
+
+    A row per training episode that every finished seed of the cell evaluated, and columns (quantity, seed)
+    with env_steps, bytes_sent, return and mean_speed (m/s), means over held-out episodes.
+    """
+    quantities = ["env_steps", "bytes_sent", "return", "mean_speed"]
+    table = runs.table("evaluations", index, ["episode", "mode", *quantities])
+    table = table[table["mode"] == "deterministic"]
+    found = {}
+    for cell, part in table.groupby("cell", sort=False):
+        per_seed = part.groupby(["episode", "seed"])[quantities].mean()
+        found[str(cell)] = pd.DataFrame(per_seed.unstack("seed")).dropna()
+    return found
 
 
 def gathered(frames: list[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:

@@ -197,29 +197,29 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
     """The main table as text: value and interval in one cell of it, `–` where there is none."""
     rows = []
     for row in cells.records(table):
-        rounds = _number(row["rounds_to_target"], "{:.0f}")
+        rounds = number_text(row["rounds_to_target"], "{:.0f}")
         if np.isfinite(row["episode_to_target"]):
             rounds += f" (ep. {row['episode_to_target']:.0f})"
         learned = row["method"] not in CONTROLS  # a control has no radio
         texts = (
             row["label"],
             topology_label(row["topology"]) if isinstance(row["topology"], str) else "–",
-            _number(row["segments"], "{:.0f}"),
-            _number(row["replicas"], "{:.0f}"),
+            number_text(row["segments"], "{:.0f}"),
+            number_text(row["replicas"], "{:.0f}"),
             _seeds(row),
-            _interval(row, "return", "{:.3f}", "_iqm"),
-            _number(row["mean_speed"], "{:.2f}"),
-            _interval(row, "ratio_to_fmarl", "{:.2f}"),
-            _interval(row, "improvement_over_fmarl", "{:.2f}"),
-            _interval(row, "improvement_over_average", "{:.2f}"),
-            _interval(row, "gap_share", "{:.0f}", scale=100),
-            _number(row["megabytes_sent"], "{:.1f}") if learned else "–",
-            _number(row["payload_megabytes_per_agent"], "{:.2f}") if learned else "–",
-            _number(100 * row["heaviest_share"], "{:.0f}"),
+            interval_text(row, "return", "{:.3f}", "_iqm"),
+            number_text(row["mean_speed"], "{:.2f}"),
+            interval_text(row, "ratio_to_fmarl", "{:.2f}"),
+            interval_text(row, "improvement_over_fmarl", "{:.2f}"),
+            interval_text(row, "improvement_over_average", "{:.2f}"),
+            interval_text(row, "gap_share", "{:.0f}", scale=100),
+            number_text(row["megabytes_sent"], "{:.1f}") if learned else "–",
+            number_text(row["payload_megabytes_per_agent"], "{:.2f}") if learned else "–",
+            number_text(100 * row["heaviest_share"], "{:.0f}"),
             rounds,
-            _number(100 * row["acceptance_rate"], "{:.1f}"),
-            _number(100 * row["crashed"], "{:.0f}"),
-            _number(row["wall_min"], "{:.1f}"),
+            number_text(100 * row["acceptance_rate"], "{:.1f}"),
+            number_text(100 * row["crashed"], "{:.0f}"),
+            number_text(row["wall_min"], "{:.1f}"),
         )
         rows.append(dict(zip(HEADINGS, texts, strict=True)))
         if np.isfinite(row["target_return"]):
@@ -229,25 +229,27 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
 
 def _until(row: dict[str, Any]) -> str:
     """Median rounds and episode until the target return, and how many seeds reached it."""
-    text = _number(row["rounds_to_return"], "{:.0f}")
+    text = number_text(row["rounds_to_return"], "{:.0f}")
     if np.isfinite(row["episode_to_return"]):
         text += f" (ep. {row['episode_to_return']:.0f})"
     missed = row["finished"] - row["reached"]
     return text + (f", {row['reached']:.0f} of {row['finished']} seeds" if missed else "")
 
 
-def _number(value: float, form: str) -> str:
+def number_text(value: float, form: str) -> str:
+    """A number in this format with a true minus sign; `–` where there is none."""
     if not np.isfinite(value):
         return "–"
     text = form.format(value)
     return text.replace("-", "−" if text.strip("-0.") else "")  # no −0
 
 
-def _interval(
+def interval_text(
     row: dict[str, Any], name: str, form: str, suffix: str = "", scale: float = 1.0
 ) -> str:
-    value = _number(scale * row[f"{name}{suffix}"], form)
-    low, high = (_number(scale * row[f"{name}_{end}"], form) for end in ("low", "high"))
+    """A number of a row with its interval in brackets, if it has one."""
+    value = number_text(scale * row[f"{name}{suffix}"], form)
+    low, high = (number_text(scale * row[f"{name}_{end}"], form) for end in ("low", "high"))
     return value if low == "–" else f"{value} [{low}, {high}]"
 
 

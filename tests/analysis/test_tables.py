@@ -149,9 +149,9 @@ def test_tables_are_written_in_every_form(results: Path, tmp_path: Path) -> None
     written = write_tables(load_study(results / "study.yaml"), tmp_path)
     assert [path.name for path in written] == list(TABLE_FILES)
     assert written == table_files(tmp_path)
-    page, main, text, tex, rows, manifests, export, settings = (
+    page, main, text, tex, rows, _, differences, manifests, export, settings = contents = [
         path.read_text() for path in written
-    )
+    ]
     assert "megabytes_sent,payload_megabytes_per_agent" in main
     assert "sent (MB)" in text
     resolved = (results / "study.yaml").read_text()
@@ -168,6 +168,7 @@ def test_tables_are_written_in_every_form(results: Path, tmp_path: Path) -> None
     assert r"\shortstack{rounds to 95\\\% of fmarl}" in first
     assert r"\shortstack{payload per\\agent (MB)}" in second
     assert len(rows.splitlines()) == 61
+    assert "return above independent" in differences
     assert len(manifests.splitlines()) == 60
     content = json.loads(export)["figure-eight"]["figure-eight"]
     seed = content["fmarl"]["seed_0"]
@@ -175,9 +176,7 @@ def test_tables_are_written_in_every_form(results: Path, tmp_path: Path) -> None
     assert len(seed["step_1"]["return"]) == 3
     assert "human" not in content
     again = write_tables(load_study(results / "study.yaml"), tmp_path)
-    assert [path.read_text() for path in again] == [
-        page, main, text, tex, rows, manifests, export, settings
-    ]  # fmt: skip
+    assert [path.read_text() for path in again] == contents
 
 
 def test_figures_are_written_where_they_are_announced(results: Path, tmp_path: Path) -> None:

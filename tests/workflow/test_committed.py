@@ -60,6 +60,30 @@ def test_table_of_cells_is_that_of_the_runs(folder: Path) -> None:
         assert cells.at[cell, "finished"] == len(scores)
 
 
+def test_differences_are_those_of_the_returns_of_every_seed(folder: Path) -> None:
+    content = json.loads((folder / "tables/marl_eval.json").read_text(encoding="utf-8"))
+    ((algorithms,),) = ([*tasks.values()] for tasks in content.values())
+    by_step = {
+        (cell, seed, name): sum(step["return"]) / len(step["return"])
+        for cell, seeds in algorithms.items()
+        for seed, steps in seeds.items()
+        for name, step in steps.items()
+        if name.startswith("step_")
+    }
+    table = pd.read_csv(folder / "tables/differences.csv")
+    assert set(table["cell"]) == set(algorithms) - {"independent"}
+    table["step"] = "step_" + table.groupby("cell").cumcount().astype(str)
+    for row in table.to_dict("records"):
+        found = [
+            score - by_step["independent", seed, step]
+            for (cell, seed, step), score in by_step.items()
+            if (cell, step) == (row["cell"], row["step"])
+        ]
+        assert len(found) == row["pairs"]
+        assert row["difference"] == pytest.approx(float(interquartile_mean(found)), abs=1e-12)
+        assert row["above"] == sum(difference > 0 for difference in found)
+
+
 def test_numbers_that_verify_compares_with_are_those_of_the_tables() -> None:
     expected = json.loads((ROOT / "results/reference/expected.json").read_text(encoding="utf-8"))
     for name, entry in expected.items():

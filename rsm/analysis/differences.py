@@ -1,0 +1,89 @@
+"""How far ahead of learning alone a method is, seed by seed, at every evaluation.
+
+Runs of one seed begin with the same parameters, meet the same traffic and are evaluated on the same episodes,
+so that their difference varies less than either; it tells what exchange does while agents still learn.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from rsm.analysis import cells
+from rsm.analysis.labels import topology_label
+from rsm.analysis.load import Runs
+from rsm.analysis.statistics import interquartile_mean, stratified_bootstrap_interval
+from rsm.analysis.tables import interval_text, number_text
+
+ALONE = "independent"
+NOTE = (
+    f"Return at the evaluation after that training episode, minus that of {ALONE} of the same seed: "
+    "interquartile mean over seeds with its 95 % bootstrap interval, and how many seeds are above 0."
+)
+_COLUMNS = (
+    "episode", "env_steps", "pairs", "difference", "difference_low", "difference_high", "above",
+)  # fmt: skip
+
+
+def differences(runs: Runs) -> pd.DataFrame:
+    """Return of every learning cell minus that of `independent` of the same seed, by training episode.
+
+    Columns: those of `cells.counts`, episode, env_steps (median over seeds), pairs (seeds that both finished),
+    difference (IQM over seeds) with its 95 % bootstrap interval as _low and _high, and above, the number of
+    seeds with a difference above 0. Deterministic evaluations; no row where the study has no `independent`.
+    """
+    index = cells.learners(runs)
+    scores = cells.scores_by_seed(runs, index)
+    alone = scores.get(ALONE)
+    frames = []
+    for row in cells.records(cells.counts(index)):
+        own = scores.get(row["cell"])
+        if alone is None or own is None or row["cell"] == ALONE:
+            continue
+        ours, theirs = (pd.DataFrame(side["return"]) for side in (own, alone))
+        paired = (ours - theirs).dropna(axis="columns", how="all").dropna()
+        if paired.empty:
+            continue
+        values = paired.to_numpy(dtype=np.float64).T  # [seeds, evaluations]
+        low, high = stratified_bootstrap_interval([values], cells.generator())
+        frame = pd.DataFrame(
+            {
+                "episode": paired.index,
+                "env_steps": pd.DataFrame(own["env_steps"])
+                .loc[paired.index]
+                .median(axis="columns")
+                .to_numpy(),
+                "pairs": len(values),
+                "difference": interquartile_mean(values, axis=0),
+                "difference_low": low,
+                "difference_high": high,
+                "above": (values > 0).sum(axis=0),
+            }
+        )
+        frames.append(pd.DataFrame([row] * len(frame)).join(frame))
+    return cells.gathered(frames, _COLUMNS)
+
+
+def markdown(table: pd.DataFrame, study: str) -> str:
+    """The table of `differences` as Markdown with what its columns mean."""
+    rows = [
+        {
+            "method": row["label"],
+            "topology": topology_label(row["topology"])
+            if isinstance(row["topology"], str)
+            else "–",
+            "P": number_text(row["segments"], "{:.0f}"),
+            "episode": f"{row['episode']:.0f}",
+            "return above independent": interval_text(row, "difference", "{:.3f}"),
+            "seeds above": f"{row['above']:.0f} of {row['pairs']:.0f}",
+        }
+        for row in cells.records(table)
+    ]
+    heading = f"# {study}: ahead of learning alone"
+    if not rows:
+        return (
+            f"{heading}\n\nNothing to compare: no run of {ALONE} beside another one has finished.\n"
+        )
+    sides = ["left", "left", *["right"] * (len(rows[0]) - 2)]
+    text = pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True, colalign=sides)
+    return "\n\n".join([heading, text, NOTE]) + "\n"

@@ -1,0 +1,74 @@
+"""How far ahead of learning alone: pairs of seeds, by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rsm.analysis.differences import differences, markdown
+from rsm.analysis.load import Runs
+
+from .conftest import load_study_runs
+
+
+def returns(runs: Runs, cell: str) -> pd.DataFrame:
+    """Mean deterministic return, a row per evaluation and a column per seed."""
+    rows = runs.table("evaluations")
+    rows = rows[(rows["cell"] == cell) & (rows["mode"] == "deterministic")]
+    return rows.pivot_table(index="episode", columns="seed", values="return", aggfunc="mean")
+
+
+def test_difference_is_that_of_runs_of_one_seed(runs: Runs) -> None:
+    table = differences(runs)
+    own = table[table["cell"] == "fmarl"].set_index("episode")
+    by_seed = returns(runs, "fmarl") - returns(runs, "independent")
+    # Of three seeds the interquartile mean leaves out none.
+    np.testing.assert_allclose(own["difference"], by_seed.mean(axis=1))
+    assert own["above"].tolist() == (by_seed > 0).sum(axis=1).tolist()
+    assert (own["pairs"] == 3).all()
+    assert (own["difference_low"] <= own["difference"]).all()
+    assert (own["difference"] <= own["difference_high"]).all()
+
+
+def test_every_learning_cell_is_there_but_the_one_compared_with(runs: Runs) -> None:
+    learning = runs.index.loc[~runs.index["control"], "cell"]
+    assert set(differences(runs)["cell"]) == set(learning) - {"independent"}
+
+
+def test_seed_that_failed_on_either_side_is_no_pair(make: Callable[..., Path]) -> None:
+    results = make(
+        methods=["independent", "fmarl", "average"],
+        topologies=["ring"],
+        failed=("independent-seed0", "fmarl-seed1"),
+    )
+    runs = load_study_runs(results)
+    table = differences(runs).set_index(["cell", "episode"])
+    assert set(table.loc["fmarl", "pairs"]) == {1}
+    assert set(table.loc["average-ring", "pairs"]) == {2}
+    expected = (returns(runs, "fmarl") - returns(runs, "independent"))[2]
+    np.testing.assert_allclose(table.loc["fmarl", "difference"], expected)
+    assert table.loc["fmarl", ["difference_low", "difference_high"]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize("methods", [["fmarl", "human"], ["independent", "human"]])
+def test_study_with_nothing_to_compare_has_an_empty_table_that_says_so(
+    make: Callable[..., Path], methods: list[str]
+) -> None:
+    table = differences(load_study_runs(make(methods=methods)))
+    assert table.empty and "difference" in table
+    assert "Nothing to compare" in markdown(table, "made")
+
+
+def test_text_has_a_row_per_cell_and_evaluation_with_true_minus_signs(runs: Runs) -> None:
+    table = differences(runs)
+    table["difference"] *= -1
+    text = markdown(table, "made")
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(lines) == len(table) + 2
+    assert (table["difference"] < -0.001).any() and "−0.0" in text
+    assert "of 3 |" in text
+    assert "nan" not in text
