@@ -209,8 +209,21 @@ class Evaluation(Settings):
         3, ge=1, le=1000, description="Held-out seeds per evaluation and mode (not published)."
     )
     control_episodes: int = Field(
-        5, ge=1, le=1000, description="Held-out seeds of a control (not published)."
+        5,
+        ge=1,
+        le=1000,
+        description="Held-out seeds of a control, at least `episodes` (not published). Tables and figures of a "
+        "study compare on those that the learning methods drive too.",
     )
+
+    @model_validator(mode="after")
+    def _controls_drive_what_learners_do(self) -> Evaluation:
+        if self.control_episodes < self.episodes:
+            raise ValueError(
+                f"control_episodes ({self.control_episodes}) must be at least episodes ({self.episodes}), "
+                "or learners could not be compared with controls on the same traffic"
+            )
+        return self
 
 
 class RunSettings(Settings):

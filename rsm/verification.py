@@ -27,7 +27,6 @@ SUBSET = (  # study/run
     "quick/independent-seed0",
     "quick/fmarl-seed0",
     "quick/rsm-trust-region-radius90-p4-k3-seed0",
-    "reference/platoon-seed0",
     "reference/independent-seed0",
     "reference/fmarl-seed0",
     "reference/rsm-radius90-p4-k3-seed0",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -42,6 +43,7 @@ class Runs:
     index: pd.DataFrame
     recorded: tuple[str, ...]  # ids of the runs that the study asks to record, for `recording`
     target_return: float | None = None  # of the study, for the time it takes to reach it
+    judged_on: int | None = None  # held-out episodes of a seed that count; None: all there are
 
     @property
     def finished(self) -> pd.DataFrame:
@@ -67,16 +69,21 @@ class Runs:
         `rows` is the part of the index wanted (all finished runs by default) and `columns` the columns
         of the table: the ζ trace of a long study is large. Raises ConfigError for a missing or
         unreadable file.
+
+        Of `evaluations` only the held-out episodes that learners are judged on: a control has driven more.
         """
         wanted = list(columns or TABLES[name])
+        read = list(dict.fromkeys([*wanted, *(["eval_seed"] if name == "evaluations" else [])]))
         chosen = self.finished if rows is None else rows[rows["status"] == "finished"]
         frames = []
         for position, run_id in zip(chosen.index, chosen["run_id"], strict=True):
             path = self.folder / run_id / f"{name}.parquet"
             try:
-                frame = pq.read_table(path, columns=wanted).to_pandas()
+                frame = pq.read_table(path, columns=read).to_pandas()
             except (OSError, KeyError, pa.ArrowException) as error:
                 raise ConfigError(f"{path}: cannot be read: {_line(error)}") from None
+            if name == "evaluations":
+                frame = _first_episodes(frame, self.judged_on)[wanted]
             if len(frame):
                 frames.append(frame.assign(row=position))
         if not frames:
@@ -106,10 +113,13 @@ class Runs:
 def load_runs(study: Study, folder: Path) -> Runs:
     """Read what the runs of `study` left in `folder`, which holds one folder per run id.
 
-    Raises ConfigError where a run folder has other settings than the study asks for, or where its
-    summary cannot be read.
+    A control that drove more held-out episodes than learners are judged on counts with theirs alone: one
+    with a collision weighs much. Raises ConfigError where a run folder has other settings than the study
+    asks for, or where its summary cannot be read.
     """
     configs = study.runs()
+    learning = any(config.learns for config in configs.values())
+    judged_on = study.run.evaluation.episodes if learning else None
     names = labels(configs.values())
     rows = []
     for run_id, config in configs.items():
@@ -125,7 +135,30 @@ def load_runs(study: Study, folder: Path) -> Runs:
     texts = set(IDENTITY) - {"segments", "replicas", "loss_rate"} | {"status", "reason", *_TEXTS}
     for name in frame.columns.difference(list(texts)):
         frame[name] = pd.to_numeric(frame[name])
-    return Runs(study.name, folder, frame, recorded_runs(study), study.target_return)
+    runs = Runs(study.name, folder, frame, recorded_runs(study), study.target_return, judged_on)
+    if judged_on is not None and study.run.evaluation.control_episodes > judged_on:
+        _judge_controls_alike(runs)
+    return runs
+
+
+def _judge_controls_alike(runs: Runs) -> None:
+    """Final numbers of the controls in the index, from the episodes that learners are judged on."""
+    controls = runs.index[runs.index["control"]]
+    driven = runs.table("evaluations", controls, ["mode", "return", "mean_speed"])
+    means = (
+        driven[driven["mode"] == "deterministic"].groupby("run_id")[["return", "mean_speed"]].mean()
+    )
+    for name in means:
+        values = runs.index["run_id"].map(means[name])
+        column = f"final_{name}"
+        runs.index[column] = values.where(values.notna(), runs.index[column])
+
+
+def _first_episodes(frame: pd.DataFrame, count: int | None) -> pd.DataFrame:
+    """Rows of the first `count` held-out seeds of a run: they are numbered in the order of driving."""
+    if count is None:
+        return frame
+    return frame[frame["eval_seed"].isin(np.sort(frame["eval_seed"].unique())[:count])]
 
 
 _TEXTS = ("settings_hash", "scenario")

@@ -33,8 +33,7 @@ def main_table(runs: Runs) -> pd.DataFrame:
     Columns: those of `cells.counts`, replicas, finished; return_iqm, return_low, return_high;
     mean_speed (m/s, IQM); ratio_to_fmarl with _low and _high; improvement_over_fmarl and
     improvement_over_average with _low and _high (against `average` on the same topology);
-    gap_share = (return − go) / (platoon − go) with _low and _high, go and platoon on the held-out
-    episodes that the cell is judged on; megabytes_sent and
+    gap_share = (return − go) / (platoon − go) with _low and _high; megabytes_sent and
     payload_megabytes_per_agent (means over seeds); heaviest_share; rounds_to_target
     and episode_to_target (first evaluation at which the cell's IQM reaches 95 % of the final return of
     fmarl); target_return with the number of
@@ -53,7 +52,7 @@ def main_table(runs: Runs) -> pd.DataFrame:
         row |= _spread("return", cells.estimate(part["final_return"]), "_iqm")
         row["mean_speed"] = cells.estimate(part["final_mean_speed"]).value
         row |= _against_references(part, index)
-        row |= _spread("gap_share", _gap_share(runs, part, finished))
+        row |= _spread("gap_share", _gap_share(part, finished))
         row["megabytes_sent"] = part["bytes_sent"].mean() / 1e6
         row["payload_megabytes_per_agent"] = part["payload_per_agent"].mean() / 1e6
         row["heaviest_share"] = part["heaviest_share"].mean()
@@ -115,25 +114,12 @@ def _against_references(part: pd.DataFrame, index: pd.DataFrame) -> dict[str, fl
     return row
 
 
-def _gap_share(runs: Runs, part: pd.DataFrame, finished: pd.DataFrame) -> Estimate:
-    """Where the final return lies between the selfish `go` (0) and the `platoon` (1).
-
-    Both drove more held-out episodes than a run is judged on: only those of the run count here, since one
-    with a collision weighs much.
-    """
-    ends = [finished[finished["method"] == name] for name in ("go", "platoon")]
-    if part.empty or any(end.empty for end in ends):
+def _gap_share(part: pd.DataFrame, finished: pd.DataFrame) -> Estimate:
+    """Where the final return lies between the selfish `go` (0) and the `platoon` (1)."""
+    sides = [part, *(finished[finished["method"] == name] for name in ("go", "platoon"))]
+    if any(side.empty for side in sides):
         return UNKNOWN
-    judged = runs.table("evaluations", part, ["eval_seed"])[["seed", "eval_seed"]].drop_duplicates()
-    scores = [part["final_return"].to_numpy(dtype=np.float64)]
-    for end in ends:
-        driven = runs.table("evaluations", end, ["mode", "eval_seed", "return"])
-        driven = driven[driven["mode"] == "deterministic"]
-        shared = driven.merge(judged, on=["seed", "eval_seed"]).groupby("seed")["return"].mean()
-        scores.append(shared.to_numpy(dtype=np.float64))
-    if any(len(side) == 0 for side in scores):
-        return UNKNOWN
-    own, low, high = ([side] for side in scores)
+    own, low, high = ([side["final_return"].to_numpy(dtype=np.float64)] for side in sides)
     found = share_of_gap(own, low, high, cells.generator())
     if set(part["method"]) <= {"go", "platoon"}:  # an end itself: nothing to estimate
         return Estimate(found.value, np.nan, np.nan)
