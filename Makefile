@@ -88,7 +88,7 @@ bench: setup
 # Results stay: they are hours of work. Only those of the `ci` study go.
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info results/ci
-	@echo "results/ is kept; remove a study with: rm -r results/NAME"
+	@echo "results/ is kept; remove what a study made, not what is committed, with: git clean -fdX results/NAME"
 
 # For maintainers: resolve the ranges of pyproject.toml anew, and write down what came out.
 constraints:

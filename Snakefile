@@ -63,7 +63,7 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/verify.smk"
 
 
-if study.name == "theory":
+if configured == "theory":
 
     include: "workflow/rules/theory.smk"
 

@@ -7,7 +7,15 @@ import pytest
 from rsm import verification
 from rsm.errors import ConfigError, RunError
 from rsm.study import load_study, study_file
-from rsm.verification import EXPECTED, SUBSET, agrees, load_expected, subset, verify
+from rsm.verification import (
+    EXPECTED,
+    SUBSET,
+    agrees,
+    load_expected,
+    subset,
+    tolerances,
+    verify,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -22,7 +30,17 @@ def test_committed_numbers_belong_to_the_study_as_it_is():
     assert tuple(expected) == SUBSET
     for name, entry in expected.items():
         assert entry["settings_hash"] == runs[name].settings_hash
-        assert entry["numbers"]
+        study = name.split("/")[0]
+        found = {key: (how["kind"], how["tolerance"]) for key, how in entry["numbers"].items()}
+        assert found == tolerances(study, runs[name])
+
+
+def test_what_a_gate_judges_and_accepts_is_compared_too():
+    numbers = load_expected()["reference/rsm-radius90-p4-k3-seed0"]["numbers"]
+    assert agrees(0.004, numbers["acceptance_rate"]) and not agrees(
+        0.02, numbers["acceptance_rate"]
+    )
+    assert not agrees(0.5 * numbers["judged"]["value"], numbers["judged"])
 
 
 def test_study_that_lost_a_verified_run_is_named(tmp_path, monkeypatch):

@@ -14,8 +14,8 @@ NAME = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 
 
 def variations_file(study: Study) -> Path:
-    """Where the variations of `study` are listed."""
-    return STUDIES / study.name / "variations.yaml"
+    """Where the variations of `study` are listed: of `theory`, also where it runs under another name."""
+    return STUDIES / "theory" / "variations.yaml"
 
 
 def variations(study: Study) -> dict[str, RunConfig]:

@@ -38,6 +38,17 @@ def test_other_studies_know_nothing_of_it(workflow: Workflow) -> None:
     assert "theory" not in done.stdout
 
 
+def test_it_keeps_its_parts_under_another_name_and_gives_them_to_no_other(
+    workflow: Workflow,
+) -> None:
+    done = workflow.snakemake("-n", "--config", "study=theory", "name=pilot")
+    counts = job_counts(done)
+    assert counts["theory_exact"] == counts["theory_training"] == 1
+    assert counts["train_variation"] == 18 and "results/theory" not in done.stdout
+    other = workflow.snakemake("-n", "--config", "study=ci", "name=theory")
+    assert other.returncode == 0 and "theory_exact" not in job_counts(other)
+
+
 def test_mistake_in_the_variations_is_one_line_and_exit_code_2(workflow: Workflow) -> None:
     file = workflow.folder / "workflow/studies/theory/variations.yaml"
     file.write_text("faster: {sac: {gama: 0.5}}\n", encoding="utf-8")

@@ -28,6 +28,8 @@ use rule train as train_variation with:
 
 
 rule theory_exact:
+    input:
+        study=rules.resolve.output[0],
     output:
         [
             report(
@@ -50,10 +52,8 @@ rule theory_exact:
     conda:
         "../../environment.yml"
     threads: 1
-    params:
-        study=study.name,
     shell:
-        "python -m rsm theory exact --study {params.study:q} > {log:q} 2>&1"
+        "python -m rsm theory exact --study {input.study:q} > {log:q} 2>&1"
 
 
 rule theory_estimators:

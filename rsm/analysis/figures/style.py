@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.transforms import offset_copy
 
 from rsm.analysis import cells
 from rsm.analysis.figures.looks import Dash, Look
@@ -143,8 +144,8 @@ def curve(
 ) -> None:
     """A line with its interval, the columns `_low` and `_high`: number `place[0]` of `place[1]` lines.
 
-    The interval is a band. Those of more than `most` lines would hide each other: they are bars at some
-    of the points instead, of each line at others.
+    The interval is a band. Those of more than `most` lines would hide each other: they are bars at every
+    third marker instead, of neighbouring lines at others and the last of all of them, a little apart.
     """
     number, count = place
     every = markers_at(len(x))
@@ -152,9 +153,17 @@ def curve(
     if count <= most and len(x) > 1:  # a band of one point has no width
         axis.fill_between(x, low, high, color=look.color, alpha=0.16, linewidth=0)
     else:
-        step = max(every, count)
-        some = slice(number * step // count % max(len(x), 1), None, step)
-        axis.vlines(x[some], low[some], high[some], color=look.color, linewidth=0.7, alpha=0.7)
+        shown = np.arange(len(x)) % (3 * every) == number % 3 * every
+        shown[-1:] = True
+        aside = offset_copy(  # by points, whatever the scale of the axis
+            axis.transData,
+            axis.get_figure(root=True),
+            0.8 * (number - (count - 1) / 2),
+            units="points",
+        )
+        axis.vlines(
+            x[shown], low[shown], high[shown], color=look.color, linewidth=0.7, alpha=0.7, transform=aside
+        )  # fmt: skip
     axis.plot(x, rows[column], markevery=every, **look.line())
 
 
