@@ -164,6 +164,8 @@ def curve(
         axis.vlines(
             x[shown], low[shown], high[shown], color=look.color, linewidth=0.7, alpha=0.7, transform=aside
         )  # fmt: skip
+        for end in (low, high):  # which a transform of its own keeps out of the limits
+            axis.update_datalim(np.column_stack([x[shown], end[shown]]))
     axis.plot(x, rows[column], markevery=every, **look.line())
 
 
