@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from rsm.config import RunConfig, parse_run
 from rsm.errors import ConfigError, shown
@@ -11,11 +10,7 @@ from rsm.study import STUDIES, Study, merge
 from rsm.yaml_files import load_yaml
 
 NAME = re.compile(r"[a-z0-9][a-z0-9.+-]*")
-
-
-def variations_file(study: Study) -> Path:
-    """Where the variations of `study` are listed: of `theory`, also where it runs under another name."""
-    return STUDIES / "theory" / "variations.yaml"
+VARIATIONS = STUDIES / "theory" / "variations.yaml"  # also where the study runs under another name
 
 
 def variations(study: Study) -> dict[str, RunConfig]:
@@ -23,14 +18,14 @@ def variations(study: Study) -> dict[str, RunConfig]:
 
     The file is a mapping from a name to the settings that it lays upon `run` of the study. Raises ConfigError.
     """
-    path, found = variations_file(study), {}
-    for name, changes in load_yaml(path).items():
+    found = {}
+    for name, changes in load_yaml(VARIATIONS).items():
         if not NAME.fullmatch(name) or not isinstance(changes, dict):
             raise ConfigError(
-                f"{path}: {shown(name)}: {shown(changes)} is not allowed: a name in small letters and "
+                f"{VARIATIONS}: {shown(name)}: {shown(changes)} is not allowed: a name in small letters and "
                 "the settings of a run that it changes are expected"
             )
         for seed in study.seeds:
             content = merge(study.run.model_dump(), changes) | {"method": "rsm", "seed": seed}
-            found[f"{name}-seed{seed}"] = parse_run(content, f"{path}: {name}")
+            found[f"{name}-seed{seed}"] = parse_run(content, f"{VARIATIONS}: {name}")
     return found

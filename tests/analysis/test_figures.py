@@ -51,6 +51,16 @@ def test_a_legend_lies_below_the_panels(name: str, runs: Runs) -> None:
     assert "rsm (trust-region)" in {item.get_text() for item in legend.get_texts()}
 
 
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_bars_of_intervals_are_within_the_panel(scale: str) -> None:
+    rows = pd.DataFrame({"x": [1.0, 10.0, 100.0], "y": 5.0, "y_low": 1.0, "y_high": 90.0})
+    axis = Figure().subplots()
+    axis.set_yscale(scale)
+    style.curve(axis, rows["x"], rows, "y", looks(pd.Series(["rsm"]))["rsm"], (0, 2), most=1)
+    low, high = axis.get_ylim()
+    assert low < 1 and high > 90
+
+
 @pytest.mark.parametrize("name", ["learning_curves", "return_vs_bytes", "topologies"])
 def test_controls_are_named_levels(name: str, runs: Runs) -> None:
     data, figure = drawn(name, runs)

@@ -97,7 +97,7 @@ def test_variation_changes_what_it_names_and_nothing_else(study):
 def test_mistake_in_the_variations_is_named(text, message, study, tmp_path, monkeypatch):
     path = tmp_path / "variations.yaml"
     path.write_text(text, encoding="utf-8")
-    monkeypatch.setattr("rsm.theory.variations.variations_file", lambda study: path)
+    monkeypatch.setattr("rsm.theory.variations.VARIATIONS", path)
     with pytest.raises(ConfigError, match=message):
         variations(study)
 
