@@ -9,12 +9,13 @@ import sys
 
 from snakemake.utils import min_version, validate
 
-from rsm import analysis, records
-from rsm.analysis.recorded import recorded_runs
+from rsm import analysis
+from rsm.runs import schema as records
+from rsm.analysis.trajectories import recorded_runs
 from rsm.errors import ConfigError
-from rsm.registry import CONTROLS, METHODS
-from rsm.yaml_files import dump_yaml
-from rsm.study import load_study, study_file
+from rsm.config.catalogue import CONTROLS, METHODS
+from rsm.config.loading import dump_yaml
+from rsm.config.study import load_study, study_file
 
 min_version("9.20")
 

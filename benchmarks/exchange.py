@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measure import Row, medians, milliseconds
-from rsm.comms.channel import Channel
-from rsm.comms.exchange import Post, Vectors, gather_replicas
+from rsm.exchange.channel import Channel
+from rsm.exchange.replicas import Post, Vectors, gather_replicas
 
 LENGTH, SEGMENTS, REPLICAS = 68_098, 4, 3
 

@@ -12,9 +12,9 @@ from torch import Tensor
 from benchmarks.measure import Row, medians, milliseconds
 from benchmarks.plain_agents import PlainAgent, Transition
 from benchmarks.plain_fisher import explicit_form
-from rsm.config import Mixing, Sac
-from rsm.mixing.metric import Evidence, Judge, mixing_metric
-from rsm.sac import networks
+from rsm.config.run import Mixing, Sac
+from rsm.mixing.rules import Evidence, Judge, mixing_metric
+from rsm.sac import mlp as networks
 from rsm.sac.learner import Learner
 from rsm.sac.replay import Replay
 

@@ -14,9 +14,9 @@ from benchmarks.environment import bare_step, times_of
 from benchmarks.learning import judge_flop, update_flop
 from benchmarks.machine import product_rates
 from benchmarks.measure import Row
-from rsm.config import RunConfig
+from rsm.config.run import RunConfig
 from rsm.traffic.environment import TrafficEnv
-from rsm.training import Training
+from rsm.training.loop import Training
 
 EPISODES = 5
 FIVE_HOURS = 5 * 3600.0

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from rsm.config import Sac
+from rsm.config.run import Sac
 from rsm.sac.learner import Learner
-from rsm.sac.networks import Sizes, layers
+from rsm.sac.mlp import Sizes, layers
 
 
 class Transition(NamedTuple):

@@ -16,9 +16,9 @@ import numpy as np
 import traci
 from numpy.typing import NDArray
 
-from rsm.config import Traffic
+from rsm.config.run import Traffic
 from rsm.traffic.environment import TrafficEnv
-from rsm.traffic.networks import netconvert_binary
+from rsm.traffic.roads.figure_eight import netconvert_binary
 from rsm.traffic.simulation import MAX_SEED, SAFE_SPEED
 
 
@@ -126,7 +126,7 @@ class PlainEnvironment:
 
 
 def idm(speed: float, gap: float, leader_speed: float) -> float:
-    """Acceleration of the intelligent driver model with the parameters of rsm.traffic.drivers, m/s²."""
+    """Acceleration of the intelligent driver model with the parameters of rsm.traffic.car_following, m/s²."""
     if abs(gap) < 1e-3:
         gap = 1e-3
     wanted = 2.0 + max(0.0, speed + speed * (speed - leader_speed) / (2 * math.sqrt(1.0 * 1.5)))

@@ -19,7 +19,7 @@ STARTS, PAIRS = 5, 3
 # `rsm train` as it is, ended at the return of its first step.
 FIRST_STEP = """
 import os, sys
-from rsm import cli
+from rsm.cli import parser as cli
 from rsm.traffic.environment import TrafficEnv
 step = TrafficEnv.step
 def first(self, actions):
@@ -32,9 +32,9 @@ cli.main(["train", "--config", sys.argv[1], "--out", sys.argv[2]])
 # Two episodes with updates at a middling size; prints its own seconds, imports left out.
 SMALL_RUN = """
 import time, torch
-from rsm.config import RunConfig, Sac
+from rsm.config.run import RunConfig, Sac
 from rsm.traffic.environment import TrafficEnv
-from rsm.training import Training
+from rsm.training.loop import Training
 torch.set_num_threads(1)
 with TrafficEnv(RunConfig().traffic) as env:
     run = Training(RunConfig(sac=Sac(hidden=(128, 128), learning_starts=256)), env)

@@ -2,7 +2,7 @@
 
 import sys
 
-from rsm.cli import main
+from rsm.cli.parser import main
 
 if __name__ == "__main__":
     sys.exit(main())

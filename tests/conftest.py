@@ -3,8 +3,8 @@ import torch
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from rsm.config import RunConfig, parse_run
-from rsm.study import merge
+from rsm.config.run import RunConfig, parse_run
+from rsm.config.study import merge
 
 TINY = {
     "traffic": {"decision_interval": 10, "horizon": 300},

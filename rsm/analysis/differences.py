@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from rsm.analysis import cells
+from rsm.analysis import selection as cells
 from rsm.analysis.labels import topology_label
 from rsm.analysis.load import Runs
 from rsm.analysis.statistics import interquartile_mean, stratified_bootstrap_interval

@@ -11,9 +11,9 @@ import pandas as pd
 
 from rsm.analysis.load import Runs
 from rsm.analysis.tables import WINDOW, readable
+from rsm.config.loading import dump_yaml
+from rsm.config.study import Study
 from rsm.errors import ConfigError, one_line
-from rsm.study import Study
-from rsm.yaml_files import dump_yaml
 
 CAPTION = (
     "Final return (0–1) is the interquartile mean over seeds with its 95 % stratified bootstrap interval."

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from rsm.config import RunConfig
-from rsm.registry import parse_topology
+from rsm.config.catalogue import parse_topology
+from rsm.config.run import RunConfig
 
 
 def labels(configs: Iterable[RunConfig]) -> dict[str, str]:

@@ -17,11 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rsm.analysis.labels import identity, labels
-from rsm.analysis.recorded import recorded_runs
-from rsm.config import RunConfig
+from rsm.analysis.trajectories import recorded_runs
+from rsm.config.run import RunConfig
+from rsm.config.study import Study
 from rsm.errors import ConfigError
-from rsm.records import RECORDING, RECORDING_KEY, SUMMARY, TABLES
-from rsm.study import Study
+from rsm.runs.schema import RECORDING, RECORDING_KEY, SUMMARY, TABLES
 
 # Identity columns that every table carries beside its own.
 IDENTITY = (
@@ -35,7 +35,7 @@ class Runs:
     """The runs that a study asks for, and what each left behind.
 
     `index` has one row per run asked for, in the order of the study: the columns IDENTITY, `status`
-    (finished, failed or missing), `reason`, and the summary of rsm.records (null where missing).
+    (finished, failed or missing), `reason`, and the summary of rsm.runs.schema (null where missing).
     """
 
     study: str
@@ -64,7 +64,7 @@ class Runs:
     def table(
         self, name: str, rows: pd.DataFrame | None = None, columns: Sequence[str] | None = None
     ) -> pd.DataFrame:
-        """One table of rsm.records for finished runs, IDENTITY first; read from disk at each call.
+        """One table of rsm.runs.schema for finished runs, IDENTITY first; read from disk at each call.
 
         `rows` is the part of the index wanted (all finished runs by default) and `columns` the columns
         of the table: the ζ trace of a long study is large. Raises ConfigError for a missing or
@@ -93,7 +93,7 @@ class Runs:
         return pd.concat([who, tall], axis=1)
 
     def recording(self, run_id: str) -> tuple[pd.DataFrame, dict[str, Any]] | None:
-        """The recording of a finished run (rsm.records.RECORDING) and what holds for all its rows.
+        """The recording of a finished run (rsm.runs.schema.RECORDING) and what holds for all its rows.
 
         None where there is none of these settings. Raises ConfigError for a file that cannot be read.
         """

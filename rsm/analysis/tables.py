@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rsm.analysis import cells
+from rsm.analysis import selection as cells
 from rsm.analysis.labels import topology_label
 from rsm.analysis.load import Runs
 from rsm.analysis.statistics import (
@@ -21,7 +21,7 @@ from rsm.analysis.statistics import (
     ratio_of_interquartile_means,
     share_of_gap,
 )
-from rsm.registry import CONTROLS, parse_scenario
+from rsm.config.catalogue import CONTROLS, parse_scenario
 
 WINDOW = 5  # training episodes over which a return counts as reached
 TARGET = 0.95  # of the final return of fmarl, for the rounds it takes to get there

@@ -1,7 +1,7 @@
 """The methods compared, one file each: what happens in a communication round.
 
 A method is one function `communicate(theta, world) -> RoundReport` that changes `theta: [N, D]` in place.
-All see the same world and differ only inside their file. The registry is `rsm.registry.METHODS`.
+All see the same world and differ only inside their file. The registry is `rsm.config.catalogue.METHODS`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from rsm.methods.world import RoundReport, World
-from rsm.registry import METHODS
+from rsm.config.catalogue import METHODS
+from rsm.methods.context import RoundReport, World
 
 Communicate = Callable[[Tensor, World], RoundReport]
 

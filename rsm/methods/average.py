@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from rsm.comms.frames import SEGMENT, Frame
-from rsm.methods.world import RoundReport, World, as_tensor, snapshot_of
+from rsm.exchange.frames import SEGMENT, Frame
+from rsm.methods.context import RoundReport, World, as_tensor, snapshot_of
 
 
 def communicate(theta: Tensor, world: World) -> RoundReport:

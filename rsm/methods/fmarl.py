@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from rsm.comms.exchange import Vectors
-from rsm.comms.frames import SEGMENT, Frame
-from rsm.methods.world import RoundReport, World, as_tensor, snapshot_of
+from rsm.exchange.frames import SEGMENT, Frame
+from rsm.exchange.replicas import Vectors
+from rsm.methods.context import RoundReport, World, as_tensor, snapshot_of
 
 
 def communicate(theta: Tensor, world: World) -> RoundReport:

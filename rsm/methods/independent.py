@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from rsm.methods.world import RoundReport, World
+from rsm.methods.context import RoundReport, World
 
 
 def communicate(theta: Tensor, world: World) -> RoundReport:

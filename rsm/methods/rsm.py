@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rsm.methods.world import Judgement, RoundReport, World, as_tensor, request_replicas
+from rsm.methods.context import Judgement, RoundReport, World, as_tensor, request_replicas
 
 
 def communicate(theta: Tensor, world: World) -> RoundReport:

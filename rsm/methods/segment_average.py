@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from rsm.methods.world import RoundReport, World, as_tensor, request_replicas
+from rsm.methods.context import RoundReport, World, as_tensor, request_replicas
 
 
 def communicate(theta: Tensor, world: World) -> RoundReport:

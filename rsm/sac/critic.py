@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rsm.sac import networks
+from rsm.sac import mlp as networks
 
 
 class TwinCritic(NamedTuple):

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from rsm.config import Sac
-from rsm.sac import networks
-from rsm.sac.adam import Adam
-from rsm.sac.backprop import Buffers, backward
+from rsm.config.run import Sac
+from rsm.sac import mlp as networks
 from rsm.sac.critic import TwinCritic
+from rsm.sac.kernels.adam import Adam
+from rsm.sac.kernels.gradients import Buffers, backward
+from rsm.sac.kernels.products import product
 from rsm.sac.policy import SquashedGaussian
-from rsm.sac.products import product
 from rsm.sac.replay import Batch
 
 
@@ -89,7 +89,7 @@ class Learner:
         """One step of critics, actors and temperatures of all agents, then of the targets.
 
         `noise: [2, N, B, A]` is standard normal: for the next states, then for the states. Gradients are
-        those of rsm.sac.backprop; each loss is a sum over agents, which keeps their gradients apart.
+        those of rsm.sac.kernels.gradients; each loss is a sum over agents, which keeps their gradients apart.
         """
         settings, size = self.settings, batch.rewards.shape[1]
         alpha = self.alpha.unsqueeze(1)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from rsm.sac import networks
+from rsm.sac import mlp as networks
 
 LOG_STD_RANGE = (-20.0, 2.0)
 LARGEST_UNIT_ACTION = 1 - 1e-6  # atanh stays finite, also in float32

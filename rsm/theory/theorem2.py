@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from rsm.config import Mixing
-from rsm.mixing.metric import GRID, theorem2_bound, theorem2_constant
+from rsm.config.run import Mixing
+from rsm.mixing.rules import GRID, theorem2_bound, theorem2_constant
 from rsm.theory import mdp as worlds
 from rsm.theory.mdp import Evaluation, FiniteMDP, Floats
 from rsm.theory.theorem1 import ROUNDING, SIZES, random_logits
@@ -106,7 +106,7 @@ def _joined(parts: list[Pair], count: int) -> Pair:
 
 
 def step_sizes(drawn: Pair, constant: str, settings: Mixing) -> Floats:
-    """ζ `[B]` under the named constant of `rsm.mixing.metric`, from exact quantities; 0 where it rejects."""
+    """ζ `[B]` under the named constant of `rsm.mixing.rules`, from exact quantities; 0 where it rejects."""
     zeta = {
         "theorem2": lambda: bound(drawn),
         "certified": lambda: _largest_passing(drawn, _certified, settings),

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from rsm.config import RunConfig
+from rsm.config.run import RunConfig
+from rsm.config.study import Study
 from rsm.errors import ConfigError
-from rsm.study import Study
 from rsm.theory.variations import variations
 
 COLUMNS = ["round", "env_steps", "advantage", "epsilon", "quadratic_form", "constant", "bound"]

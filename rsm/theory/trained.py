@@ -12,14 +12,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from rsm.comms.segments import segment_slices
-from rsm.config import RunConfig, parse_run
+from rsm.config.run import RunConfig, parse_run
+from rsm.config.study import Study, merge
+from rsm.exchange.segments import segment_slices
 from rsm.sac.learner import Learner
 from rsm.sac.replay import Replay
-from rsm.study import Study, merge
 from rsm.theory.estimators import Pool, exact_advantage
 from rsm.traffic.environment import TrafficEnv
-from rsm.training import Training
+from rsm.training.loop import Training
 
 WINDOW = 450  # latest transitions that make up a pool's window
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from rsm.config import RunConfig, parse_run
+from rsm.config.loading import load_yaml
+from rsm.config.run import RunConfig, parse_run
+from rsm.config.study import STUDIES, Study, merge
 from rsm.errors import ConfigError, shown
-from rsm.study import STUDIES, Study, merge
-from rsm.yaml_files import load_yaml
 
 NAME = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 VARIATIONS = STUDIES / "theory" / "variations.yaml"  # also where the study runs under another name

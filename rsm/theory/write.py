@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 
 from rsm.analysis.figures import redraw
-from rsm.records import write_csv, write_text
-from rsm.study import Study
+from rsm.config.study import Study
+from rsm.runs.schema import write_csv, write_text
 from rsm.theory import FIGURES, TABLES
 
 Frames = dict[str, pd.DataFrame]

@@ -16,7 +16,7 @@ import pandas as pd
 import yaml
 from scipy.stats import trim_mean
 
-from rsm.records import TABLES
+from rsm.runs.schema import TABLES
 
 TAGS = ("method", "topology", "segments", "replicas", "constant", "share", "scenario")
 FINAL = (

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rsm.errors import ConfigError, shown
-from rsm.records import TABLES
+from rsm.runs.schema import TABLES
 
 LAYOUT = 4  # of what is published of a folder; raise it, and the next publish replaces older runs
 FILES = (

@@ -13,8 +13,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from rsm.config.catalogue import CONTROLS
 from rsm.errors import ConfigError, shown
-from rsm.registry import CONTROLS
 from rsm.traffic.environment import TrafficEnv
 
 Actions = NDArray[np.float64]

@@ -10,14 +10,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rsm.config import Traffic
+from rsm.config.run import Traffic
 from rsm.errors import RunError
-from rsm.traffic.drivers import HumanDriver
-from rsm.traffic.networks import figure_eight
+from rsm.traffic.car_following import HumanDriver
+from rsm.traffic.episode_stats import EpisodeStats, Tally
 from rsm.traffic.observation import Observer, observation_size
+from rsm.traffic.roads.figure_eight import figure_eight
 from rsm.traffic.scenarios import HUMAN, LEARNER, Scenario, scenario
 from rsm.traffic.simulation import MAX_SEED, RELEASE, Simulation
-from rsm.traffic.tally import EpisodeStats, Tally
 
 _MANY_VEHICLES = 42  # from here on arrays drive humans faster than a loop over them
 _NOISE_BLOCK = 256  # steps of noise drawn at once; the stream does not depend on it

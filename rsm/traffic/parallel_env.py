@@ -9,11 +9,11 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 
-from rsm.config import Traffic
+from rsm.config.run import Traffic
 from rsm.traffic.environment import Step, TrafficEnv, Vehicles, action_range
+from rsm.traffic.episode_stats import EpisodeStats
 from rsm.traffic.observation import bounds
 from rsm.traffic.scenarios import scenario
-from rsm.traffic.tally import EpisodeStats
 from rsm.traffic.worker import RemoteEnv
 
 Array = NDArray[np.float32]

@@ -17,11 +17,11 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 from PIL import Image
 
+from rsm.config.catalogue import CONTROLS
 from rsm.errors import ConfigError
-from rsm.records import SERVER, obstacle
-from rsm.registry import CONTROLS
+from rsm.runs.schema import SERVER, obstacle
 from rsm.traffic.environment import TrafficEnv
-from rsm.traffic.recording import Prepare, Recording, record_episode
+from rsm.traffic.trajectory import Prepare, Recording, record_episode
 
 Frame = NDArray[np.uint8]  # [height, width, 3]
 Links = NDArray[np.int64]  # [E, 3] agent, agent (−1: the server), bytes both ways

@@ -1,7 +1,7 @@
 """The traffic scenarios and all their constants (scenarios.md; Flow benchmarks, CoRL 2018).
 
 A scenario is data: adding one that uses the same road is one entry of `REGISTRY`, and its name in
-`rsm.registry.SCENARIOS` (settings know no SUMO; a test holds the two together).
+`rsm.config.catalogue.SCENARIOS` (settings know no SUMO; a test holds the two together).
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from rsm.config.catalogue import SCENARIO_FORMS, parse_scenario
 from rsm.errors import ConfigError, shown
-from rsm.registry import SCENARIO_FORMS, parse_scenario
 
 HUMAN, LEARNER = "h", "r"
 

@@ -23,7 +23,7 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from rsm.errors import ConfigError, RunError
-from rsm.traffic.networks import INSTALL, Network
+from rsm.traffic.roads.figure_eight import INSTALL, Network
 from rsm.traffic.scenarios import HUMAN, CarModel, Scenario
 
 # SUMO's speed mode "obey safe speed" and nothing else; modes 0, 7 and 33 collide (scenarios.md).

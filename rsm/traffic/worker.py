@@ -16,7 +16,7 @@ import subprocess
 import sys
 from typing import Any, BinaryIO
 
-from rsm.config import Traffic
+from rsm.config.run import Traffic
 
 
 class RemoteEnv:

@@ -16,9 +16,12 @@ from matplotlib.figure import Figure
 from rsm.analysis import figures
 from rsm.analysis.figures import style
 from rsm.analysis.load import Runs, load_runs
-from rsm.analysis.recorded import recorded_runs
-from rsm.config import RunConfig
-from rsm.records import (
+from rsm.analysis.trajectories import recorded_runs
+from rsm.config.catalogue import METHODS
+from rsm.config.loading import dump_yaml
+from rsm.config.run import RunConfig
+from rsm.config.study import Study, load_study, parse_study
+from rsm.runs.schema import (
     SERVER,
     TABLES,
     recording_table,
@@ -27,9 +30,6 @@ from rsm.records import (
     write_table,
     write_text,
 )
-from rsm.registry import METHODS
-from rsm.study import Study, load_study, parse_study
-from rsm.yaml_files import dump_yaml
 
 AGENTS = 9
 PARAMETERS = 4866
@@ -105,7 +105,7 @@ def write_recording(results: Path, config: RunConfig, failed: bool = False, loop
 
 
 def write_run(config: RunConfig, folder: Path, accepted: bool, failed: bool) -> None:
-    """One run folder as rsm.records describes it."""
+    """One run folder as rsm.runs.schema describes it."""
     rng = np.random.default_rng([*config.cell.encode(), config.seed])
     traits = METHODS.get(config.method)
     tables: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}

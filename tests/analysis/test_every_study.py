@@ -13,13 +13,14 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from rsm.analysis import FIGURES, cells, figures
+from rsm.analysis import FIGURES, figures
+from rsm.analysis import selection as cells
 from rsm.analysis.figures import style
 from rsm.analysis.figures.looks import looks
 from rsm.analysis.labels import without
 from rsm.analysis.load import Runs
-from rsm.study import Study, load_study
-from rsm.yaml_files import load_yaml
+from rsm.config.loading import load_yaml
+from rsm.config.study import Study, load_study
 
 from .conftest import load_study_runs, redrawn, write_study
 

@@ -14,12 +14,13 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from rsm.analysis import FIGURES, cells, figures
+from rsm.analysis import FIGURES, figures
+from rsm.analysis import selection as cells
 from rsm.analysis.figures import learning_curves, style, zeta
 from rsm.analysis.figures.looks import looks
 from rsm.analysis.load import Runs
+from rsm.config.catalogue import METHODS
 from rsm.errors import ConfigError
-from rsm.registry import METHODS
 
 from .conftest import load_study_runs, redrawn, small_study, texts, write_study
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rsm.analysis.labels import labels, topology_label, without
-from rsm.study import parse_study
+from rsm.config.study import parse_study
 
 
 def study_labels(**grid: Any) -> set[str]:

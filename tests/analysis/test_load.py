@@ -12,7 +12,7 @@ import pytest
 
 from rsm.analysis.load import IDENTITY, Runs
 from rsm.errors import ConfigError
-from rsm.records import TABLES
+from rsm.runs.schema import TABLES
 
 from .conftest import load_study_runs
 

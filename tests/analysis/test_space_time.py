@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from rsm.analysis.figures import space_time
 from rsm.analysis.load import Runs
-from rsm.analysis.recorded import recorded_runs
+from rsm.analysis.trajectories import recorded_runs
 from rsm.errors import ConfigError
 
 from .conftest import load_study_runs, redrawn, small_study, texts, write_recording

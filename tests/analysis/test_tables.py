@@ -15,9 +15,9 @@ from rsm.analysis import TABLES as TABLE_FILES
 from rsm.analysis.aggregate import figure_files, table_files, write_figures, write_tables
 from rsm.analysis.load import Runs
 from rsm.analysis.tables import main_table, readable
+from rsm.config.study import load_study
 from rsm.errors import ConfigError
-from rsm.records import TABLES, write_table
-from rsm.study import load_study
+from rsm.runs.schema import TABLES, write_table
 
 from .conftest import load_study_runs, small_study, write_study
 

@@ -23,9 +23,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from rsm.comms.channel import Channel
-from rsm.comms.exchange import Post
-from rsm.comms.frames import (
+from rsm.exchange.channel import Channel
+from rsm.exchange.frames import (
     DTYPES,
     HEADER_SIZE,
     SEGMENT,
@@ -35,6 +34,7 @@ from rsm.comms.frames import (
     encode,
     overhead,
 )
+from rsm.exchange.replicas import Post
 
 KEY = bytes(range(32))
 LENGTH = 12

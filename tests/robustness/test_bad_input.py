@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from rsm.cli import main
-from rsm.traffic.networks import figure_eight
+from rsm.cli.parser import main
+from rsm.traffic.roads.figure_eight import figure_eight
 
 from .conftest import ROOT
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rsm.yaml_files import dump_yaml
+from rsm.config.loading import dump_yaml
 
 from ..test_training import assert_same_run
 from .conftest import ROOT

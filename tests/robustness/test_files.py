@@ -12,14 +12,14 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from rsm.checkpoint import CURRENT, POLICY, load_checkpoint, save_checkpoint
-from rsm.cli import main
-from rsm.config import RunConfig
+from rsm.cli.parser import main
+from rsm.config.loading import dump_yaml, load_yaml
+from rsm.config.run import RunConfig
+from rsm.config.study import parse_study
 from rsm.errors import ConfigError
-from rsm.evaluation import load_driver
-from rsm.study import parse_study
-from rsm.traffic.networks import figure_eight
-from rsm.yaml_files import dump_yaml, load_yaml
+from rsm.runs.checkpoint import CURRENT, POLICY, load_checkpoint, save_checkpoint
+from rsm.traffic.roads.figure_eight import figure_eight
+from rsm.training.evaluation import load_driver
 
 from .conftest import ROOT
 

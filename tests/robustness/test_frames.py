@@ -16,8 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsm import methods
-from rsm.comms.channel import Channel
-from rsm.comms.frames import (
+from rsm.config.catalogue import METHODS
+from rsm.errors import ConfigError
+from rsm.exchange.channel import Channel
+from rsm.exchange.frames import (
     HEADER_SIZE,
     SEGMENT,
     TAG_SIZE,
@@ -27,10 +29,8 @@ from rsm.comms.frames import (
     encode,
     overhead,
 )
-from rsm.errors import ConfigError
-from rsm.methods.world import World
-from rsm.registry import METHODS
-from rsm.training import train
+from rsm.methods.context import World
+from rsm.training.loop import train
 
 from ..methods.test_methods import AGENTS, COMPLETE, ring, theta, world
 from ..test_training import tables
@@ -271,7 +271,7 @@ def test_run_with_a_key_learns_the_same_and_never_writes_the_key_down(
 ) -> None:
     train(tiny(), tmp_path / "plain")
     monkeypatch.setenv("RSM_FRAME_KEY", KEY.hex())
-    monkeypatch.setattr("rsm.training.remove_checkpoints", lambda _: None)
+    monkeypatch.setattr("rsm.training.loop.remove_checkpoints", lambda _: None)
     train(tiny(), tmp_path / "keyed")
     plain, keyed = tables(tmp_path / "plain"), tables(tmp_path / "keyed")
     assert keyed["zeta"].equals(plain["zeta"]) and keyed["rounds"]["refused"].sum() == 0
@@ -289,7 +289,7 @@ def test_run_that_began_with_a_key_does_not_go_on_without(
     tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RSM_FRAME_KEY", KEY.hex())
-    monkeypatch.setattr("rsm.training.remove_checkpoints", lambda _: None)
+    monkeypatch.setattr("rsm.training.loop.remove_checkpoints", lambda _: None)
     train(tiny(), tmp_path / "run")
     (tmp_path / "run" / "summary.json").unlink()
     monkeypatch.delenv("RSM_FRAME_KEY")

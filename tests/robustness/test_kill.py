@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from rsm.checkpoint import CURRENT, PREVIOUS, Pace, load_checkpoint, save_checkpoint
-from rsm.config import RunConfig, parse_run
-from rsm.registry import METHODS
-from rsm.run_folder import CONFIG, RUN_FILES
-from rsm.study import merge
+from rsm.config.catalogue import METHODS
+from rsm.config.loading import dump_yaml
+from rsm.config.run import RunConfig, parse_run
+from rsm.config.study import merge
+from rsm.runs.checkpoint import CURRENT, PREVIOUS, Pace, load_checkpoint, save_checkpoint
+from rsm.runs.folder import CONFIG, RUN_FILES
 from rsm.traffic.environment import TrafficEnv
-from rsm.training import Training
-from rsm.yaml_files import dump_yaml
+from rsm.training.loop import Training
 
 from ..conftest import TINY
 from ..test_training import assert_same_run
@@ -217,7 +217,7 @@ def test_checkpoint_of_another_version_is_one_line_and_not_half_restored(
 
 def test_checkpoints_cost_at_most_their_share_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr("rsm.checkpoint.time.perf_counter", lambda: now)
+    monkeypatch.setattr("rsm.runs.checkpoint.time.perf_counter", lambda: now)
     pace, spent = Pace(), 0.0
     draw = random.Random(0)
     while now < 3600:

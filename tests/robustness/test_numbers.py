@@ -10,19 +10,19 @@ import pandas as pd
 import pytest
 import torch
 
-from rsm import records
 from rsm.analysis.load import load_runs
 from rsm.analysis.tables import main_table
-from rsm.checkpoint import CURRENT, load_checkpoint
-from rsm.cli import main
-from rsm.collaboration import Collaboration
-from rsm.config import RunConfig
+from rsm.cli.parser import main
+from rsm.config.loading import dump_yaml
+from rsm.config.run import RunConfig
+from rsm.config.study import parse_study
 from rsm.errors import RunError
+from rsm.runs import schema as records
+from rsm.runs.checkpoint import CURRENT, load_checkpoint
 from rsm.sac.learner import Learner, Losses
-from rsm.study import parse_study
 from rsm.traffic.environment import Step, TrafficEnv
-from rsm.training import train
-from rsm.yaml_files import dump_yaml
+from rsm.training.communication import Collaboration
+from rsm.training.loop import train
 
 from ..test_training import assert_same_run
 
@@ -110,7 +110,7 @@ BREAKS = {
 def broken_run(what: str, config: RunConfig, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict:
     owner, name, number, change, _ = BREAKS[what]
     with monkeypatch.context() as patch:
-        patch.setattr("rsm.checkpoint.COST", float("inf"))
+        patch.setattr("rsm.runs.checkpoint.COST", float("inf"))
         patch.setattr(owner, name, from_call(number, getattr(owner, name), change))
         return train(config, folder)
 
@@ -215,7 +215,7 @@ def test_failure_of_sumo_is_one_line_and_the_run_goes_on_from_its_checkpoint(
         return real(self, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr("rsm.checkpoint.COST", float("inf"))
+        patch.setattr("rsm.runs.checkpoint.COST", float("inf"))
         patch.setattr(name, breaks)
         assert main(command) == 1
     last = capsys.readouterr().err.splitlines()[-1]
@@ -238,7 +238,7 @@ def test_failure_of_sumo_while_evaluating_is_one_line(
 
 
 def test_vehicles_that_sumo_does_not_insert_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rsm.config import Traffic
+    from rsm.config.run import Traffic
 
     with TrafficEnv(Traffic(horizon=10)) as env:
         env._simulation.ids[0] = "ghost"

@@ -21,10 +21,10 @@ import psycopg2
 import pytest
 
 from rsm import tracking
-from rsm.cli import main
-from rsm.config import RunConfig
+from rsm.cli.parser import main
+from rsm.config.run import RunConfig
 from rsm.tracking.folders import FILES
-from rsm.training import train
+from rsm.training.loop import train
 
 from ..tracking.conftest import (  # noqa: F401 (the fixture that gives each test a folder of its own)
     STORE,

@@ -21,8 +21,8 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from rsm import tracking
-from rsm.cli import main
-from rsm.config import RunConfig
+from rsm.cli.parser import main
+from rsm.config.run import RunConfig
 from rsm.errors import ConfigError, RunError
 from rsm.tracking import store
 from rsm.tracking.content import metrics, parameters
@@ -251,7 +251,7 @@ def test_run_that_failed_before_its_first_episode_ended_is_published_as_failed(
     tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rsm.sac.learner import Learner
-    from rsm.training import train
+    from rsm.training.loop import train
 
     real, count = Learner.update, 0
 

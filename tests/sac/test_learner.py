@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn.functional import mse_loss
 
-from rsm.config import Sac
-from rsm.sac import networks
+from rsm.config.run import Sac
+from rsm.sac import mlp as networks
 from rsm.sac.learner import Learner
 from rsm.sac.replay import Batch
 

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsm import methods
-from rsm.comms.channel import Channel
-from rsm.config import Communication
-from rsm.methods.world import World
-from rsm.mixing.metric import Verdict
-from rsm.registry import METHODS
+from rsm.config.catalogue import METHODS
+from rsm.config.run import Communication
+from rsm.exchange.channel import Channel
+from rsm.methods.context import World
+from rsm.mixing.rules import Verdict
 
 AGENTS, LENGTH = 6, 23
 

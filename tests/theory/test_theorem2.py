@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rsm.config import Mixing
-from rsm.registry import CONSTANTS
+from rsm.config.catalogue import CONSTANTS
+from rsm.config.run import Mixing
 from rsm.theory import mdp as worlds
 from rsm.theory.exact import _summary, theorem2_example, wilson_interval
 from rsm.theory.theorem2 import bound, pair, random_pairs, smallest_example, step_sizes

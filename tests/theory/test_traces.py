@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from rsm.config.catalogue import CONSTANTS
+from rsm.config.study import Study, load_study, merge
 from rsm.errors import ConfigError
-from rsm.records import write_table
-from rsm.registry import CONSTANTS
-from rsm.study import Study, load_study, merge
+from rsm.runs.schema import write_table
 from rsm.theory import traces
 from rsm.theory.figures import palette
 from rsm.theory.variations import variations
@@ -55,7 +55,7 @@ def trace_rows(gamma: float, rounds: int = 30) -> list[dict]:
 
 def columns(rows: list[dict]) -> list[dict]:
     """Rows with whatever columns the records hold by now."""
-    from rsm.records import TABLES
+    from rsm.runs.schema import TABLES
 
     return [{name: row.get(name) for name in TABLES["zeta"]} for row in rows]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rsm.study import load_study
+from rsm.config.study import load_study
 from rsm.theory import FIGURES, PARTS, TABLES, exact, write
 from rsm.theory.traces import acceptance_curve, distance_table, gamma_table, training_table
 

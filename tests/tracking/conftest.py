@@ -9,9 +9,9 @@ import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from rsm import records
-from rsm.config import RunConfig
-from rsm.yaml_files import dump_yaml
+from rsm.config.loading import dump_yaml
+from rsm.config.run import RunConfig
+from rsm.runs import schema as records
 
 ROOT = Path(__file__).parents[2]
 STUDY = "tiny"

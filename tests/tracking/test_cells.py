@@ -8,7 +8,7 @@ import pytest
 
 from rsm import tracking
 from rsm.analysis.statistics import interquartile_mean
-from rsm.config import RunConfig, parse_run
+from rsm.config.run import RunConfig, parse_run
 from rsm.tracking.content import cell_metrics
 
 from .conftest import STUDY, cell_of, history, published, reader, write_run

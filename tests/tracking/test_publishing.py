@@ -14,7 +14,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from rsm import tracking
-from rsm.config import RunConfig
+from rsm.config.run import RunConfig
 from rsm.errors import ConfigError, RunError
 from rsm.tracking import folders
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from rsm import tracking
-from rsm.cli import main
-from rsm.config import RunConfig
+from rsm.cli.parser import main
+from rsm.config.run import RunConfig
 from rsm.errors import ConfigError
 
 from .conftest import STORE, STUDY, published, reader, write_run

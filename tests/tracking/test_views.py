@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rsm import tracking
-from rsm.config import RunConfig, parse_run
+from rsm.config.run import RunConfig, parse_run
 from rsm.tracking.content import TAGS
 
 from .conftest import STUDY, cell_of, documented, published, reader, write_run

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from rsm.config import Traffic
+from rsm.config.run import Traffic
 from rsm.traffic.environment import TrafficEnv
-from rsm.traffic.tally import EpisodeStats
+from rsm.traffic.episode_stats import EpisodeStats
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from rsm.config import Traffic
+from rsm.config.catalogue import CONTROLS
+from rsm.config.run import Traffic
 from rsm.errors import ConfigError
-from rsm.registry import CONTROLS
 from rsm.traffic.controllers import Platoon, controller
 from rsm.traffic.environment import TrafficEnv
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from rsm.config import Traffic
+from rsm.config.run import Traffic
 from rsm.errors import ConfigError
 from rsm.traffic.environment import TrafficEnv, neighbours
-from rsm.traffic.tally import EpisodeStats
+from rsm.traffic.episode_stats import EpisodeStats
 
 Drive = Callable[[TrafficEnv, int], EpisodeStats]
 
@@ -69,7 +69,7 @@ def test_the_same_seed_gives_the_same_bits_in_two_processes() -> None:
     code = (
         "import hashlib\n"
         "import numpy as np\n"
-        "from rsm.config import Traffic\n"
+        "from rsm.config.run import Traffic\n"
         "from rsm.traffic.environment import TrafficEnv\n"
         f"{inspect.getsource(trajectory)}\n"
         "with TrafficEnv(Traffic()) as env:\n"

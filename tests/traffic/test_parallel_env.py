@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pettingzoo.test import parallel_api_test, parallel_seed_test
 
-from rsm.config import Traffic
+from rsm.config.run import Traffic
 from rsm.errors import ConfigError
 from rsm.traffic.environment import TrafficEnv
 from rsm.traffic.parallel_env import ParallelTrafficEnv

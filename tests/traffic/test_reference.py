@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from rsm.config import Traffic
+from rsm.config.run import Traffic
 from rsm.traffic.environment import TrafficEnv
-from rsm.traffic.tally import EpisodeStats
+from rsm.traffic.episode_stats import EpisodeStats
 
 Drive = Callable[[TrafficEnv, int], EpisodeStats]
 

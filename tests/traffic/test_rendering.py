@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rsm.config import Traffic
+from rsm.config.run import Traffic
 from rsm.errors import ConfigError
 from rsm.traffic import rendering
 from rsm.traffic.environment import TrafficEnv
-from rsm.traffic.recording import Act, Recording, record_episode
 from rsm.traffic.rendering import Picture, check_output, render
+from rsm.traffic.trajectory import Act, Recording, record_episode
 
 
 def humans() -> Act:

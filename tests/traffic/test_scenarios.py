@@ -2,8 +2,8 @@
 
 import pytest
 
+from rsm.config.catalogue import SCENARIOS
 from rsm.errors import ConfigError
-from rsm.registry import SCENARIOS
 from rsm.traffic.scenarios import REGISTRY, scenario
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from rsm.analysis import FIGURES, FORMATS, TABLES
 from rsm.analysis.statistics import interquartile_mean
-from rsm.study import load_study
+from rsm.config.study import load_study
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = sorted(path for path in (ROOT / "results/reference/studies").glob("*") if path.is_dir())

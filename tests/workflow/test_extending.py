@@ -47,7 +47,7 @@ def test_method_of_the_page_is_a_short_file_and_one_line() -> None:
     code, registry = [match.groupdict() for match in BLOCK.finditer(section)]
     assert code["file"] == "rsm/methods/gossip.py"
     assert len(code["text"].splitlines()) < 40
-    assert registry["file"] == "rsm/registry.py"
+    assert registry["file"] == "rsm/config/catalogue.py"
     assert [line[0] for line in registry["text"].splitlines()] == [" ", "+"]
 
 

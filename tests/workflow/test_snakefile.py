@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from rsm.analysis.recorded import recorded_runs
-from rsm.study import load_study
+from rsm.analysis.trajectories import recorded_runs
+from rsm.config.study import load_study
 
 from .conftest import ROOT, Workflow, job_counts
 
@@ -21,10 +21,11 @@ STAND_IN = """
 import argparse, json, sys
 from pathlib import Path
 import yaml
-from rsm import analysis, records
-from rsm.config import parse_run
-from rsm.yaml_files import dump_yaml
-from rsm.study import load_study, study_file
+from rsm import analysis
+from rsm.runs import schema as records
+from rsm.config.run import parse_run
+from rsm.config.loading import dump_yaml
+from rsm.config.study import load_study, study_file
 
 parser = argparse.ArgumentParser()
 parser.add_argument("command")

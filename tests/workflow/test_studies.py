@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from rsm.analysis import FIGURES
-from rsm.config import RunSettings
-from rsm.registry import CONTROLS, METHODS
-from rsm.study import Study, load_study
+from rsm.config.catalogue import CONTROLS, METHODS
+from rsm.config.run import RunSettings
+from rsm.config.study import Study, load_study
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "workflow/schemas/study.schema.json").read_text(encoding="utf-8"))

@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from rsm.analysis import cells
+from rsm.analysis import selection as cells
 from rsm.analysis.figures import style
 from rsm.analysis.labels import topology_label, without
 from rsm.analysis.load import Runs
-from rsm.records import SERVER
+from rsm.runs.schema import SERVER
 
 _COLUMNS = ("sender", "receiver", "payload_megabytes", "judged", "accepted")
 MOST = 5  # panels in a row

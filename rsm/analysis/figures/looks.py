@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
-from rsm.registry import METHODS
+from rsm.config.catalogue import METHODS
 
 Dash = str | tuple[float, tuple[float, ...]]
 

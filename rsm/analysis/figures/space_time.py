@@ -13,7 +13,7 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rsm.analysis import cells
+from rsm.analysis import selection as cells
 from rsm.analysis.figures import style
 from rsm.analysis.labels import topology_label
 from rsm.analysis.load import Runs

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import offset_copy
 
-from rsm.analysis import cells
+from rsm.analysis import selection as cells
 from rsm.analysis.figures.looks import Dash, Look
 from rsm.analysis.labels import topology_label
 from rsm.analysis.statistics import Floats

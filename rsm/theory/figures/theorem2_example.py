@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rsm.analysis.figures.style import PAGE
-from rsm.registry import CONSTANTS
+from rsm.config.catalogue import CONSTANTS
 from rsm.theory.figures import palette
 
 CURVES: dict[str, dict[str, Any]] = {

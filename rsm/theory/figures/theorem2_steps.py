@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rsm.analysis.figures.style import PAGE, share_y
-from rsm.registry import CONSTANTS
+from rsm.config.catalogue import CONSTANTS
 from rsm.theory.figures import palette
 
 LOSS = "#C8500A"

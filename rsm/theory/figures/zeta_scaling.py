@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rsm.analysis.figures.style import PAGE, note
-from rsm.registry import CONSTANTS
+from rsm.config.catalogue import CONSTANTS
 from rsm.theory.figures import palette
 
 SHARES = {"actor": "full", "actor+critic": "none"}

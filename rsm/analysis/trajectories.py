@@ -1,0 +1,37 @@
+"""Which runs of a study are driven once more and recorded, for the figure `space_time`."""
+
+from __future__ import annotations
+
+from rsm.config.catalogue import METHODS
+from rsm.config.run import RunConfig
+from rsm.config.study import Study
+
+PUBLISHED_SEGMENTS = 4
+# Shown beside what was learned: how it is without learning, and how it could be.
+BEFORE, AFTER = ("human",), ("platoon",)
+
+
+def recorded_runs(study: Study) -> tuple[str, ...]:
+    """Run ids: human driving, one cell per method, way of finding ζ and share, and the platoon.
+
+    They are of the first seed alone. A cell is the first of the study with the published P, or with the
+    largest where that is not run.
+    """
+    configs = [config for config in study.runs().values() if config.seed == study.seeds[0]]
+    values = {config.communication.segments for config in configs if _has_segments(config)}
+    main = PUBLISHED_SEGMENTS if PUBLISHED_SEGMENTS in values else max(values, default=0)
+    chosen: dict[tuple[str, str, str], str] = {}
+    for method in (*BEFORE, *METHODS, *AFTER):
+        for config in configs:
+            shown = not _has_segments(config) or config.communication.segments == main
+            if config.method == method and shown:
+                traits = METHODS.get(method)
+                constant = config.mixing.constant if traits and traits.metric else ""
+                share = config.communication.share if traits else ""
+                chosen.setdefault((method, constant, share), config.run_id)
+    return tuple(chosen.values())
+
+
+def _has_segments(config: RunConfig) -> bool:
+    traits = METHODS.get(config.method)
+    return traits is not None and traits.segments

@@ -1,0 +1,208 @@
+"""`rsm doctor`: is this machine and environment what the pins say, and what to do where it is not."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import NamedTuple
+
+from rsm.errors import ConfigError, shown
+
+# Nothing that may be broken is imported here (torch above all): what is broken is a finding.
+ROOT = Path(__file__).resolve().parents[2]
+DISK_GB = 5  # room that a `quick` study and its store are sure to find enough
+CACHE_GB = 0.1  # a road network, and SUMO's files while it runs
+SETUP = "run `make setup`"
+
+
+class Finding(NamedTuple):
+    """One thing examined; without advice, all is well."""
+
+    what: str
+    found: str
+    advice: str = ""
+
+
+def examine() -> int:
+    """Print a line for everything examined; 1 if anything needs attention, else 0."""
+    findings = [
+        *python(),
+        *packages(),
+        *learning(),
+        *simulator(),
+        *machine(),
+        *environment(),
+        *store(),
+    ]
+    for finding in findings:
+        print(f"{'PROBLEM' if finding.advice else 'ok':8}{finding.what}: {finding.found}")
+        if finding.advice:
+            print(f"{'':8}→ {finding.advice}")
+    return int(any(finding.advice for finding in findings))
+
+
+def python() -> Iterator[Finding]:
+    """The interpreter."""
+    found = ".".join(map(str, sys.version_info[:3]))
+    right = (3, 11) <= sys.version_info[:2] < (3, 13)
+    yield Finding("Python", found, "" if right else "use Python 3.11: make setup PYTHON=python3.11")
+
+
+def packages() -> Iterator[Finding]:
+    """Installed versions against constraints.txt."""
+    path = ROOT / "constraints.txt"
+    if not path.is_file():
+        yield Finding("constraints.txt", "missing", "run from a checkout of the repository")
+        return
+    lines = (line.partition("==") for line in path.read_text(encoding="utf-8").splitlines())
+    pins = {canonical(name): pin for name, _, pin in lines if pin}
+    advice = f"{SETUP} (it installs the pinned versions)"
+    try:
+        names = direct()
+    except PackageNotFoundError:
+        yield Finding("packages", "unknown: rsm runs from its sources and is not installed", advice)
+        return
+    for name in names:
+        try:
+            found = version(name).split("+")[0]
+        except PackageNotFoundError:
+            yield Finding(name, "not installed", advice)
+            continue
+        pin = pins.get(name, found).split("+")[0]
+        yield Finding(name, found, "" if found == pin else f"pinned is {pin}: {advice}")
+
+
+def direct() -> list[str]:
+    """The packages that rsm itself asks for; raises PackageNotFoundError where rsm is not installed."""
+    asked = (line for line in requires("rsm") or () if "extra ==" not in line)
+    return [canonical(re.split(r"[^\w.-]", line, maxsplit=1)[0]) for line in asked]
+
+
+def canonical(name: str) -> str:
+    """A package's name as it is compared: PyYAML and pyyaml are one."""
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
+
+
+def learning() -> Iterator[Finding]:
+    """Can torch be loaded, and does it compute?"""
+    try:
+        import torch
+
+        product = torch.ones(2, 3) @ torch.ones(3, 2)
+        right = bool((product == 3).all())
+        yield Finding("torch computes", "yes" if right else "wrongly", "" if right else SETUP)
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+        yield Finding("torch computes", _line(error), SETUP)
+
+
+def simulator() -> Iterator[Finding]:
+    """SUMO in this process, netconvert beside it, and ten steps of traffic on a road it built."""
+    try:
+        import libsumo
+
+        yield Finding("libsumo", libsumo.getVersion()[1])
+    except (ImportError, OSError) as error:
+        yield Finding("libsumo", _line(error), SETUP)
+    try:
+        from rsm.traffic.roads.figure_eight import netconvert_binary
+
+        command = str(netconvert_binary())
+        done = subprocess.run([command, "--version"], capture_output=True, text=True, timeout=30)
+        first = done.stdout.partition("\n")[0]
+        yield Finding("netconvert", first, "" if done.returncode == 0 else SETUP)
+    except (ConfigError, ImportError, OSError, subprocess.TimeoutExpired) as error:
+        yield Finding("netconvert", _line(error), SETUP)
+    try:
+        from rsm.config.run import Traffic
+        from rsm.traffic.environment import TrafficEnv
+
+        with TrafficEnv(Traffic(horizon=10)) as env:
+            env.reset(0)
+            while not env.step(None).truncated:
+                pass
+        yield Finding("traffic", "ten steps driven")
+    except (ConfigError, ImportError, OSError, RuntimeError, ElementTree.ParseError) as error:
+        advice = f"remove {cache()} and try again, or {SETUP}"
+        yield Finding("traffic", _line(error), advice)
+
+
+def machine() -> Iterator[Finding]:
+    """Processor, threads and disk."""
+    from rsm.runs.manifest import cpu_name
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    yield Finding("processor", f"{cpu_name()}, {cores} cores for us")
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        threads = os.environ.get(name, "1")
+        advice = (
+            "" if threads == "1" else f"unset {name}: a job has one thread, jobs run side by side"
+        )
+        if advice or name == "OMP_NUM_THREADS":
+            yield Finding(f"threads of a job ({name})", shown(threads)[1:-1], advice)
+    here, temporary = Path.cwd(), Path(tempfile.gettempdir())
+    for what, folder, wanted in (
+        ("disk here", here, DISK_GB),
+        ("disk for temporary files", temporary, CACHE_GB),
+    ):
+        free = shutil.disk_usage(folder).free / 1e9
+        advice = "" if free >= wanted else f"{wanted:g} GB are wanted: free some, or go elsewhere"
+        yield Finding(what, f"{free:.1f} GB free in {folder}", advice)
+    writable = os.access(here, os.W_OK)
+    advice = "" if writable else "run from a folder that you may write"
+    yield Finding("working folder", "writable" if writable else "read-only", advice)
+
+
+def environment() -> Iterator[Finding]:
+    """What environment variables say, the store's apart."""
+    try:
+        from rsm.traffic.roads.figure_eight import cache_folder
+
+        yield Finding("cache of road networks", str(cache_folder()))
+    except (ConfigError, ImportError, OSError) as error:
+        yield Finding("cache of road networks", _line(error), "set RSM_CACHE to a folder of yours")
+    try:
+        from rsm.exchange.frames import frame_key
+
+        found = (
+            "frames are authenticated" if frame_key() else "not set: frames carry a checksum only"
+        )
+        yield Finding("RSM_FRAME_KEY", found)
+    except (ConfigError, ImportError) as error:
+        yield Finding("RSM_FRAME_KEY", _line(error), "unset it, or mend it")
+
+
+def store() -> Iterator[Finding]:
+    """The MLflow store, if there is one already."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "").strip()
+    if not uri and not Path("results/mlflow/mlflow.db").exists():
+        yield Finding("MLflow store", "none yet: a study creates it")
+        return
+    from rsm.tracking import experiments
+
+    try:
+        yield Finding("MLflow store", f"experiments: {', '.join(experiments()) or 'none'}")
+    except Exception as error:  # whatever a store or a server can answer is a finding, not a crash
+        advice = "check MLFLOW_TRACKING_URI, or move results/mlflow away and `rsm sync` a new store"
+        yield Finding("MLflow store", _line(error), advice)
+
+
+def cache() -> str:
+    """Where road networks are kept, for a message."""
+    try:
+        from rsm.traffic.roads.figure_eight import cache_folder
+
+        return str(cache_folder())
+    except (ConfigError, ImportError, OSError):
+        return "the cache of road networks"
+
+
+def _line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__

@@ -1,0 +1,308 @@
+"""The command line of `rsm`: its options, its exit codes, and what each mistake looks like."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import re
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from rsm import __version__
+from rsm.cli import commands
+from rsm.cli.commands import MACHINE
+from rsm.config.catalogue import SCENARIO_FORMS, parse_scenario
+from rsm.errors import ConfigError, RunError, one_line, shown
+from rsm.theory import PARTS
+
+SINGLE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    0; 2 after one line on standard error for a user's mistake; 1 after one line for what went wrong around
+    us (SUMO, disk, store), and for findings of `verify` and `doctor`; 130 and 143 when told to stop.
+    """
+    for stream in (sys.stdout, sys.stderr):  # a terminal without "²" gets an escape, no traceback
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        with stopped_by_sigterm():
+            options = parser().parse_args(arguments)
+            if options.run is not commands.run_doctor:  # which has its own word on it
+                check_threads()
+            for name in SINGLE_THREAD:  # jobs run side by side; one thread each
+                os.environ.setdefault(name, "1")
+            code: int = options.run(options) or 0
+            sys.stdout.flush()
+    except ConfigError as error:
+        print(f"rsm: {error}", file=sys.stderr)
+        return 2
+    except RunError as error:
+        print(f"rsm: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        print(f"rsm: {one_line(error)}", file=sys.stderr)
+        return 1 if error.errno in MACHINE else 2
+    except KeyboardInterrupt:
+        print("rsm: interrupted", file=sys.stderr)
+        return 130
+    except Terminated:
+        print("rsm: terminated", file=sys.stderr)
+        return 143
+    return code
+
+
+class Terminated(BaseException):
+    """SIGTERM came: leave as an interrupt does, so that temporary files go and checkpoints stay."""
+
+
+@contextlib.contextmanager
+def stopped_by_sigterm() -> Iterator[None]:
+    """Turn SIGTERM into `Terminated`, where signals can be handled."""
+
+    def stop(*_: object) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def check_threads() -> None:
+    """Raises ConfigError where the environment asks for a number of threads that is none."""
+    for name in SINGLE_THREAD:
+        text = os.environ.get(name)
+        if text is not None and not re.fullmatch("[1-9][0-9]{0,3}", text):
+            raise ConfigError(
+                f"environment: {name}: {shown(text)} is not allowed: a whole number from 1 to 9999 "
+                "(or leave it unset: one thread)"
+            )
+
+
+class Parser(argparse.ArgumentParser):
+    """One line for a mistake on the command line, as for every other mistake."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print it and exit with code 2."""
+        self.exit(2, f"rsm: {one_line(message)} (see {self.prog} --help)\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line: one subcommand per line of the house page."""
+    top = Parser(
+        prog="rsm",
+        allow_abbrev=False,
+        description="Reproduction of RSM-MASAC: communication-efficient soft actor-critic collaboration "
+        "of connected vehicles by regulated segment mixture (arXiv:2312.10123).",
+        epilog="A user's mistake gives one line and exit code 2.",
+    )
+    top.add_argument("--version", action="version", version=f"rsm {__version__}")
+    below = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(name: str, run: object, text: str) -> argparse.ArgumentParser:
+        description = text[0].upper() + text[1:] + "."
+        added = below.add_parser(name, help=text, description=description, allow_abbrev=False)
+        added.set_defaults(run=run)
+        return added
+
+    train = command("train", commands.run_train, "train one run and write its run folder")
+    what = train.add_mutually_exclusive_group(required=True)
+    what.add_argument("--config", type=Path, metavar="FILE", help="settings of the run, YAML")
+    what.add_argument("--study", metavar="NAME|FILE", help="a study that holds the run")
+    train.add_argument("--run", dest="run_id", metavar="RUN_ID", help="the run of that study")
+    train.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run folder")
+    train.add_argument(
+        "--device",
+        default="cpu",
+        metavar="cpu|cuda[:K]",
+        help="where tensors live; no setting of the run. Default: cpu",
+    )
+
+    evaluate = command(
+        "evaluate", commands.run_evaluate, "drive episodes and report speed and return"
+    )
+    driving_options(evaluate)
+    evaluate.add_argument("--episodes", type=positive, default=5, metavar="N", help="default: 5")
+    evaluate.add_argument("--json", action="store_true", help="print one JSON object")
+
+    render = command("render", commands.run_render, "draw one episode as an animation or a picture")
+    driving_options(render)
+    render.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="a file ending in .gif, .mp4 or .png",
+    )
+    render.add_argument(
+        "--at",
+        type=seconds,
+        metavar="SECONDS",
+        help="the moment that a .png shows; default: the end",
+    )
+
+    record = command(
+        "record",
+        commands.run_record,
+        "drive one held-out episode of a run and write where all were",
+    )
+    record.add_argument("folder", type=Path, metavar="RUN_DIR")
+    record.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .parquet file")
+
+    figures = command(
+        "figures", commands.run_figures, "draw the figures of a study from its run folders"
+    )
+    study_option(figures)
+    figures.add_argument("--only", action="append", metavar="FIGURE", help="may be repeated")
+
+    tables = command(
+        "tables", commands.run_tables, "write the tables of a study from its run folders"
+    )
+    study_option(tables)
+
+    theory = command(
+        "theory", commands.run_theory, "check the theory: exact worlds, estimators, traces of ζ"
+    )
+    theory.add_argument("part", choices=PARTS, metavar="PART", help=", ".join(PARTS))
+    study_option(theory)
+
+    sync = command(
+        "sync", commands.run_sync, "bring every finished run of a study into the MLflow store"
+    )
+    study_option(sync)
+
+    store = command(
+        "store", commands.run_store, "create the MLflow store and the experiment of a study"
+    )
+    study_option(store)
+    override_option(store)
+
+    publish = command(
+        "publish", commands.run_publish, "log one finished run folder to MLflow; idempotent"
+    )
+    publish.add_argument("folder", type=Path, metavar="RUN_DIR")
+    publish.add_argument("--study", required=True, metavar="NAME", help="its MLflow experiment")
+    publish.add_argument("--receipt", type=Path, metavar="FILE", help="written when it is done")
+
+    share = command(
+        "publish-results", commands.run_publish_results, "log figures and tables to MLflow"
+    )
+    study_option(share)
+    share.add_argument("--receipt", type=Path, metavar="FILE", help="written when it is done")
+
+    resolve = command(
+        "resolve", commands.run_resolve, "write a study with every default and override in it"
+    )
+    study_option(resolve)
+    override_option(resolve)
+    resolve.add_argument("--out", type=Path, required=True, metavar="FILE")
+
+    command("schema", commands.run_schema, "print the JSON schema of a study")
+
+    verify = command(
+        "verify",
+        commands.run_verify,
+        "recompute some committed numbers and compare them with results/reference",
+    )
+    verify.add_argument(
+        "--only", action="append", metavar="STUDY/RUN_ID", help="a run of the list; may be repeated"
+    )
+    verify.add_argument(
+        "--record", action="store_true", help="write the recomputed numbers instead (maintainers)"
+    )
+
+    command(
+        "doctor",
+        commands.run_doctor,
+        "check Python, packages, SUMO, disk and the store against the pins",
+    )
+    return top
+
+
+def study_option(command: argparse.ArgumentParser) -> None:
+    """`--study`, by name or by file."""
+    command.add_argument(
+        "--study",
+        required=True,
+        metavar="NAME|FILE",
+        help="a name in workflow/studies, or a YAML file",
+    )
+
+
+def override_option(command: argparse.ArgumentParser) -> None:
+    """`--set`, what Snakemake's `--config` lays upon a study."""
+    command.add_argument(
+        "--set", default="{}", metavar="YAML", help="a mapping laid upon the study"
+    )
+
+
+def driving_options(command: argparse.ArgumentParser) -> None:
+    """Who drives where."""
+    command.add_argument(
+        "--scenario",
+        type=scenario_name,
+        metavar="NAME",
+        help=f"{SCENARIO_FORMS}; a run folder has one of its own",
+    )
+    command.add_argument(
+        "--controller",
+        required=True,
+        metavar="NAME",
+        help="human, random, go, platoon, constant:<m/s²>, or the folder of a finished run",
+    )
+    command.add_argument(
+        "--seed",
+        type=natural,
+        default=0,
+        metavar="S",
+        help="of the traffic, the next episodes S+1, …; runs train on seeds below 1000000. Default: 0",
+    )
+
+
+def scenario_name(text: str) -> str:
+    """The name of a scenario, for argparse."""
+    try:
+        parse_scenario(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed: {error}") from None
+    return text
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1, for argparse."""
+    number = natural(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed: a whole number of at least 1")
+    return number
+
+
+def seconds(text: str) -> float:
+    """A moment of an episode, for argparse."""
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text):
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not allowed: seconds, such as 75.5")
+    return float(text)
+
+
+def natural(text: str) -> int:
+    """A whole number from 0 to 2 000 000 000, for argparse."""
+    if not (re.fullmatch("[0-9]{1,10}", text) and int(text) <= 2_000_000_000):
+        raise argparse.ArgumentTypeError(
+            f"{shown(text)} is not allowed: a whole number from 0 to 2000000000"
+        )
+    return int(text)

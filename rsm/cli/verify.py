@@ -1,0 +1,139 @@
+"""`rsm verify`: recompute a named subset of runs and compare them with the committed numbers.
+
+`results/reference/expected.json` holds, per run of a study, the settings hash and each number with its
+tolerance; it is written by `rsm verify --record`, never by hand. On the machine and versions that wrote it
+the numbers agree to the last digit; elsewhere traffic is chaotic and only the tolerances hold.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rsm.config.loading import load_yaml
+from rsm.config.run import RunConfig
+from rsm.config.study import load_study, study_file
+from rsm.errors import ConfigError, RunError, shown
+from rsm.runs.schema import write_json
+from rsm.training.loop import train
+
+EXPECTED = Path("results/reference/expected.json")
+SUBSET = (  # study/run
+    "quick/human-seed0",
+    "quick/go-seed0",
+    "quick/platoon-seed0",
+    "quick/random-seed0",
+    "quick/independent-seed0",
+    "quick/fmarl-seed0",
+    "quick/rsm-trust-region-radius90-p4-k3-seed0",
+    "reference/independent-seed0",
+    "reference/fmarl-seed0",
+    "reference/rsm-radius90-p4-k3-seed0",
+)
+# By study and absolute: about as far as seeds of one method lie apart there, since a run elsewhere is as
+# another seed of it. Relative for what traffic and exchange decide.
+LEARNED_RETURN = {"quick": 0.06, "reference": 0.03}
+ACCEPTANCE_RATE = {"quick": 0.02, "reference": 0.005}
+CONTROL = {"final_return": ("relative", 0.1), "final_mean_speed": ("relative", 0.05)}
+RANDOM = {"final_return": ("relative", 0.2), "final_mean_speed": ("relative", 0.2)}
+
+
+def verify(only: list[str] | None = None, record: bool = False) -> int:
+    """Recompute the subset (or `only` some of it) and print a verdict per number.
+
+    Returns 0 when all agree and 1 otherwise; with `record` the numbers are written instead of compared.
+    Raises ConfigError for an unknown run, a missing file or a study that changed since.
+    """
+    for name in only or ():
+        if name not in SUBSET:
+            raise ConfigError(f"--only: {shown(name)} is not allowed: one of {', '.join(SUBSET)}")
+    chosen = {name: config for name, config in subset().items() if only is None or name in only}
+    expected = {} if record and only is None else load_expected()
+    wrong = 0
+    for name, config in chosen.items():
+        if not record and expected.get(name, {}).get("settings_hash") != config.settings_hash:
+            raise ConfigError(
+                f"{EXPECTED}: {name}: its settings hash is not that of the study; "
+                "write it anew with `rsm verify --record`"
+            )
+        summary = recompute(config)
+        if summary["status"] == "failed":
+            if record:
+                raise RunError(f"{name}: the run failed, nothing is recorded: {summary['reason']}")
+            wrong += 1
+            print(f"DIFFERS {name}: the run failed: {summary['reason']}", flush=True)
+            continue
+        if record:
+            expected[name] = entry(name, config, summary)
+            print(f"{name}: recorded", flush=True)
+            continue
+        for key, number in expected[name]["numbers"].items():
+            good = agrees(summary[key], number)
+            wrong += not good
+            verdict = "agrees" if good else "DIFFERS"
+            print(
+                f"{verdict:8}{name}: {key} {summary[key]:.6g}, committed {number['value']:.6g} "
+                f"± {number['tolerance']:g} ({number['kind']})",
+                flush=True,
+            )
+    if record:
+        write_json(EXPECTED, expected)
+    return int(wrong > 0)
+
+
+def subset() -> dict[str, RunConfig]:
+    """The settings of the runs that are recomputed, by `study/run`; raises ConfigError."""
+    places = [name.split("/") for name in SUBSET]
+    runs = {study: load_study(study_file(study)).runs() for study, _ in places}
+    for study, run in places:
+        if run not in runs[study]:
+            raise ConfigError(
+                f"{study_file(study)}: it has no run {run} any more: {EXPECTED} is of it"
+            )
+    return {f"{study}/{run}": runs[study][run] for study, run in places}
+
+
+def load_expected() -> dict[str, Any]:
+    """The committed numbers; raises ConfigError where they cannot be read."""
+    return load_yaml(EXPECTED)  # JSON is YAML
+
+
+def recompute(config: RunConfig) -> dict[str, Any]:
+    """The summary of a fresh run in a temporary folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        return train(config, Path(folder) / config.run_id)
+
+
+def tolerances(study: str, config: RunConfig) -> dict[str, tuple[str, float]]:
+    """Number of a summary → how it is compared (relative or absolute) and its tolerance."""
+    if not config.learns:
+        return RANDOM if config.method == "random" else CONTROL
+    numbers = {
+        "final_return": ("absolute", LEARNED_RETURN[study]),
+        "bytes_sent": ("relative", 0.1),
+    }
+    if config.method == "rsm":
+        numbers |= {
+            "judged": ("relative", 0.1),
+            "acceptance_rate": ("absolute", ACCEPTANCE_RATE[study]),
+        }
+    return numbers
+
+
+def entry(name: str, config: RunConfig, summary: dict[str, Any]) -> dict[str, Any]:
+    """What the file of committed numbers says of the run `name`, which is study/run."""
+    study, _ = name.split("/")
+    return {
+        "settings_hash": config.settings_hash,
+        "numbers": {
+            key: {"value": summary[key], "kind": how, "tolerance": tolerance}
+            for key, (how, tolerance) in tolerances(study, config).items()
+        },
+    }
+
+
+def agrees(value: float, number: dict[str, Any]) -> bool:
+    """Is a recomputed value within the tolerance of a committed number?"""
+    scale = abs(number["value"]) if number["kind"] == "relative" else 1.0
+    return bool(abs(value - number["value"]) <= number["tolerance"] * scale)

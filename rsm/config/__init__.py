@@ -1,0 +1,1 @@
+"""What can be asked for: settings of a run, studies and their grids, names to choose from, and YAML."""

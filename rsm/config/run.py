@@ -1,0 +1,333 @@
+"""What one run is: frozen models of its settings, with the published experiment as defaults.
+
+Every unknown key is an error. The JSON schema of a study is generated from these models
+(`rsm schema`), and a test fails when the committed file differs.
+
+Source of the defaults: arXiv:2312.10123, the published experiment, unless a field says otherwise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from rsm.config.catalogue import (
+    CONSTANTS,
+    CONTROL,
+    CONTROLS,
+    FLEET,
+    METHODS,
+    SCENARIO_FORMS,
+    TOPOLOGY_FORMS,
+    parse_scenario,
+    parse_topology,
+)
+from rsm.config.loading import explain, load_yaml
+from rsm.errors import ConfigError, KeyedError
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _without_sign_of_zero(value: float) -> float:
+    """−0 and 0 mean the same and must not give two settings hashes."""
+    return value + 0.0
+
+
+Fraction = Annotated[float, Field(ge=0, le=1), AfterValidator(_without_sign_of_zero)]
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, no unknown keys, no silent conversions."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True
+    )
+
+
+class Traffic(Settings):
+    """The world the vehicles drive in (scenarios.md)."""
+
+    scenario: str = Field("figure-eight", description=f"One of {SCENARIO_FORMS}.")
+    decision_interval: int = Field(
+        1, ge=1, le=1500, description="Simulation steps (0.1 s) for which an action is held."
+    )
+    horizon: int = Field(1500, ge=1, le=100_000, description="Simulation steps of an episode.")
+    actions: Literal["acceleration", "target-speed"] = Field(
+        "acceleration",
+        description="An action is an acceleration, or a speed in [0, target_speed_max] that the "
+        "vehicle approaches with at most its largest acceleration (not published).",
+    )
+    target_speed_max: Positive = Field(
+        12.0, le=60, description="Largest target speed, m/s (not published)."
+    )
+    observation: Literal["absolute", "relative"] = Field(
+        "absolute",
+        description="Positions and speeds of three vehicles, or sine and cosine of the own position, "
+        "own speed, and gaps and speed differences to leader and follower (not published).",
+    )
+    junction: Literal["sumo", "idm"] = Field(
+        "sumo",
+        description="Who drives a human inside the junction: SUMO's car-following, as in Flow, or our IDM.",
+    )
+    collision: Literal["terminate", "teleport"] = Field(
+        "terminate",
+        description="A collision ends the episode, or SUMO teleports and goes on (published code).",
+    )
+
+    @field_validator("scenario")
+    @classmethod
+    def _scenario(cls, name: str) -> str:
+        parse_scenario(name)
+        return name
+
+
+class Sac(Settings):
+    """Soft actor-critic of every agent."""
+
+    hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
+        (256, 256),
+        min_length=1,
+        max_length=4,
+        strict=False,
+        description="Units of the ReLU layers.",
+    )
+    actor_lr: Positive = Field(4e-5, description="Adam step size of the actor.")
+    critic_lr: Positive = Field(3e-4, description="Adam step size of the critics.")
+    alpha_lr: Positive = Field(3e-4, description="Adam step size of log α.")
+    alpha_init: Positive = Field(0.01, description="Temperature α at the start.")
+    target_entropy: float | None = Field(
+        None, description="Entropy (nats, of the scaled action) that α aims at; null is −|A|."
+    )
+    gamma: float = Field(0.99, gt=0, lt=1, description="Discount per decision.")
+    tau: float = Field(0.001, gt=0, le=1, description="Polyak step of the target critics.")
+    batch_size: int = Field(256, ge=1, le=100_000, description="Transitions per agent and update.")
+    replay_size: int = Field(
+        100_000, ge=1, le=10_000_000, description="Transitions kept, per agent."
+    )
+    learning_starts: int = Field(
+        1280, ge=2, description="Transitions per agent before the first update."
+    )
+    update_every: int = Field(10, ge=1, description="Decisions between two updates.")
+    n_step: int = Field(
+        1, ge=1, le=100, description="Rewards summed before bootstrapping (not published)."
+    )
+    reward_shift: Annotated[float, AfterValidator(_without_sign_of_zero)] = Field(
+        0.0, description="Added to the reward that the learner sees (not published)."
+    )
+    reward_scale: Positive = Field(
+        1.0, description="The learner sees (reward + reward_shift) · reward_scale (not published)."
+    )
+    random_decisions: int = Field(
+        0, ge=0, description="First decisions, taken uniformly at random (not published)."
+    )
+    noise_correlation: Annotated[float, AfterValidator(_without_sign_of_zero)] = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Correlation of the exploration noise between two decisions (not published).",
+    )
+
+    @model_validator(mode="after")
+    def _learns_at_all(self) -> Sac:
+        if self.learning_starts > self.replay_size:
+            raise ValueError(
+                f"learning_starts ({self.learning_starts}) must be at most replay_size "
+                f"({self.replay_size}), or no update would ever be made"
+            )
+        return self
+
+
+class Communication(Settings):
+    """Who may hear whom, what travels and how often."""
+
+    topology: str = Field("radius:90", description=f"One of {TOPOLOGY_FORMS}.")
+    share: Literal["actor", "actor+critic"] = Field(
+        "actor", description="What travels, the same for every method."
+    )
+    period: int = Field(8, ge=1, description="U: updates between two rounds.")
+    segments: int = Field(4, ge=1, le=65_535, description="P: segments of a parameter vector.")
+    replicas: int = Field(3, ge=1, le=255, description="K: referential policies per round.")
+    loss_rate: Fraction = Field(0.0, description="Probability that the channel loses a frame.")
+
+    @field_validator("topology")
+    @classmethod
+    def _topology(cls, text: str) -> str:
+        parse_topology(text)
+        return text
+
+
+class Mixing(Settings):
+    """How a referential policy is judged and how far θ moves toward it (algorithm.md)."""
+
+    constant: Literal[CONSTANTS] = Field(  # type: ignore[valid-type]
+        "theorem2", description="How ζ is found."
+    )
+    advantage: Literal["direct", "importance"] = Field(
+        "direct",
+        description="Estimator of A⁺. The stored densities of `importance` are those of uncorrelated "
+        "noise: with sac.noise_correlation they are an approximation.",
+    )
+    states: int = Field(256, ge=2, le=100_000, description="Replayed states that judge a replica.")
+    recent: int = Field(
+        2000, ge=2, description="These states come from this many latest transitions."
+    )
+    zeta_max: float = Field(0.8, gt=0, le=1, description="Largest ζ.")
+    kl_limit: Positive = Field(
+        0.01, description="δ in nats, of `line-search` and `trust-region` (not published)."
+    )
+    zeta_fixed: float = Field(
+        0.1,
+        gt=0,
+        le=1,
+        description="ζ of the constant `fixed`, at most `zeta_max` (not published).",
+    )
+
+
+class Training(Settings):
+    """How long a run learns."""
+
+    episodes: int = Field(310, ge=1, le=1_000_000, description="Training episodes.")
+
+
+class Evaluation(Settings):
+    """How a run is measured, on seeds that training never uses."""
+
+    every: int = Field(10, ge=1, description="Training episodes between two evaluations.")
+    episodes: int = Field(
+        3, ge=1, le=1000, description="Held-out seeds per evaluation and mode (not published)."
+    )
+    control_episodes: int = Field(
+        5,
+        ge=1,
+        le=1000,
+        description="Held-out seeds of a control, at least `episodes` (not published). Tables and figures of a "
+        "study compare on those that the learning methods drive too.",
+    )
+
+    @model_validator(mode="after")
+    def _controls_drive_what_learners_do(self) -> Evaluation:
+        if self.control_episodes < self.episodes:
+            raise ValueError(
+                f"control_episodes ({self.control_episodes}) must be at least episodes ({self.episodes}), "
+                "or learners could not be compared with controls on the same traffic"
+            )
+        return self
+
+
+class RunSettings(Settings):
+    """The settings that the runs of a study share."""
+
+    traffic: Traffic = Traffic()
+    sac: Sac = Sac()
+    communication: Communication = Communication()
+    mixing: Mixing = Mixing()
+    training: Training = Training()
+    evaluation: Evaluation = Evaluation()
+
+
+class RunConfig(RunSettings):
+    """Everything that decides the numbers of one run."""
+
+    method: Literal[tuple(METHODS) + CONTROLS] = "rsm"  # type: ignore[valid-type]
+    seed: int = Field(0, ge=0, le=9_999)
+
+    @model_validator(mode="after")
+    def _loops_have_no_distance(self) -> RunConfig:
+        traits = METHODS.get(self.method)
+        fleet = self.traffic.scenario.startswith(FLEET)
+        if (
+            fleet
+            and traits
+            and traits.topology
+            and self.communication.topology.startswith("radius")
+        ):
+            raise KeyedError(
+                "communication.topology",
+                self.communication.topology,
+                f"distances have no meaning across the separate loops of {self.traffic.scenario}; "
+                f"allowed: {TOPOLOGY_FORMS.split(', ', 1)[1]}",
+            )
+        return self
+
+    @property
+    def learns(self) -> bool:
+        """False for a control."""
+        return self.method in METHODS
+
+    @property
+    def driven(self) -> Traffic:
+        """What is driven: `traffic`; a control decides by accelerations, whatever learners do."""
+        if self.learns:
+            return self.traffic
+        return self.traffic.model_copy(
+            update={"actions": "acceleration", "observation": "absolute"}
+        )
+
+    @property
+    def axes(self) -> dict[str, Any]:
+        """What a grid can vary between runs of this method, seeds apart; None where it has no such thing."""
+        traits, communication = METHODS.get(self.method, CONTROL), self.communication
+        return {
+            "topology": communication.topology if traits.topology else None,
+            "segments": communication.segments if traits.segments else None,
+            "replicas": communication.replicas if traits.segments else None,
+            "constant": self.mixing.constant if traits.metric else None,
+            "share": communication.share if traits.exchanges else None,
+            "loss_rate": communication.loss_rate if traits.exchanges else None,
+        }
+
+    @property
+    def settings_hash(self) -> str:
+        """Twelve hex digits that guard a run folder: same settings, same hash."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def run_id(self) -> str:
+        """Readable name, e.g. `rsm-radius90-p4-k3-seed0`; what equals the default is left out."""
+        return f"{self.cell}-seed{self.seed}"
+
+    @property
+    def cell(self) -> str:
+        """The run id without its seed: runs of one cell differ in the seed alone."""
+        traits = METHODS.get(self.method)
+        words = [self.method]
+        if traits is None:
+            return self.method
+        if traits.metric and self.mixing.constant != "theorem2":
+            words.append(self.mixing.constant)
+        if traits.topology:
+            family, *numbers = self.communication.topology.split(":")
+            words.append(family + "-".join(numbers))
+        if traits.segments:
+            words.append(f"p{self.communication.segments}-k{self.communication.replicas}")
+        if self.communication.share != "actor":
+            words.append(self.communication.share)
+        if self.communication.loss_rate:
+            words.append(f"loss{self.communication.loss_rate:g}")
+        return "-".join(words)
+
+
+def load_run(path: Path) -> RunConfig:
+    """Read the settings of one run from YAML; raises ConfigError."""
+    return parse_run(load_yaml(path), str(path))
+
+
+def parse_run(content: dict[str, Any], source: str) -> RunConfig:
+    """Settings of one run from a mapping; raises ConfigError that names `source`."""
+    try:
+        return RunConfig.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(explain(error, RunConfig, source)) from None

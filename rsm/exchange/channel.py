@@ -1,0 +1,114 @@
+"""The channel: delivers bytes between nodes, loses some if asked to, and keeps the ledger of all of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsm.errors import ConfigError
+from rsm.exchange.frames import overhead
+
+COUNTERS = ("messages", "request_bytes", "header_bytes", "payload_bytes", "lost", "refused")
+
+
+class Ledger:
+    """Counts per directed pair: each counter is `int64[N + 1, N + 1]`, [sender, receiver], server last."""
+
+    def __init__(self, agents: int) -> None:
+        self.agents = agents
+        self.counts = {name: np.zeros((agents + 1,) * 2, dtype=np.int64) for name in COUNTERS}
+
+    def copy(self) -> Ledger:
+        """A snapshot to take a difference with."""
+        other = Ledger(self.agents)
+        other.counts = {name: matrix.copy() for name, matrix in self.counts.items()}
+        return other
+
+    def since(self, earlier: Ledger) -> Ledger:
+        """What was counted after the snapshot `earlier`."""
+        other = Ledger(self.agents)
+        other.counts = {name: self.counts[name] - earlier.counts[name] for name in COUNTERS}
+        return other
+
+    @property
+    def bytes_per_pair(self) -> NDArray[np.int64]:
+        """All bytes sent, `[sender, receiver]`."""
+        counts = self.counts
+        return counts["request_bytes"] + counts["header_bytes"] + counts["payload_bytes"]
+
+    @property
+    def bytes_sent(self) -> int:
+        """All bytes put on the wire by anybody: requests, headers, payload, lost frames too."""
+        return int(self.bytes_per_pair.sum())
+
+    @property
+    def heaviest_share(self) -> float:
+        """Share of all bytes that the busiest node sent or received; NaN without bytes."""
+        pairs = self.bytes_per_pair
+        busiest = (pairs.sum(axis=0) + pairs.sum(axis=1)).max()
+        return float(busiest / pairs.sum()) if pairs.any() else float("nan")
+
+    def total(self, counter: str) -> int:
+        """Sum of one counter over all pairs."""
+        return int(self.counts[counter].sum())
+
+
+class Channel:
+    """Mailboxes of N agents and one server (node N); frames are lost with probability `loss_rate`.
+
+    `key`, if there is one, authenticates every frame; its tag counts as header.
+    """
+
+    def __init__(
+        self, agents: int, loss_rate: float, generator: np.random.Generator, key: bytes = b""
+    ) -> None:
+        self.ledger = Ledger(agents)
+        self.server = agents
+        self.key = key
+        self._overhead = overhead(key)
+        self._loss_rate, self._generator = loss_rate, generator
+        self._mailboxes: list[list[bytes]] = [[] for _ in range(agents + 1)]
+
+    def send(self, frame: bytes, sender: int, receiver: int) -> None:
+        """Put the bytes of one frame on the wire."""
+        counts, payload = self.ledger.counts, len(frame) - self._overhead
+        counts["messages"][sender, receiver] += 1
+        if payload:
+            counts["header_bytes"][sender, receiver] += self._overhead
+            counts["payload_bytes"][sender, receiver] += payload
+        else:
+            counts["request_bytes"][sender, receiver] += len(frame)
+        if self._loss_rate and self._generator.random() < self._loss_rate:
+            counts["lost"][sender, receiver] += 1
+        else:
+            self._mailboxes[receiver].append(frame)
+
+    def collect(self, receiver: int) -> list[bytes]:
+        """Empty the mailbox of a node, in order of arrival."""
+        mailbox, self._mailboxes[receiver] = self._mailboxes[receiver], []
+        return mailbox
+
+    def refuse(self, sender: int, receiver: int) -> None:
+        """Count a frame that the receiver did not accept."""
+        self.ledger.counts["refused"][sender, receiver] += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps; mailboxes are empty between rounds."""
+        return {
+            "counts": {name: matrix.tolist() for name, matrix in self.ledger.counts.items()},
+            "generator": self._generator.bit_generator.state,
+            "authenticated": bool(self.key),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave; raises ConfigError where only one of the two has a key."""
+        if state["authenticated"] != bool(self.key):
+            began = "with a key" if state["authenticated"] else "without one"
+            raise ConfigError(
+                f"environment: RSM_FRAME_KEY: the run began {began} and must go on so: its bytes differ"
+            )
+        for name, matrix in self.ledger.counts.items():
+            matrix[:] = state["counts"][name]
+        self._generator.bit_generator.state = state["generator"]

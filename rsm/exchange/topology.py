@@ -1,0 +1,75 @@
+"""Who may hear whom: adjacency matrices, static graphs from networkx or by distance at the round."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import networkx as nx
+import numpy as np
+from numpy.typing import NDArray
+
+from rsm.config.catalogue import parse_topology
+from rsm.errors import ConfigError
+
+Adjacency = NDArray[np.bool_]  # [N, N], symmetric, False on the diagonal
+Positions = NDArray[np.float64]  # [N, 2], metres
+
+TRIES = 100  # draws of a random graph before it is called unconnectable
+
+
+def neighbourhood(
+    topology: str, agents: int, generator: np.random.Generator
+) -> Callable[[Positions], Adjacency]:
+    """A function from the vehicles' positions at a round to the adjacency matrix.
+
+    Static topologies are drawn here, once, and ignore the positions. Raises ConfigError for a topology
+    that N agents cannot form, and for a random graph that is not connected in 100 draws.
+    """
+    family, parameters = parse_topology(topology)
+    if family == "radius":
+        (radius,) = parameters
+        return lambda positions: within(radius, positions)
+    graph = _static_graph(topology, agents, generator)
+    adjacency = nx.to_numpy_array(graph, nodelist=range(agents)) > 0
+    return lambda positions: adjacency
+
+
+def within(radius: float, positions: Positions) -> Adjacency:
+    """Agents at a Euclidean distance of at most `radius` metres."""
+    apart = np.linalg.norm(positions[:, None] - positions[None, :], axis=2)
+    adjacency: Adjacency = apart <= radius
+    np.fill_diagonal(adjacency, False)
+    return adjacency
+
+
+def _static_graph(topology: str, agents: int, generator: np.random.Generator) -> nx.Graph:
+    family, parameters = parse_topology(topology)
+    seed = np.random.default_rng(generator.integers(2**63))
+
+    def draw() -> nx.Graph:
+        match family, parameters:
+            case "complete", ():
+                return nx.complete_graph(agents)
+            case "ring", ():
+                return nx.cycle_graph(agents) if agents > 2 else nx.path_graph(agents)
+            case "star", ():
+                return nx.star_graph(agents - 1)
+            case "regular", (degree,):
+                return nx.random_regular_graph(int(degree), agents, seed=seed)
+            case "erdos-renyi", (probability,):
+                return nx.gnp_random_graph(agents, probability, seed=seed)
+            case "small-world", (neighbours, probability):
+                if neighbours > agents:
+                    raise nx.NetworkXError("more neighbours than agents")
+                return nx.watts_strogatz_graph(agents, int(neighbours), probability, seed=seed)
+        raise AssertionError(topology)
+
+    message = f"communication.topology: {topology!r} is not allowed: {agents} agents cannot form it"
+    try:
+        for _ in range(TRIES):
+            graph = draw()
+            if nx.is_connected(graph):
+                return graph
+    except nx.NetworkXException as error:
+        raise ConfigError(f"{message} ({error})") from None
+    raise ConfigError(f"{message}: not connected in {TRIES} draws; allowed: a denser graph")

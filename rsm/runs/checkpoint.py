@@ -1,0 +1,175 @@
+"""Checkpoints of a run and its final policy: written atomically, guarded, never pickled code.
+
+`checkpoint.pt` lies in the run folder while a run is under way, its predecessor beside it as
+`checkpoint.previous.pt`. Both are gone when the run is finished; `policy.safetensors` stays.
+At every moment one of the two is whole, whenever the process is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import io
+import os
+import pickle
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from rsm.errors import ConfigError, RunError
+from rsm.runs.schema import write_bytes
+
+CURRENT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
+POLICY = "policy.safetensors"
+COST = 0.02  # share of the wall time that writing checkpoints may take
+_DIGEST = hashlib.sha256().digest_size
+
+
+class Pace:
+    """When a checkpoint is due: when all of them, the next included, stay within `COST` of the time so far.
+
+    The next is taken to cost as much as the dearest yet, the first nothing. A small run thus saves after
+    nearly every episode, one with a large replay or on a slow disk less often. When a checkpoint is written
+    never changes a result.
+    """
+
+    def __init__(self) -> None:
+        self._start, self._spent, self._dearest = time.perf_counter(), 0.0, 0.0
+
+    @property
+    def due(self) -> bool:
+        """Has enough time passed?"""
+        return self._spent + self._dearest <= COST * (time.perf_counter() - self._start)
+
+    @contextlib.contextmanager
+    def measured(self) -> Iterator[None]:
+        """Around the writing of a checkpoint."""
+        start = time.perf_counter()
+        yield
+        cost = time.perf_counter() - start
+        self._spent, self._dearest = self._spent + cost, max(self._dearest, cost)
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold a run folder: two processes must not write one run. Raises RunError where another one does.
+
+    Such is a training process that outlived its killed Snakemake. The lock ends with the process.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a file system that cannot lock folders
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(
+                    f"{folder}: another process is writing this run: wait until it has ended, or end it"
+                ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftovers(folder: Path, names: set[str]) -> None:
+    """Remove the temporary files of writers of `names` that were killed (rsm.runs.schema.write_bytes)."""
+    for name in names:
+        for leftover in folder.glob(f".{name}.*"):
+            leftover.unlink(missing_ok=True)
+
+
+def save_checkpoint(folder: Path, state: dict[str, Any], settings_hash: str) -> None:
+    """Write a checkpoint: the SHA-256 of the rest, then tensors and plain values only."""
+    buffer = io.BytesIO()
+    buffer.write(bytes(_DIGEST))
+    torch.save({"settings_hash": settings_hash, "state": state}, buffer)
+    content = buffer.getbuffer()
+    content[:_DIGEST] = hashlib.sha256(content[_DIGEST:]).digest()
+    current = folder / CURRENT
+    if current.exists():
+        os.replace(current, folder / PREVIOUS)
+    write_bytes(current, content)
+
+
+class Checkpoint(NamedTuple):
+    """What was loaded, and the name of its file."""
+
+    state: dict[str, Any]
+    name: str
+
+
+def load_checkpoint(folder: Path, settings_hash: str) -> Checkpoint | None:
+    """The latest whole checkpoint of these settings, None where there is none.
+
+    A damaged file is removed (it must not take the place of its predecessor when the next one is written) and
+    passed over; one that cannot be read or is of other settings is passed over too, but stays until `prefer`
+    says that another is used. All of it is said on standard error.
+    """
+    for name in (CURRENT, PREVIOUS):
+        path = folder / name
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            continue
+        if content[:_DIGEST] != hashlib.sha256(content[_DIGEST:]).digest():
+            print(f"{path}: damaged checkpoint, passed over", file=sys.stderr)
+            path.unlink()
+            continue
+        try:
+            loaded = torch.load(
+                io.BytesIO(content[_DIGEST:]), map_location="cpu", weights_only=True
+            )
+            made_with, state = str(loaded["settings_hash"]), dict(loaded["state"])
+        except (
+            pickle.UnpicklingError,
+            RuntimeError,
+            ValueError,
+            TypeError,
+            LookupError,
+            EOFError,
+        ) as error:
+            reason = str(error).partition("\n")[0]
+            print(f"{path}: unreadable checkpoint, passed over: {reason}", file=sys.stderr)
+            continue
+        if made_with != settings_hash:
+            print(
+                f"{path}: made with other settings ({made_with}, not {settings_hash}): refused",
+                file=sys.stderr,
+            )
+            continue
+        return Checkpoint(state, name)
+    return None
+
+
+def prefer(folder: Path, used: Checkpoint) -> None:
+    """The run goes on from `used`: what was passed over for it must not take its place at the next save."""
+    if used.name == PREVIOUS:
+        (folder / CURRENT).unlink(missing_ok=True)
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """What a finished run no longer needs."""
+    for name in (CURRENT, PREVIOUS):
+        (folder / name).unlink(missing_ok=True)
+
+
+def save_policy(folder: Path, tensors: dict[str, Tensor], facts: dict[str, str]) -> None:
+    """Write the final parameters; `facts` are kept as metadata of the file."""
+    content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_bytes(folder / POLICY, save(content, metadata=facts))
+
+
+def load_policy(folder: Path) -> dict[str, Tensor]:
+    """The final parameters of a finished run; raises ConfigError where there are none."""
+    try:
+        return load((folder / POLICY).read_bytes())
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or "it is not a safetensors file"
+        raise ConfigError(f"{folder / POLICY}: cannot be read: {reason}") from None

@@ -1,0 +1,67 @@
+"""What a run folder may hold: a finished run, one under way, or nothing yet."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from rsm.config.run import RunConfig
+from rsm.errors import ConfigError, one_line
+from rsm.runs import schema as records
+from rsm.runs.checkpoint import CURRENT, POLICY, PREVIOUS, remove_leftovers
+
+CONFIG = "config.yaml"
+RUN_FILES = {
+    *(f"{table}.parquet" for table in records.TABLES),
+    *(CONFIG, "manifest.json", "summary.json", POLICY, CURRENT, PREVIOUS),
+}
+
+
+def finished_summary(folder: Path, config: RunConfig) -> dict[str, Any] | None:
+    """The summary of a finished run of the same settings in the folder, None if there is none."""
+    try:
+        content = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    same = isinstance(content, dict) and content.get("settings_hash") == config.settings_hash
+    whole = all((folder / name).is_file() for name in run_files(config))
+    return content if same and whole else None
+
+
+def run_files(config: RunConfig) -> list[str]:
+    """Names of the files that a finished run of these settings leaves."""
+    return sorted(RUN_FILES - {CURRENT, PREVIOUS} - (set() if config.learns else {POLICY}))
+
+
+def check_folder(folder: Path) -> None:
+    """Nothing is written: raises ConfigError where the folder is not a run's, or cannot be one."""
+    wrong = f"--out: {one_line(folder)} is not allowed: "
+    try:
+        reason = records.obstacle(folder)
+        if reason is None and os.path.lexists(folder) and not folder.is_dir():
+            reason = "it is not a folder"
+        if reason is not None:
+            raise ConfigError(f"{wrong}{one_line(reason)}; a new or run folder is expected")
+        names = (entry.name for entry in (folder.iterdir() if folder.exists() else ()))
+        strangers = sorted(
+            name for name in names if name not in RUN_FILES and not name.startswith(".")
+        )
+    except OSError as error:
+        raise ConfigError(f"{wrong}{error.strerror}; a new or run folder is expected") from None
+    if strangers:
+        raise ConfigError(
+            f"{wrong}it holds {one_line(strangers[0])}, which is no run's file; "
+            "an empty, new or run folder is expected"
+        )
+
+
+def prepare_folder(folder: Path) -> None:
+    """Remove results of other settings and leftovers of killed writers, checkpoints apart.
+
+    config.yaml stays until it is replaced: it may be the very file that the user gave with `--config`.
+    """
+    remove_leftovers(folder, RUN_FILES)
+    for name in RUN_FILES - {CONFIG, CURRENT, PREVIOUS}:
+        (folder / name).unlink(missing_ok=True)

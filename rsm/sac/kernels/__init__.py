@@ -1,0 +1,1 @@
+"""The fast products, gradients and Adam of N stacked agents."""

@@ -1,0 +1,1 @@
+"""Roads, one file each."""

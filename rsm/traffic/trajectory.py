@@ -1,0 +1,85 @@
+"""An episode as it was driven: every vehicle at every simulation step (space–time data)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rsm.traffic.environment import TrafficEnv
+from rsm.traffic.episode_stats import EpisodeStats
+
+Act = Callable[[NDArray[np.float32]], ArrayLike | None]  # [N, O] → actions [N] or None
+Prepare = Callable[[], Act]  # called once the environment is reset
+
+Column = NDArray[np.float64] | NDArray[np.int64] | NDArray[np.bool_]
+
+
+class Recording(NamedTuple):
+    """T recorded moments of V vehicles; the first is the start, the last the end of the episode."""
+
+    time: NDArray[np.float64]  # [T] s
+    position: NDArray[np.float64]  # [T, V] m along the loop
+    speed: NDArray[np.float64]  # [T, V] m/s
+    xy: NDArray[np.float64]  # [T, V, 2] m; NaN while SUMO teleports the vehicle
+    learners: NDArray[np.intp]  # [N] which of them learn
+    stats: EpisodeStats  # of the whole episode
+
+
+def record_episode(env: TrafficEnv, prepare: Prepare, seed: int, every: int = 1) -> Recording:
+    """Drive one episode and keep every `every`-th simulation step, and the last one.
+
+    `prepare` is called after the reset and gives the driver. `env.on_step` is put back afterwards.
+    """
+    times: list[float] = []
+    moments: list[NDArray[np.float64]] = []
+
+    def keep(env: TrafficEnv) -> None:
+        vehicles = env.vehicles()
+        times.append(env.stats().steps * env.dt)
+        moments.append(np.stack(vehicles[:4], axis=1))
+
+    def on_step(env: TrafficEnv) -> None:
+        if env.stats().steps % every == 0:
+            keep(env)
+
+    before, env.on_step = env.on_step, on_step
+    try:
+        observation = env.reset(seed)
+        act = prepare()
+        while True:
+            step = env.step(act(observation))
+            observation = step.observation
+            if step.over:
+                break
+        if env.stats().steps % every:
+            keep(env)
+    finally:
+        env.on_step = before
+    data = np.stack(moments)
+    learners = np.asarray(env.learners, dtype=np.intp)
+    return Recording(
+        np.array(times), data[..., 0], data[..., 1], data[..., 2:], learners, env.stats()
+    )
+
+
+def space_time_table(recording: Recording, loops: int = 1) -> dict[str, Column]:
+    """The recording as columns, one row per moment and vehicle, moments first.
+
+    `time` s, `vehicle` its place in the order at the start, `loop` the closed road it drives on (of
+    `loops` with as many vehicles each, one after the other), `position` m along the loop and NaN while
+    SUMO teleports the vehicle, `speed` m/s, `learner` whether it learns.
+    """
+    moments, count = recording.position.shape
+    vehicle = np.tile(np.arange(count), moments)
+    present = np.isfinite(recording.xy).all(axis=2)
+    return {
+        "time": np.repeat(recording.time, count),
+        "vehicle": vehicle,
+        "loop": vehicle // (count // loops),
+        "position": np.where(present, recording.position, np.nan).reshape(-1),
+        "speed": recording.speed.reshape(-1),
+        "learner": np.isin(vehicle, recording.learners),
+    }

@@ -1,0 +1,1 @@
+"""The paper's loop, the life of a run around it, communication rounds and evaluation."""

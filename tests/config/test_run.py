@@ -1,0 +1,89 @@
+import pytest
+
+from rsm.config.run import RunConfig, parse_run
+from rsm.errors import ConfigError
+
+
+def message(content) -> str:
+    with pytest.raises(ConfigError) as caught:
+        parse_run(content, "run.yaml")
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_defaults_are_the_published_settings():
+    run = RunConfig()
+    sac, communication = run.sac, run.communication
+    assert (sac.hidden, sac.actor_lr, sac.critic_lr, sac.alpha_lr) == ((256, 256), 4e-5, 3e-4, 3e-4)
+    assert (sac.alpha_init, sac.gamma, sac.tau, sac.batch_size) == (0.01, 0.99, 0.001, 256)
+    assert (sac.replay_size, sac.update_every, sac.learning_starts) == (100_000, 10, 1280)
+    assert (communication.period, communication.segments, communication.replicas) == (8, 4, 3)
+    assert communication.topology == "radius:90" and run.mixing.zeta_max == 0.8
+    assert (run.training.episodes, run.traffic.horizon, run.evaluation.every) == (310, 1500, 10)
+
+
+def test_run_id_is_readable_and_names_what_differs():
+    assert RunConfig().run_id == "rsm-radius90-p4-k3-seed0"
+    content = {
+        "method": "rsm",
+        "seed": 3,
+        "mixing": {"constant": "trust-region"},
+        "communication": {
+            "topology": "small-world:4:0.1",
+            "share": "actor+critic",
+            "loss_rate": 0.1,
+        },
+    }
+    name = parse_run(content, "run.yaml").run_id
+    assert name == "rsm-trust-region-small-world4-0.1-p4-k3-actor+critic-loss0.1-seed3"
+    assert RunConfig(method="human", seed=2).run_id == "human-seed2"
+    assert RunConfig(method="fmarl").run_id == "fmarl-seed0"
+
+
+def test_settings_hash_guards_every_setting():
+    base = RunConfig().settings_hash
+    assert RunConfig().settings_hash == base
+    for change in ({"seed": 1}, {"sac": {"tau": 0.002}}, {"traffic": {"junction": "idm"}}):
+        assert parse_run(change, "run.yaml").settings_hash != base
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"sac": {"hiden": [64]}}, ["run.yaml: sac.hiden", "hidden"]),
+        ({"sac": {"tau": "fast"}}, ["run.yaml: sac.tau", "'fast'", "number"]),
+        ({"sac": {"batch_size": 3.5}}, ["run.yaml: sac.batch_size", "3.5", "integer"]),
+        ({"sac": {"hidden": []}}, ["run.yaml: sac.hidden", "at least 1"]),
+        ({"sac": {"gamma": 1}}, ["run.yaml: sac.gamma", "1", "less than 1"]),
+        ({"sac": {"tau": float("nan")}}, ["run.yaml: sac.tau", "nan", "finite"]),
+        ({"method": "rsn"}, ["run.yaml: method", "'rsn'", "fmarl", "independent"]),
+        ({"communication": {"segments": 0}}, ["communication.segments", "0", "1"]),
+        ({"communication": {"topology": "mesh"}}, ["topology", "'mesh'", "radius:<metres>"]),
+        ({"communication": {"topology": "radius:0"}}, ["topology", "radius:0", "above 0"]),
+        ({"communication": {"topology": "radius:-5"}}, ["topology", "radius:-5", "above 0"]),
+        ({"communication": {"topology": "radius:inf"}}, ["topology", "finite"]),
+        ({"communication": {"topology": "radius:nan"}}, ["topology", "finite"]),
+        ({"communication": {"topology": "regular:2.5"}}, ["topology", "whole number"]),
+        ({"communication": {"topology": "regular:inf"}}, ["topology", "whole number"]),
+        ({"communication": {"topology": "erdos-renyi:2"}}, ["topology", "(0, 1]"]),
+        ({"communication": {"topology": "small-world:4"}}, ["topology", "small-world:<"]),
+        ({"communication": {"share": "critic"}}, ["communication.share", "'critic'", "'actor'"]),
+        ({"traffic": {"scenario": "merge"}}, ["traffic.scenario", "'merge'", "figure-eight"]),
+        ({"seed": -1}, ["run.yaml: seed", "-1", "greater than or equal to 0"]),
+        ({"seed": True}, ["run.yaml: seed", "True", "integer"]),
+        ({"training": None}, ["run.yaml: training", "None"]),
+    ],
+)
+def test_mistake_is_named_with_file_key_value_and_what_is_allowed(content, words):
+    text = message(content)
+    for word in words:
+        assert word in text
+
+
+def test_negative_zero_is_the_same_setting_as_zero():
+    sac = {"reward_shift": 0.0, "noise_correlation": 0.0}
+    hashes = {
+        parse_run({"sac": {name: sign * value for name, value in sac.items()}}, "x").settings_hash
+        for sign in (1, -1)
+    }
+    assert len(hashes) == 1

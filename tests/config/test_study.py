@@ -1,0 +1,126 @@
+import pytest
+
+from rsm.config.loading import dump_yaml, parse_yaml
+from rsm.config.study import AXES, STUDIES, Grid, load_study, merge, parse_study
+from rsm.errors import ConfigError
+
+BASE = {
+    "name": "tiny",
+    "description": "a test",
+    "seeds": [0, 1],
+    "grid": {
+        "methods": ["independent", "average", "segment-average", "fmarl", "rsm", "human"],
+        "topologies": ["radius:90", "ring"],
+        "segments": [1, 4],
+        "constants": ["theorem2", "trust-region"],
+    },
+    "run": {"training": {"episodes": 2}},
+}
+
+
+def test_methods_multiply_only_by_what_they_have():
+    runs = parse_study(BASE, "tiny.yaml").runs()
+    counts: dict[str, int] = {}
+    for config in runs.values():
+        counts[config.method] = counts.get(config.method, 0) + 1
+    assert counts == {
+        "independent": 2,
+        "average": 4,
+        "segment-average": 8,
+        "fmarl": 2,
+        "rsm": 16,
+        "human": 2,
+    }
+
+
+def test_run_ids_are_those_of_the_settings_and_settings_are_shared():
+    for run_id, config in parse_study(BASE, "tiny.yaml").runs().items():
+        assert config.run_id == run_id
+        assert config.training.episodes == 2
+
+
+def test_share_multiplies_all_methods_that_exchange():
+    study = parse_study(merge(BASE, {"grid": {"share": ["actor", "actor+critic"]}}), "tiny.yaml")
+    runs = study.runs()
+    assert "fmarl-actor+critic-seed0" in runs and "average-ring-actor+critic-seed1" in runs
+    assert "independent-actor+critic-seed0" not in runs
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"seeds": []}, ["tiny.yaml: seeds", "expands to nothing"]),
+        ({"seeds": [1, 1]}, ["tiny.yaml: seeds", "once"]),
+        ({"seeds": [0.5]}, ["tiny.yaml: seeds.0", "0.5"]),
+        ({"grid": {"methods": []}}, ["grid.methods", "expands to nothing"]),
+        ({"grid": {"methods": ["magic"]}}, ["grid.methods.0", "'magic'", "'rsm'"]),
+        ({"grid": {"topologies": ["mesh"]}}, ["grid.topologies", "mesh", "radius:<metres>"]),
+        ({"grid": {"segments": [0]}}, ["segments", "0"]),
+        ({"grid": {"colour": ["red"]}}, ["tiny.yaml: grid.colour", "methods"]),
+        ({"also": [{"methods": ["rsm"], "colour": 1}]}, ["tiny.yaml: also.0.colour", "topologies"]),
+        ({"also": [{"methods": []}]}, ["tiny.yaml: also.0.methods", "expands to nothing"]),
+        ({"name": "../up"}, ["tiny.yaml: name", "'../up'"]),
+        ({"run": {"seed": 3}}, ["tiny.yaml: run.seed"]),
+        ({"run": {"sac": {"tau": 0}}}, ["tiny.yaml: run.sac.tau", "0", "greater than 0"]),
+        ({"sedes": [1]}, ["tiny.yaml: sedes", "seeds"]),
+        (
+            {"run": {"communication": {"topology": "ring"}}},
+            ["tiny.yaml: run.communication.topology: 'ring'", "grid.topologies"],
+        ),
+        (
+            {"run": {"communication": {"segments": 2}}},
+            ["run.communication.segments: 2", "grid.segments"],
+        ),
+        (
+            {"run": {"communication": {"replicas": 2}}},
+            ["run.communication.replicas: 2", "grid.replicas"],
+        ),
+        (
+            {"run": {"communication": {"share": "actor+critic"}}},
+            ["run.communication.share: 'actor+critic'", "grid.share"],
+        ),
+        (
+            {"run": {"communication": {"loss_rate": 0.1}}},
+            ["run.communication.loss_rate: 0.1", "belongs to the grid: grid.loss_rates"],
+        ),
+        (
+            {"run": {"mixing": {"constant": "fixed"}}},
+            ["run.mixing.constant: 'fixed'", "grid.constants"],
+        ),
+    ],
+)
+def test_mistake_is_named_with_file_key_value_and_what_is_allowed(change, words):
+    with pytest.raises(ConfigError) as caught:
+        parse_study(merge(BASE, change), "tiny.yaml")
+    text = str(caught.value)
+    assert "\n" not in text
+    for word in words:
+        assert word in text
+
+
+def test_overrides_change_one_leaf():
+    merged = merge(BASE, {"run": {"sac": {"tau": 0.5}}, "seeds": [7]})
+    study = parse_study(merged, "tiny.yaml")
+    assert study.seeds == (7,) and study.run.sac.tau == 0.5 and study.run.training.episodes == 2
+    assert BASE["seeds"] == [0, 1]
+
+
+def test_further_grids_add_their_rows_once():
+    more = {"methods": ["rsm"], "topologies": ["ring", "star"], "segments": [4]}
+    study = parse_study(merge(BASE, {"also": [more]}), "tiny.yaml")
+    added = set(study.runs()) - set(parse_study(BASE, "tiny.yaml").runs())
+    assert added == {"rsm-star-p4-k3-seed0", "rsm-star-p4-k3-seed1"}
+
+
+def test_every_axis_of_the_grid_but_the_methods_has_its_setting_of_a_run():
+    assert set(AXES.values()) == set(Grid.model_fields) - {"methods"}
+    study = parse_study(BASE, "tiny.yaml")
+    for key in AXES:
+        part, name = key.split(".")
+        assert hasattr(getattr(study.run, part), name)
+
+
+@pytest.mark.parametrize("file", sorted(STUDIES.glob("*.yaml")), ids=lambda file: file.stem)
+def test_resolved_study_with_every_default_in_it_is_the_same_study(file):
+    study = load_study(file)
+    assert parse_study(parse_yaml(dump_yaml(study), "resolved"), "resolved") == study

@@ -1,0 +1,61 @@
+import networkx as nx
+import numpy as np
+import pytest
+
+from rsm.errors import ConfigError
+from rsm.exchange.topology import neighbourhood, within
+
+ANYWHERE = np.zeros((9, 2))
+
+
+def adjacency(topology: str, agents: int = 9, seed: int = 0) -> np.ndarray:
+    build = neighbourhood(topology, agents, np.random.default_rng(seed))
+    return build(np.zeros((agents, 2)))
+
+
+@pytest.mark.parametrize(
+    ("topology", "links"),
+    [("complete", 72), ("ring", 18), ("star", 16), ("regular:4", 36), ("small-world:4:0.1", 36)],
+)
+def test_static_topology_has_its_number_of_directed_links(topology, links):
+    matrix = adjacency(topology)
+    assert matrix.sum() == links
+    assert (matrix == matrix.T).all() and not matrix.diagonal().any()
+
+
+@pytest.mark.parametrize("topology", ["erdos-renyi:0.4", "small-world:4:0.5", "regular:2"])
+def test_random_topology_is_connected_and_decided_by_the_seed(topology):
+    assert nx.is_connected(nx.from_numpy_array(adjacency(topology)))
+    assert (adjacency(topology, seed=1) == adjacency(topology, seed=1)).all()
+    others = [adjacency(topology, seed=seed) for seed in range(2, 8)]
+    assert any((other != adjacency(topology, seed=1)).any() for other in others)
+
+
+def test_radius_counts_the_border_and_follows_the_vehicles():
+    near = np.array([[0.0, 0.0], [90.0, 0.0], [180.1, 0.0]])
+    assert within(90, near).tolist() == [
+        [False, True, False],
+        [True, False, False],
+        [False, False, False],
+    ]
+    build = neighbourhood("radius:90", 3, np.random.default_rng(0))
+    assert build(near).sum() == 2
+    assert build(near * 0.1).sum() == 6
+
+
+def test_vehicle_without_a_position_hears_nobody():
+    positions = np.array([[0.0, 0.0], [np.nan, np.nan], [1.0, 0.0]])
+    assert within(90, positions).sum() == 2
+
+
+@pytest.mark.parametrize(
+    ("topology", "agents"), [("regular:9", 9), ("regular:3", 9), ("small-world:12:0.1", 9)]
+)
+def test_topology_that_the_agents_cannot_form_is_refused(topology, agents):
+    with pytest.raises(ConfigError, match=r"communication.topology: .* is not allowed: 9 agents"):
+        adjacency(topology, agents)
+
+
+def test_random_graph_that_never_connects_is_refused():
+    with pytest.raises(ConfigError, match="not connected in 100 draws"):
+        adjacency("erdos-renyi:0.01")

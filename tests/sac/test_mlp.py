@@ -1,0 +1,97 @@
+import pytest
+import torch
+from torch import nn
+
+from rsm.sac import mlp as networks
+from rsm.sac.kernels.gradients import Buffers, backward
+from rsm.sac.kernels.products import affine, product
+
+SIZES = (6, 5, 4, 3)
+
+
+@pytest.fixture
+def draw():
+    """Standard normal numbers in float64, the same in every run."""
+    generator = torch.Generator().manual_seed(0)
+    return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def as_module(row: torch.Tensor) -> nn.Module:
+    """The same network as plain torch modules."""
+    modules: list[nn.Module] = []
+    for weight, bias in networks.layers(row[None], SIZES):
+        linear = nn.Linear(*weight.shape[1:], dtype=row.dtype)
+        linear.weight.data, linear.bias.data = weight[0].T.clone(), bias[0, 0].clone()
+        modules += [linear, nn.ReLU()]
+    return nn.Sequential(*modules[:-1])
+
+
+def test_published_actor_has_68098_parameters():
+    assert networks.parameter_count((6, 256, 256, 2)) == 68_098
+
+
+def test_stack_computes_what_separate_modules_compute(draw):
+    theta = draw(3, networks.parameter_count(SIZES))
+    inputs = draw(3, 7, 6)
+    outputs = networks.forward(networks.layers(theta, SIZES), inputs)
+    for row, own, output in zip(theta, inputs, outputs, strict=True):
+        torch.testing.assert_close(output, as_module(row)(own))
+
+
+def test_layers_of_a_strided_slice_are_views_of_it():
+    wide = torch.zeros(2, networks.parameter_count(SIZES) + 5)
+    theta = wide[:, : networks.parameter_count(SIZES)]
+    networks.layers(theta, SIZES)[1][0].fill_(7)
+    assert int((wide == 7).sum()) == 2 * 5 * 4
+
+
+def test_backward_pass_gives_the_gradient_of_autograd(draw):
+    theta, inputs = draw(2, networks.parameter_count(SIZES)), draw(2, 7, 6)
+    leaf, moving = theta.clone().requires_grad_(), inputs.clone().requires_grad_()
+    networks.forward(networks.layers(leaf, SIZES), moving).pow(3).sum().backward()
+
+    network, gradient = networks.layers(theta, SIZES), torch.full_like(theta, torch.nan)
+    buffers = Buffers(SIZES, 2, 7, 7, theta)
+    buffers.inputs.copy_(inputs)
+    with torch.no_grad():
+        flow = 3 * networks.forward(network, buffers.inputs, buffers.outputs).square()
+        into = networks.layers(gradient, SIZES)
+        first = backward(network, buffers.activations, flow, buffers.flows, into)
+    torch.testing.assert_close(gradient, leaf.grad)
+    torch.testing.assert_close(torch.bmm(first, network[0][0].mT), moving.grad)
+
+
+@pytest.mark.parametrize("sizes", [SIZES, (6, 5, 3), (130, 129, 128, 1)])
+def test_tangent_is_that_of_forward_mode_differentiation(sizes, draw):
+    count = networks.parameter_count(sizes)
+    theta, direction = draw(2, 2, count) / sizes[0] ** 0.5
+    inputs = draw(2, 7, sizes[0])
+
+    def outputs(parameters: torch.Tensor) -> torch.Tensor:
+        return networks.forward(networks.layers(parameters, sizes), inputs)
+
+    expected = torch.func.jvp(outputs, (theta,), (direction,))
+    pair = networks.layers(theta, sizes), networks.layers(direction, sizes)
+    torch.testing.assert_close(networks.forward_tangent(*pair, inputs), expected)
+
+
+@pytest.mark.parametrize("shape", [(140, 130, 150), (140, 130, 2), (3, 140, 1), (140, 1, 130)])
+def test_products_are_those_of_torch_and_keep_nan(shape, draw):
+    rows, inner, columns = shape
+    wide = draw(3, inner * columns + columns + 9).float()
+    weight = wide[:, : inner * columns].unflatten(1, (inner, columns))
+    bias = wide[:, inner * columns : inner * columns + columns].unsqueeze(1)
+    inputs = draw(3, rows, inner).float()
+    inputs[1, 0, 0] = torch.nan
+    close = {"rtol": 1e-4, "atol": 1e-4, "equal_nan": True}
+    out = torch.empty(3, rows, columns)
+    torch.testing.assert_close(affine(inputs, weight, bias, out), inputs @ weight + bias, **close)
+    torch.testing.assert_close(product(inputs, weight, out), inputs @ weight, **close)
+    transposed = draw(3, inner, rows).float().mT
+    torch.testing.assert_close(product(transposed, weight, out), transposed @ weight, **close)
+
+
+def test_initial_parameters_stay_within_the_limit_of_their_fan_in():
+    flat = networks.initial_parameters((4, 100, 1), torch.Generator().manual_seed(0))
+    assert flat[:500].abs().max() <= 0.5
+    assert 0.05 < flat[500:].abs().max() <= 0.1

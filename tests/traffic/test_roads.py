@@ -1,0 +1,107 @@
+"""The road is Flow's figure eight, measured in the network that netconvert built."""
+
+import itertools
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rsm.errors import ConfigError
+from rsm.traffic.roads import figure_eight as networks
+from rsm.traffic.roads.figure_eight import figure_eight, figure_eight_xml
+
+
+def test_loop_is_421_94_metres_and_the_crossing_lanes_are_9_4() -> None:
+    network = figure_eight(20.0)
+    assert network.length == pytest.approx(421.94, abs=0.005)
+    crossing = [length for lane, length in network.lengths.items() if lane.startswith(":center")]
+    assert crossing == [9.4, 9.4]
+
+
+def test_offsets_are_the_running_sum_of_the_lengths_in_driving_order() -> None:
+    network = figure_eight(20.0)
+    position = 0.0
+    for lane, offset in network.offsets.items():
+        assert offset == pytest.approx(position)
+        position += network.lengths[lane]
+    assert position == pytest.approx(network.length)
+    ordinary = [lane.removesuffix("_0") for lane in network.offsets if not lane.startswith(":")]
+    assert tuple(ordinary) == network.routes[0]
+
+
+def test_shape_is_closed_and_four_arms_and_two_three_quarter_rings_long() -> None:
+    # The loop itself is longer: Flow gives every arm its full 30 m besides the crossing.
+    network = figure_eight(20.0)
+    (points,) = network.shapes
+    assert points[0] == points[-1]
+    length = sum(
+        ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5
+        for (x1, y1), (x2, y2) in itertools.pairwise(points)
+    )
+    assert length == pytest.approx(4 * 30 + 2 * 1.5 * math.pi * 30, rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ("position", "place"),
+    [
+        (0.0, ("bottom", 0.0)),
+        (29.0, ("bottom", 29.0)),
+        (35.0, ("top", 0.0)),  # inside the crossing: the beginning of the next edge
+        (50.0, ("top", pytest.approx(10.6))),
+        (421.9, ("bottom", 0.0)),
+        (421.94 + 29.0, ("bottom", pytest.approx(29.0))),
+    ],
+)
+def test_a_vehicle_is_never_placed_inside_a_junction(
+    position: float, place: tuple[str, float]
+) -> None:
+    assert figure_eight(20.0).place(position) == place
+
+
+def test_the_limit_is_the_speed_of_every_edge_and_makes_another_network() -> None:
+    slow, fast = figure_eight(20.0), figure_eight(30.0)
+    assert slow.file != fast.file
+    assert 'speed="30.00"' in fast.file.read_text()
+    assert 'speed="20.00"' not in fast.file.read_text()
+
+
+def test_the_stream_from_right_to_left_yields() -> None:
+    edges = figure_eight_xml(20.0, 30.0, 40)["edge-files"]
+    assert edges.count('priority="78"') == 2
+    assert edges.count('priority="46"') == 2
+
+
+def test_parallel_processes_build_the_same_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RSM_CACHE", str(tmp_path))
+    code = "from rsm.traffic.roads.figure_eight import figure_eight; print(figure_eight(20.0).file)"
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    files = {process.communicate()[0].strip() for process in processes}
+    assert len(files) == 1
+    assert [path.name for path in (tmp_path / "rsm" / "networks").iterdir()] == [
+        Path(files.pop()).name
+    ]
+
+
+def test_a_missing_netconvert_is_one_line_that_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "sumo", None)
+    with pytest.raises(ConfigError, match="pip install eclipse-sumo") as caught:
+        networks.netconvert_binary()
+    assert "\n" not in str(caught.value)
+
+
+def test_what_netconvert_says_is_told_when_it_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RSM_CACHE", str(tmp_path))
+    with pytest.raises(ConfigError, match="netconvert failed"):
+        networks.build_network({"node-files": "<nodes/>", "edge-files": "<edges/>"})
+    assert list((tmp_path / "rsm" / "networks").iterdir()) == []
