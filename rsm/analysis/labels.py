@@ -26,7 +26,7 @@ def labels(configs: Iterable[RunConfig]) -> dict[str, str]:
         words = []
         for name, value in _traits(config).items():
             named = len(varied[config.method][name]) > 1
-            if named or (name == "constant" and value != "theorem2"):
+            if named or (name == "rule" and value != "theorem2"):
                 words.append(_word(name, value))
         result[config.cell] = f"{config.method} ({', '.join(words)})" if words else config.method
     return result
@@ -41,7 +41,7 @@ def without(label: str, word: str) -> str:
 
 def _traits(config: RunConfig) -> dict[str, Any]:
     """Settings, beside topology and P, in which cells of this method can differ."""
-    words = ("constant", "replicas", "share", "loss_rate")  # in this order in a label
+    words = ("rule", "replicas", "share", "loss_rate")  # in this order in a label
     return {name: config.axes[name] for name in words if config.axes[name] is not None}
 
 

@@ -26,9 +26,9 @@ def recorded_runs(study: Study) -> tuple[str, ...]:
             shown = not _has_segments(config) or config.communication.segments == main
             if config.method == method and shown:
                 traits = METHODS.get(method)
-                constant = config.mixing.constant if traits and traits.metric else ""
+                rule = config.mixing.rule if traits and traits.metric else ""
                 share = config.communication.share if traits else ""
-                chosen.setdefault((method, constant, share), config.run_id)
+                chosen.setdefault((method, rule, share), config.run_id)
     return tuple(chosen.values())
 
 

@@ -15,7 +15,7 @@ class MethodTraits(NamedTuple):
     module: str  # `rsm.methods.<...>` with a function `communicate`; empty for a control
     topology: bool  # its runs differ by topology
     segments: bool  # its runs differ by segments and replicas
-    metric: bool  # its runs differ by the way ζ is found (`mixing.constant`)
+    metric: bool  # its runs differ by the way ζ is found (`mixing.rule`)
     exchanges: bool = True  # has rounds: its runs differ by what is shared and by losses
 
 
@@ -42,7 +42,7 @@ SCENARIOS = (
 FLEET = "fleet-figure-eight"  # `fleet-figure-eight:<N>`: N loops with one learning vehicle each
 MOST_LOOPS = 256
 SCENARIO_FORMS = f"{', '.join(SCENARIOS)}, {FLEET}:<loops>"
-CONSTANTS = ("theorem2", "certified", "line-search", "trust-region", "fixed")
+RULES = ("theorem2", "certified", "line-search", "trust-region", "fixed")
 
 TOPOLOGY_FORMS = (
     "radius:<metres>, complete, ring, star, regular:<degree>, erdos-renyi:<probability>, "

@@ -24,11 +24,11 @@ from pydantic import (
 )
 
 from rsm.config.catalogue import (
-    CONSTANTS,
     CONTROL,
     CONTROLS,
     FLEET,
     METHODS,
+    RULES,
     SCENARIO_FORMS,
     TOPOLOGY_FORMS,
     parse_scenario,
@@ -171,7 +171,7 @@ class Communication(Settings):
 class Mixing(Settings):
     """How a referential policy is judged and how far θ moves toward it (algorithm.md)."""
 
-    constant: Literal[CONSTANTS] = Field(  # type: ignore[valid-type]
+    rule: Literal[RULES] = Field(  # type: ignore[valid-type]
         "theorem2", description="How ζ is found."
     )
     advantage: Literal["direct", "importance"] = Field(
@@ -191,7 +191,7 @@ class Mixing(Settings):
         0.1,
         gt=0,
         le=1,
-        description="ζ of the constant `fixed`, at most `zeta_max` (not published).",
+        description="ζ of the rule `fixed`, at most `zeta_max` (not published).",
     )
 
 
@@ -283,7 +283,7 @@ class RunConfig(RunSettings):
             "topology": communication.topology if traits.topology else None,
             "segments": communication.segments if traits.segments else None,
             "replicas": communication.replicas if traits.segments else None,
-            "constant": self.mixing.constant if traits.metric else None,
+            "rule": self.mixing.rule if traits.metric else None,
             "share": communication.share if traits.exchanges else None,
             "loss_rate": communication.loss_rate if traits.exchanges else None,
         }
@@ -306,8 +306,8 @@ class RunConfig(RunSettings):
         words = [self.method]
         if traits is None:
             return self.method
-        if traits.metric and self.mixing.constant != "theorem2":
-            words.append(self.mixing.constant)
+        if traits.metric and self.mixing.rule != "theorem2":
+            words.append(self.mixing.rule)
         if traits.topology:
             family, *numbers = self.communication.topology.split(":")
             words.append(family + "-".join(numbers))

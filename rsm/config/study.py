@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from rsm.config.catalogue import CONSTANTS, CONTROLS, METHODS, parse_topology
+from rsm.config.catalogue import CONTROLS, METHODS, RULES, parse_topology
 from rsm.config.loading import explain, load_yaml
 from rsm.config.run import Fraction, RunConfig, RunSettings, Settings
 from rsm.errors import ConfigError, KeyedError, shown
@@ -22,7 +22,7 @@ AXES = {
     "communication.replicas": "replicas",
     "communication.share": "share",
     "communication.loss_rate": "loss_rates",
-    "mixing.constant": "constants",
+    "mixing.rule": "rules",
 }
 MOST_RUNS = 20_000  # more is a slip, and would keep Snakemake busy for hours before the first job
 
@@ -34,7 +34,7 @@ class Grid(Settings):
     topologies: tuple[str, ...] = Field(("radius:90",), strict=False)
     segments: tuple[int, ...] = Field((4,), strict=False)
     replicas: tuple[int, ...] = Field((3,), strict=False)
-    constants: tuple[Literal[CONSTANTS], ...] = Field(("theorem2",), strict=False)  # type: ignore[valid-type]
+    rules: tuple[Literal[RULES], ...] = Field(("theorem2",), strict=False)  # type: ignore[valid-type]
     share: tuple[Literal["actor", "actor+critic"], ...] = Field(("actor",), strict=False)
     loss_rates: tuple[Fraction, ...] = Field((0.0,), strict=False)
 
@@ -120,7 +120,7 @@ class Study(Settings):
             "topology": grid.topologies if traits and traits.topology else (),
             "segments": grid.segments if traits and traits.segments else (),
             "replicas": grid.replicas if traits and traits.segments else (),
-            "constant": grid.constants if traits and traits.metric else (),
+            "rule": grid.rules if traits and traits.metric else (),
             "share": grid.share if traits and traits.exchanges else (),
             "loss_rate": grid.loss_rates if traits and traits.exchanges else (),
         }
@@ -128,11 +128,11 @@ class Study(Settings):
         variants = []
         for values in itertools.product(*axes.values()):
             row = dict(zip(axes, values, strict=True))
-            constant = {"constant": row.pop("constant")} if "constant" in row else {}
+            rule = {"rule": row.pop("rule")} if "rule" in row else {}
             content = self.run.model_dump()
             content |= {"method": method, "seed": seed}
             content["communication"] |= row
-            content["mixing"] |= constant
+            content["mixing"] |= rule
             try:
                 variants.append(RunConfig.model_validate(content))
             except ValidationError as error:

@@ -1,6 +1,6 @@
 """The mixing metric ζ of Theorem 2, and the other ways of finding ζ that a study may name.
 
-| `constant`     | ζ                                                         | promises |
+| `rule`         | ζ                                                         | promises |
 | `theorem2`     | min(ζ_max, sqrt(2A⁺/(Cq))), C = 2γε/(1−γ)² (published)    | what the paper states |
 | `certified`    | largest of a halving grid with E[g] > 2γ/(1−γ) max|g| E[TV] | improvement of the mixture |
 | `line-search`  | largest of that grid with E[g] > 0 and KL ≤ δ, held out   | likely improvement |
@@ -111,7 +111,7 @@ def mixing_metric(judge: Judge, theta: Tensor, theta_tilde: Tensor) -> Verdict:
     # Comparisons are False for NaN: a policy that cannot be judged is rejected.
     gate = (advantage > 0) & (form > 0)
     case = Case(judge, theta, direction, gate, output, value, form, bound)
-    found = RULES[judge.settings.constant].zeta(case)
+    found = RULES[judge.settings.rule].zeta(case)
     zeta = torch.where(gate, found.clamp_max(judge.settings.zeta_max), 0).nan_to_num(nan=0.0)
     accepted = zeta > 0
     return Verdict(advantage, epsilon, form, constant, bound, zeta, accepted, identical)

@@ -125,7 +125,7 @@ SUMMARY: dict[str, str] = {
     "topology": "topology; null where the method has none",
     "segments": "P; null where the method has none",
     "replicas": "K; null where the method has none",
-    "constant": "how ζ is found; null where the method has no ζ",
+    "rule": "how ζ is found; null where the method has no ζ",
     "share": "actor or actor+critic; null where nothing is shared",
     "loss_rate": "probability that a frame is lost; null where nothing is shared",
     "seed": "seed",

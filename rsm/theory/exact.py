@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from rsm.config.catalogue import CONSTANTS
+from rsm.config.catalogue import RULES
 from rsm.config.run import Mixing
 from rsm.theory import mdp as worlds
 from rsm.theory.mdp import Floats
@@ -18,8 +18,8 @@ from rsm.theory.theorem2 import Pair, bound, random_pairs, smallest_example, ste
 DRAWS = {"theorem1": 60_000, "theorem2": 10_000}
 SCALES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.0)
 SPREADS = (0.3, 0.7, 1.0, 2.0, 5.0, 10.0)
-SPREAD = 1.0  # of the table of constants and of the figure of steps
-SHOWN = 35  # steps of the figure for every size of world and constant
+SPREAD = 1.0  # of the table of rules and of the figure of steps
+SHOWN = 35  # steps of the figure for every size of world and rule
 DRAWS_SERIES, EXAMPLE_SERIES = "random draws", "tight example"
 
 
@@ -93,7 +93,7 @@ def _example_rows(generator: np.random.Generator) -> list[tuple[str, str, float,
 def theorem2_tables(
     generator: np.random.Generator, draws: int = DRAWS["theorem2"]
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """By constant at spread 1; by spread and constant; and the steps that `theorem2_steps` shows.
+    """By rule at spread 1; by spread and rule; and the steps that `theorem2_steps` shows.
 
     `lowered` counts accepted steps that lower J; `lowered_low` and `lowered_high` are the 95 % (Wilson)
     interval of its percentage. `gain` is (1−γ)(J(π_ζ) − J(π)), in units of a step's reward (standard normal).
@@ -101,7 +101,7 @@ def theorem2_tables(
     tables, shown = [], []
     for spread in SPREADS:
         pairs = random_pairs(generator, draws, spread)
-        rules = {name: [step_sizes(p, name, Mixing()) for p in pairs] for name in CONSTANTS}
+        rules = {name: [step_sizes(p, name, Mixing()) for p in pairs] for name in RULES}
         rules |= {
             "any ζ < bound": [_below_bound(generator, p) for p in pairs],
             "ζ = bound / 100": [0.01 * np.minimum(bound(p), 1) for p in pairs],
@@ -114,9 +114,9 @@ def theorem2_tables(
             )
             taken = steps[steps["zeta"] > 0]
             tables.append(_summary(spread, name, taken, len(steps), downhill))
-            if spread == SPREAD and name in CONSTANTS:
+            if spread == SPREAD and name in RULES:
                 few = taken.groupby(level=0, group_keys=False).head(SHOWN)
-                shown.append(few.assign(constant=name).reset_index(drop=True))
+                shown.append(few.assign(rule=name).reset_index(drop=True))
     table = pd.DataFrame(tables)
     chosen = table[table["spread"] == SPREAD].drop(columns="spread").reset_index(drop=True)
     return chosen, table[list(_BRIEF)], pd.concat(shown, ignore_index=True)

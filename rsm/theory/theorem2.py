@@ -105,15 +105,15 @@ def _joined(parts: list[Pair], count: int) -> Pair:
     return pair(mdp, theta, theta + direction)
 
 
-def step_sizes(drawn: Pair, constant: str, settings: Mixing) -> Floats:
-    """ζ `[B]` under the named constant of `rsm.mixing.rules`, from exact quantities; 0 where it rejects."""
+def step_sizes(drawn: Pair, rule: str, settings: Mixing) -> Floats:
+    """ζ `[B]` under the named rule of `rsm.mixing.rules`, from exact quantities; 0 where it rejects."""
     zeta = {
         "theorem2": lambda: bound(drawn),
         "certified": lambda: _largest_passing(drawn, _certified, settings),
         "line-search": lambda: _largest_passing(drawn, _in_trust_region, settings),
         "trust-region": lambda: np.sqrt(2 * settings.kl_limit / drawn.form),
         "fixed": lambda: np.full_like(drawn.form, settings.zeta_fixed),
-    }[constant]()
+    }[rule]()
     positive = (drawn.advantage > 0) & (drawn.form > 0)
     return np.where(positive, np.minimum(zeta, settings.zeta_max), 0.0)
 

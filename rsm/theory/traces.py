@@ -15,7 +15,7 @@ from rsm.theory.variations import variations
 
 COLUMNS = ["round", "env_steps", "advantage", "epsilon", "quadratic_form", "constant", "bound"]
 COLUMNS += ["zeta", "outcome"]
-IDENTITY = ["constant", "share", "gamma", "ratio", "zeta_max"]
+IDENTITY = ["rule", "share", "gamma", "ratio", "zeta_max"]
 CELL = ["variation", *IDENTITY[:-1]]
 THIRDS = 3
 AT_CAP = 1 - 1e-6  # of ζ_max: float32 in training
@@ -24,7 +24,7 @@ AT_CAP = 1 - 1e-6  # of ζ_max: float32 in training
 def load_traces(study: Study, results: Path) -> pd.DataFrame:
     """Every judged replica of every run, with what its run is, one row each.
 
-    The column `constant` names how ζ was found; C of the trace is `theorem2_constant`. `variation` is "" for a
+    The column `rule` names how ζ was found; C of the trace is `constant`. `variation` is "" for a
     run of the grid, `third` counts the rounds of a run from 0 to 2. Raises ConfigError for a missing run.
     """
     runs = {results / "runs" / name: config for name, config in study.runs().items()}
@@ -39,12 +39,11 @@ def _trace(folder: Path, config: RunConfig) -> pd.DataFrame:
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         reason = getattr(error, "strerror", None) or "it is not the table of a run"
         raise ConfigError(f"{folder}: zeta.parquet cannot be read: {reason}") from None
-    trace = trace.rename(columns={"constant": "theorem2_constant"})
     last = max(int(trace["round"].max()), 1) if len(trace) else 1
     grid = folder.parent.name == "runs"
     return trace.assign(
         variation="" if grid else folder.name.rpartition("-seed")[0],
-        constant=config.mixing.constant,
+        rule=config.mixing.rule,
         share=config.communication.share,
         gamma=config.sac.gamma,
         ratio=round(config.sac.actor_lr / config.sac.critic_lr, 6),
@@ -60,7 +59,7 @@ def training_table(traces: pd.DataFrame) -> pd.DataFrame:
     """One row per cell: acceptance over all and in the first and last third, ζ, and how often the cap binds.
 
     Shares in percent: `acceptance*` of judged replicas, `at_cap` of accepted ones, `bound_above_cap` of
-    those with A⁺ > 0 (there the bound of Theorem 2 exceeds ζ_max, whatever constant was used).
+    those with A⁺ > 0 (there the bound of Theorem 2 exceeds ζ_max, whatever rule was used).
     """
     rows = []
     for cell, part in traces.groupby(CELL, sort=False):
@@ -89,8 +88,8 @@ def training_table(traces: pd.DataFrame) -> pd.DataFrame:
 
 
 def base(traces: pd.DataFrame) -> pd.DataFrame:
-    """The runs with the published constant, sharing actors, that nothing else sets apart from the study."""
-    grid = (traces["variation"] == "") & (traces["constant"] == "theorem2")
+    """The runs with the published rule, sharing actors, that nothing else sets apart from the study."""
+    grid = (traces["variation"] == "") & (traces["rule"] == "theorem2")
     return traces[grid & (traces["share"] == "actor")]
 
 
@@ -143,7 +142,7 @@ def distance_table(traces: pd.DataFrame, bins: int = 8) -> pd.DataFrame:
 def acceptance_curve(traces: pd.DataFrame, bins: int = 12) -> pd.DataFrame:
     """Acceptance over the course of training, in percent, by ratio of learning rates and by what is shared."""
     named = traces["variation"].str.startswith("ratio-")
-    grid = (traces["variation"] == "") & (traces["constant"] == "theorem2")
+    grid = (traces["variation"] == "") & (traces["rule"] == "theorem2")
     part = traces[named | grid]
     number = np.minimum((part["progress"] * bins).astype(int), bins - 1)
     grouped = part.groupby(["share", "ratio", (number + 0.5) / bins])["accepted"]

@@ -144,9 +144,7 @@ def _training(study: Study, results: Path) -> tuple[Frames, Frames]:
     scaling = [
         gamma.assign(panel="gamma"),
         distance.assign(panel="distance"),
-        table[table["variation"] == ""]
-        .rename(columns={"constant": "found_by"})
-        .assign(panel="constant"),
+        table[table["variation"] == ""].rename(columns={"rule": "found_by"}).assign(panel="rule"),
     ]
     return (
         {"zeta_training": table, "zeta_gamma": gamma, "zeta_distance": distance},

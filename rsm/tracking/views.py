@@ -17,7 +17,7 @@ HELP = (
 )
 BEST_FIRST = ("metrics.`final/return`", False)
 NEWEST_FIRST = ("attributes.start_time", False)
-CELL = ("tags.`method`", "tags.`topology`", "tags.`segments`", "tags.`constant`", "tags.`share`")
+CELL = ("tags.`method`", "tags.`topology`", "tags.`segments`", "tags.`rule`", "tags.`share`")
 NUMBERS = tuple(f"metrics.`final/{key}`" for key in ("return", "mean_speed", "bytes_sent"))
 # Chart sections in this order, ahead of what MLflow adds: metric, and whether it is a curve over training.
 CHARTS = {

@@ -118,7 +118,7 @@ class Collaboration:
         learner = self._learner
         theta, critics = self._split(current)
         theta_tilde, _ = self._split(referential)
-        split = RULES[self._config.mixing.constant].held_out
+        split = RULES[self._config.mixing.rule].held_out
         judge = Judge(
             policy=learner.policy,
             q_function=lambda states, actions: learner.critic.smaller(critics, states, actions),

@@ -62,12 +62,12 @@ def texts(figure: Figure) -> str:
 
 
 def small_study(**grid: Any) -> Study:
-    """3 seeds, two topologies, two P, two constants, every method and control."""
+    """3 seeds, two topologies, two P, two rules, every method and control."""
     wanted = {
         "methods": [*METHODS, "human", "random", "go", "platoon"],
         "topologies": ["radius:90", "ring"],
         "segments": [1, 4],
-        "constants": ["theorem2", "trust-region"],
+        "rules": ["theorem2", "trust-region"],
     }
     seeds = grid.pop("seeds", [0, 1, 2])
     content = {"name": "synthetic", "description": "Made up for tests.", "seeds": seeds}
@@ -206,7 +206,7 @@ def _judge(
             if not accepted:
                 gain = -abs(gain)
             form = float(np.exp(rng.normal(-2 - 4 * late, 1.2)))
-            usual = config.mixing.constant == "theorem2"
+            usual = config.mixing.rule == "theorem2"
             bound = float(np.sqrt(2 * gain / (500 * form))) if gain > 0 else float("nan")
             zeta = bound if usual else float(min(0.8, np.sqrt(0.02 / form)))
             rows += gain > 0
@@ -244,7 +244,7 @@ def _summary(
         "topology": config.communication.topology if traits and traits.topology else None,
         "segments": config.communication.segments if traits and traits.segments else None,
         "replicas": config.communication.replicas if traits and traits.segments else None,
-        "constant": config.mixing.constant if traits and traits.metric else None,
+        "rule": config.mixing.rule if traits and traits.metric else None,
         "share": "actor" if rounds else None,
         "loss_rate": 0.0 if rounds else None,
         "seed": config.seed,

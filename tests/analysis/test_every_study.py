@@ -84,7 +84,7 @@ def about(name: str, runs: Runs) -> pd.DataFrame:
     shown = cells.representative(index)
     match name:
         case "zeta":
-            return shown[shown["constant"].notna()]
+            return shown[shown["rule"].notna()]
         case "exchange_heatmaps":
             shown = shown[shown["share"].notna()]
             return cells.on_topology(shown, cells.topologies(shown)[0])

@@ -101,7 +101,7 @@ def test_saving_twice_gives_the_same_bytes_and_the_csv_is_enough(
 def test_a_study_of_few_methods_is_drawn(
     name: str, methods: list[str], make: Callable[..., Path]
 ) -> None:
-    grid = {"topologies": ["ring"], "segments": [2], "constants": ["theorem2"], "episodes": 10}
+    grid = {"topologies": ["ring"], "segments": [2], "rules": ["theorem2"], "episodes": 10}
     drawn(name, load_study_runs(make(methods=methods, seeds=[0], **grid)))
 
 

@@ -24,12 +24,12 @@ def test_topology_and_segments_stay_out_of_the_label() -> None:
 
 
 def test_ways_of_finding_zeta_are_named_where_they_vary() -> None:
-    found = study_labels(methods=["rsm"], constants=["theorem2", "trust-region"])
+    found = study_labels(methods=["rsm"], rules=["theorem2", "trust-region"])
     assert found == {"rsm (theorem2)", "rsm (trust-region)"}
 
 
 def test_an_unpublished_way_of_finding_zeta_is_named_even_alone() -> None:
-    assert study_labels(methods=["rsm"], constants=["trust-region"]) == {"rsm (trust-region)"}
+    assert study_labels(methods=["rsm"], rules=["trust-region"]) == {"rsm (trust-region)"}
 
 
 def test_other_settings_are_named_where_they_vary() -> None:

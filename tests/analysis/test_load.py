@@ -16,7 +16,7 @@ from rsm.runs.schema import TABLES
 
 from .conftest import load_study_runs
 
-ONE = {"methods": ["rsm", "human"], "topologies": ["ring"], "segments": [4], "constants": ["fixed"]}
+ONE = {"methods": ["rsm", "human"], "topologies": ["ring"], "segments": [4], "rules": ["fixed"]}
 
 
 def test_every_run_of_the_study_has_a_row_in_its_order(runs: Runs) -> None:

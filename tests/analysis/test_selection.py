@@ -20,7 +20,7 @@ def finished(*rows: tuple[str, str | None, float]) -> pd.DataFrame:
 
 def shared_runs(folder: Path, failed: tuple[str, ...] = (), **grid: Any) -> Runs:
     """A synthetic study that varies what is shared."""
-    wanted = {"topologies": ["ring"], "segments": [4], "constants": ["theorem2"]}
+    wanted = {"topologies": ["ring"], "segments": [4], "rules": ["theorem2"]}
     study = small_study(**wanted | {"share": ["actor", "actor+critic"]} | grid, episodes=10)
     return load_study_runs(write_study(study, folder, failed=failed))
 

@@ -33,14 +33,14 @@ def test_one_run_per_method_and_way_of_finding_zeta_of_the_first_seed_is_recorde
         "rsm-trust-region-radius90-p4-k3-seed4",
         "platoon-seed4",
     )
-    assert recorded_runs(small_study(methods=["rsm"], segments=[1, 2], constants=["theorem2"])) == (
+    assert recorded_runs(small_study(methods=["rsm"], segments=[1, 2], rules=["theorem2"])) == (
         "rsm-radius90-p2-k3-seed0",
     )
     assert recorded_runs(small_study(methods=["random"])) == ()
 
 
 def test_what_is_shared_is_recorded_apart_where_it_varies() -> None:
-    grid = {"topologies": ["ring"], "constants": ["theorem2"], "share": ["actor", "actor+critic"]}
+    grid = {"topologies": ["ring"], "rules": ["theorem2"], "share": ["actor", "actor+critic"]}
     assert recorded_runs(small_study(methods=["independent", "fmarl", "rsm"], **grid)) == (
         "independent-seed0",
         "fmarl-seed0",

@@ -27,7 +27,7 @@ def test_run_id_is_readable_and_names_what_differs():
     content = {
         "method": "rsm",
         "seed": 3,
-        "mixing": {"constant": "trust-region"},
+        "mixing": {"rule": "trust-region"},
         "communication": {
             "topology": "small-world:4:0.1",
             "share": "actor+critic",

@@ -12,7 +12,7 @@ BASE = {
         "methods": ["independent", "average", "segment-average", "fmarl", "rsm", "human"],
         "topologies": ["radius:90", "ring"],
         "segments": [1, 4],
-        "constants": ["theorem2", "trust-region"],
+        "rules": ["theorem2", "trust-region"],
     },
     "run": {"training": {"episodes": 2}},
 }
@@ -84,8 +84,8 @@ def test_share_multiplies_all_methods_that_exchange():
             ["run.communication.loss_rate: 0.1", "belongs to the grid: grid.loss_rates"],
         ),
         (
-            {"run": {"mixing": {"constant": "fixed"}}},
-            ["run.mixing.constant: 'fixed'", "grid.constants"],
+            {"run": {"mixing": {"rule": "fixed"}}},
+            ["run.mixing.rule: 'fixed'", "grid.rules"],
         ),
     ],
 )

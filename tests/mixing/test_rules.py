@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from rsm.config.catalogue import CONSTANTS
+from rsm.config.catalogue import RULES as NAMES
 from rsm.config.run import Mixing
 from rsm.mixing.fisher import fisher_quadratic_form, kl_divergence, total_variation
 from rsm.mixing.rules import (
@@ -34,19 +34,19 @@ def judge_of(world, seed: int = 0, **settings) -> Judge:
     )
 
 
-def verdicts(make_world, constant: str, **settings):
+def verdicts(make_world, rule: str, **settings):
     """(judge, θ, θ̃, verdict) of worlds in which both signs of A⁺ occur."""
     for seed in range(12):
         world = make_world(seed, states=200)
-        judge = judge_of(world, constant=constant, **settings)
+        judge = judge_of(world, rule=rule, **settings)
         other = world.theta + world.direction
         yield judge, world.theta, other, mixing_metric(judge, world.theta, other)
 
 
-@pytest.mark.parametrize("constant", CONSTANTS)
-def test_replica_without_a_positive_advantage_is_rejected(constant, make_world):
+@pytest.mark.parametrize("rule", NAMES)
+def test_replica_without_a_positive_advantage_is_rejected(rule, make_world):
     seen = {True: 0, False: 0}
-    for _, _, _, verdict in verdicts(make_world, constant):
+    for _, _, _, verdict in verdicts(make_world, rule):
         positive = verdict.advantage > 0
         assert (verdict.zeta[~positive] == 0).all()
         assert (verdict.accepted == (verdict.zeta > 0)).all()
@@ -56,9 +56,9 @@ def test_replica_without_a_positive_advantage_is_rejected(constant, make_world):
     assert min(seen.values()) > 2
 
 
-@pytest.mark.parametrize("constant", CONSTANTS)
-def test_identical_policy_is_neither_accepted_nor_rejected(constant, world):
-    verdict = mixing_metric(judge_of(world, constant=constant), world.theta, world.theta.clone())
+@pytest.mark.parametrize("rule", NAMES)
+def test_identical_policy_is_neither_accepted_nor_rejected(rule, world):
+    verdict = mixing_metric(judge_of(world, rule=rule), world.theta, world.theta.clone())
     assert verdict.identical.all() and not verdict.accepted.any()
     assert (verdict.zeta == 0).all() and verdict.bound.isnan().all()
 
@@ -81,8 +81,8 @@ def test_theorem2_is_the_published_formula(make_world):
 
 
 def test_zeta_never_exceeds_its_cap(make_world):
-    for constant in CONSTANTS:
-        for *_, verdict in verdicts(make_world, constant, zeta_max=0.05, kl_limit=10.0):
+    for rule in NAMES:
+        for *_, verdict in verdicts(make_world, rule, zeta_max=0.05, kl_limit=10.0):
             assert (verdict.zeta <= 0.05).all()
 
 
@@ -143,11 +143,11 @@ def test_policy_that_cannot_be_judged_is_rejected(world):
     assert not verdict.accepted[0] and verdict.zeta[0] == 0
 
 
-@pytest.mark.parametrize("constant", CONSTANTS)
-def test_rule_gets_held_out_evidence_only_where_it_says_that_it_needs_it(constant, world):
-    judge = judge_of(world, constant=constant)._replace(held_out=None)
+@pytest.mark.parametrize("rule", NAMES)
+def test_rule_gets_held_out_evidence_only_where_it_says_that_it_needs_it(rule, world):
+    judge = judge_of(world, rule=rule)._replace(held_out=None)
     other = world.theta + world.direction
-    if RULES[constant].held_out:
+    if RULES[rule].held_out:
         with pytest.raises(ValueError, match="held-out"):
             mixing_metric(judge, world.theta, other)
     else:
@@ -155,9 +155,9 @@ def test_rule_gets_held_out_evidence_only_where_it_says_that_it_needs_it(constan
 
 
 def test_new_rule_is_a_line_of_the_table(world, monkeypatch):
-    assert tuple(RULES) == CONSTANTS
+    assert tuple(RULES) == NAMES
     monkeypatch.setitem(RULES, "fixed", Rule(lambda case: 0.5 * case.bound))
-    judge, other = judge_of(world, constant="fixed", zeta_max=1.0), world.theta + world.direction
+    judge, other = judge_of(world, rule="fixed", zeta_max=1.0), world.theta + world.direction
     verdict = mixing_metric(judge, world.theta, other)
     on = verdict.accepted
     torch.testing.assert_close(verdict.zeta[on], (0.5 * verdict.bound[on]).clamp_max(1.0))

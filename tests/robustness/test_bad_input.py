@@ -155,7 +155,7 @@ RUNS: dict[str, tuple[str | bytes, list[str]]] = {
     "horizon zero": ("traffic: {horizon: 0}", ["traffic.horizon", "0", "1"]),
     "horizon huge": ("traffic: {horizon: 10000000}", ["traffic.horizon", "10000000", "100000"]),
     "interval": ("traffic: {decision_interval: 1501}", ["decision_interval", "1501", "1500"]),
-    "constant": ("mixing: {constant: theorem3}", ["mixing.constant", "'theorem3'", "'certified'"]),
+    "constant": ("mixing: {constant: theorem3}", ["mixing.rule", "'theorem3'", "'certified'"]),
     "advantage": ("mixing: {advantage: both}", ["mixing.advantage", "'both'", "'direct'"]),
     "one state": ("mixing: {states: 1}", ["mixing.states", "1", "greater than or equal to 2"]),
     "zeta max": ("mixing: {zeta_max: 1.01}", ["mixing.zeta_max", "1.01", "1"]),
@@ -261,7 +261,7 @@ STUDIES: dict[str, tuple[dict[str, str | None], list[str]]] = {
     "segments zero": ({"grid": "{methods: [rsm], segments: [0]}"}, ["segments", "0", "1"]),
     "segments nan": ({"grid": "{methods: [rsm], segments: [.nan]}"}, ["segments.0", "nan"]),
     "replicas": ({"grid": "{methods: [rsm], replicas: [999]}"}, ["replicas", "999", "255"]),
-    "constants": ({"grid": "{methods: [rsm], constants: [x]}"}, ["constants.0", "'x'", "'fixed'"]),
+    "rules": ({"grid": "{methods: [rsm], rules: [x]}"}, ["rules.0", "'x'", "'fixed'"]),
     "share": ({"grid": "{methods: [rsm], share: [critic]}"}, ["share.0", "'critic'", "'actor'"]),
     "loss rates": ({"grid": "{methods: [rsm], loss_rates: [2]}"}, ["loss_rates.0", "2", "1"]),
     "loss rates nan": (

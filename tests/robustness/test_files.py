@@ -130,7 +130,7 @@ def test_run_ids_of_every_valid_study_stay_in_the_results_folder(tmp_path: Path)
             "methods": ["rsm", "average", "fmarl"],
             "topologies": ["radius:1e-5", "small-world:2:1e-9", "erdos-renyi:1.0", "regular:4.0"],
             "segments": [1, 65535],
-            "constants": ["line-search"],
+            "rules": ["line-search"],
             "share": ["actor", "actor+critic"],
             "loss_rates": [1e-12, 1.0],
         },

@@ -294,14 +294,12 @@ def test_update_of_a_run_stays_on_fake_tensors_of_a_gpu(tiny, called_cuda):
 
 
 @pytest.mark.parametrize("advantage", ["direct", "importance"])
-@pytest.mark.parametrize(
-    "constant", ["theorem2", "certified", "line-search", "trust-region", "fixed"]
-)
-def test_judging_stays_on_fake_tensors_of_a_gpu(constant, advantage):
+@pytest.mark.parametrize("rule", ["theorem2", "certified", "line-search", "trust-region", "fixed"])
+def test_judging_stays_on_fake_tensors_of_a_gpu(rule, advantage):
     fake = Fake()
     learner, replay = fake.filled_learner()
     generator = torch.Generator()
-    settings = Mixing(constant=constant, advantage=advantage, zeta_fixed=0.1)
+    settings = Mixing(rule=rule, advantage=advantage, zeta_fixed=0.1)
 
     def evidence():
         drawn = replay.sample_recent(16, 20, generator)

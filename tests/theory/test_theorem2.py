@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rsm.config.catalogue import CONSTANTS
+from rsm.config.catalogue import RULES
 from rsm.config.run import Mixing
 from rsm.theory import mdp as worlds
 from rsm.theory.exact import _summary, theorem2_example, wilson_interval
@@ -18,11 +18,11 @@ def pairs():
     return random_pairs(np.random.default_rng(0), 10_000, spread=1.0)
 
 
-def lowered(pairs, constant: str) -> tuple[int, int]:
+def lowered(pairs, rule: str) -> tuple[int, int]:
     """(accepted steps that lower J, accepted steps)."""
     down = steps = 0
     for drawn in pairs:
-        zeta = step_sizes(drawn, constant, Mixing())
+        zeta = step_sizes(drawn, rule, Mixing())
         assert (zeta >= 0).all() and (zeta <= 0.8).all()
         down += int((drawn.lowers(zeta) & (zeta > 0)).sum())
         steps += int((zeta > 0).sum())
@@ -93,13 +93,13 @@ def test_first_order_gain_is_the_slope_of_the_return(pairs):
         np.testing.assert_allclose(slope, drawn.first_order_gain(), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("constant", CONSTANTS)
-def test_pair_without_a_positive_advantage_is_not_mixed(constant, pairs):
+@pytest.mark.parametrize("rule", RULES)
+def test_pair_without_a_positive_advantage_is_not_mixed(rule, pairs):
     drawn = pairs[0]
     reverse = pair(drawn.mdp, drawn.theta, drawn.theta - drawn.direction)
     negative = reverse.advantage <= 0
     assert negative.sum() > 100
-    assert (step_sizes(reverse, constant, Mixing())[negative] == 0).all()
+    assert (step_sizes(reverse, rule, Mixing())[negative] == 0).all()
 
 
 def test_interval_of_no_success_excludes_only_large_shares():

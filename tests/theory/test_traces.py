@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rsm.config.catalogue import CONSTANTS
+from rsm.config.catalogue import RULES
 from rsm.config.study import Study, load_study, merge
 from rsm.errors import ConfigError
 from rsm.runs.schema import write_table
@@ -69,10 +69,10 @@ def loaded(study, tmp_path) -> pd.DataFrame:
     return traces.load_traces(study, tmp_path)
 
 
-def test_study_has_every_constant_both_shares_and_three_more_discounts_and_ratios(study):
+def test_study_has_every_rule_both_shares_and_three_more_discounts_and_ratios(study):
     runs = study.runs().values()
-    seen = {(config.mixing.constant, config.communication.share) for config in runs}
-    assert seen == {(name, share) for name in CONSTANTS for share in ("actor", "actor+critic")}
+    seen = {(config.mixing.rule, config.communication.share) for config in runs}
+    assert seen == {(name, share) for name in RULES for share in ("actor", "actor+critic")}
     varied = variations(study)
     assert {config.sac.gamma for config in varied.values()} == {0.5, 0.9, 0.95, 0.99}
     ratios = {round(config.sac.actor_lr / config.sac.critic_lr, 6) for config in varied.values()}
@@ -134,7 +134,7 @@ def test_zeta_falls_with_the_discount_factor_and_with_the_root_of_q(loaded):
 
 
 def test_new_way_of_finding_zeta_has_a_look_of_its_own_in_the_figures():
-    shown = [palette.of_constant(name) for name in (*CONSTANTS, "mine")]
+    shown = [palette.of_rule(name) for name in (*RULES, "mine")]
     assert len({style["color"] for style in shown}) == len(shown)
 
 

@@ -69,7 +69,7 @@ def test_estimator_and_training_figures_draw_from_their_csv(tmp_path):
 def test_training_tables_and_figures_survive_a_study_in_which_nothing_is_accepted(tmp_path):
     rounds = 24
     base = {
-        "variation": "", "constant": "theorem2", "share": "actor", "gamma": 0.99, "ratio": 1.0,
+        "variation": "", "rule": "theorem2", "share": "actor", "gamma": 0.99, "ratio": 1.0,
         "zeta_max": 0.8, "seed": 0, "zeta": 0.0, "advantage": -0.1, "epsilon": 0.1, "bound": np.nan,
         "accepted": False,
     }  # fmt: skip
@@ -90,7 +90,7 @@ def test_training_tables_and_figures_survive_a_study_in_which_nothing_is_accepte
         [
             gamma_table(frame).assign(panel="gamma"),
             distance_table(frame).assign(panel="distance"),
-            table.rename(columns={"constant": "found_by"}).assign(panel="constant"),
+            table.rename(columns={"rule": "found_by"}).assign(panel="rule"),
         ]
     ).to_csv(scaling)
     write.draw("zeta_scaling", scaling)

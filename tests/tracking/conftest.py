@@ -77,7 +77,7 @@ def write_run(config: RunConfig, final_return: float = 0.25, status: str = "fini
         "method": config.method,
         "topology": config.communication.topology if config.learns else None,
         "segments": 4 if config.learns else None,
-        "constant": config.mixing.constant if config.method == "rsm" else None,
+        "rule": config.mixing.rule if config.method == "rsm" else None,
         "seed": config.seed,
         "scenario": "figure-eight",
         "env_steps": 300,

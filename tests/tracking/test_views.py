@@ -43,7 +43,7 @@ def test_views_of_the_page_ask_for_kinds_metrics_and_tags_that_are_there() -> No
 
 def test_searches_of_the_documentation_find_the_runs_that_they_name() -> None:
     cells: list[dict[str, Any]] = [
-        {"mixing": {"constant": "trust-region"}},
+        {"mixing": {"rule": "trust-region"}},
         {"method": "average", "communication": {"topology": "ring"}},
     ]
     for changes in cells:

@@ -112,7 +112,7 @@ def test_line_search_judges_on_no_state_that_chose_its_replica(tiny, tmp_path, m
         return judged(judge, *policies)
 
     monkeypatch.setattr(collaboration, "mixing_metric", mixing_metric)
-    train(tiny(mixing={"constant": "line-search"}), tmp_path / "run")
+    train(tiny(mixing={"rule": "line-search"}), tmp_path / "run")
     assert judges
     for judge in judges:
         chose, holds = judge.choice.observations, judge.held_out.observations

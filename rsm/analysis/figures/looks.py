@@ -49,7 +49,7 @@ _METHODS: dict[str, tuple[str, Dash, str]] = {
 }
 # Methods that came later, in the order of the registry: a new one needs no line here.
 _OTHERS = (("#5C0A48", "d"), ("#4E8A52", "<"), ("#B58FC2", "p"))
-_CONSTANTS: dict[str, tuple[Dash, str]] = {
+_RULES: dict[str, tuple[Dash, str]] = {
     "trust-region": ((0, (1, 0.8)), "^"),
     "certified": ((0, (3, 1, 1, 1)), "*"),
     "line-search": ((0, (3, 1)), "X"),
@@ -78,11 +78,11 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
         else:
             color, marker = _OTHERS[later.index(method) % len(_OTHERS)]
             dash = "-"
-        constant = next((word for word in words if word in _CONSTANTS), "")
-        if constant:
-            dash, marker = _CONSTANTS[constant]
-        rest = ", ".join(word for word in words if word not in (constant, "theorem2"))
-        variants = seen.setdefault((method, constant), [])
+        rule = next((word for word in words if word in _RULES), "")
+        if rule:
+            dash, marker = _RULES[rule]
+        rest = ", ".join(word for word in words if word not in (rule, "theorem2"))
+        variants = seen.setdefault((method, rule), [])
         if rest not in variants:
             variants.append(rest)
         found[name] = Look(color, dash, marker, _FILLINGS[variants.index(rest) % len(_FILLINGS)])

@@ -36,7 +36,7 @@ def data(runs: Runs) -> pd.DataFrame:
     """
     learners = cells.representative(cells.learners(runs))
     frames = []
-    for row in cells.records(cells.counts(learners[learners["constant"].notna()])):
+    for row in cells.records(cells.counts(learners[learners["rule"].notna()])):
         trace = runs.table("zeta", learners[learners["cell"] == row["cell"]], _TRACE)
         frame = _binned(trace) if len(trace) else pd.DataFrame([{"judged": 0}])
         frames.append(pd.DataFrame([row] * len(frame)).join(frame))

@@ -28,10 +28,10 @@ MARKERS = "osD^vP"
 GREY = "0.45"
 
 
-def of_constant(constant: str) -> dict[str, Any]:
+def of_rule(rule: str) -> dict[str, Any]:
     """Keywords of the line and markers of a way of finding ζ; one without a colour here is grey."""
-    look = looks([f"rsm ({constant})"])[f"rsm ({constant})"]
-    return look._replace(color=COLORS.get(constant, GREY)).line()
+    look = looks([f"rsm ({rule})"])[f"rsm ({rule})"]
+    return look._replace(color=COLORS.get(rule, GREY)).line()
 
 
 def numbered(number: int) -> dict[str, Any]:

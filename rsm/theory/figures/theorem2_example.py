@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rsm.analysis.figures.style import PAGE
-from rsm.config.catalogue import CONSTANTS
+from rsm.config.catalogue import RULES
 from rsm.theory.figures import palette
 
 CURVES: dict[str, dict[str, Any]] = {
@@ -39,11 +39,11 @@ def draw(data: pd.DataFrame) -> Figure:
     example.legend(loc="lower right", handlelength=2.6)
 
     shown = data[data["panel"] == "spreads"]
-    for constant in CONSTANTS:
-        line = shown[shown["rule"] == constant]
+    for rule in RULES:
+        line = shown[shown["rule"] == rule]
         rates.plot(
             line["spread"], line["lowered_percent"].clip(lower=FLOOR),
-            **palette.of_constant(constant),
+            **palette.of_rule(rule),
         )  # fmt: skip
     rates.axhline(4.6, color="0.6", linewidth=0.6)
     rates.annotate("4.6 %", (9.2, 5.1), size=6, color=palette.GREY)
@@ -54,5 +54,5 @@ def draw(data: pd.DataFrame) -> Figure:
     rates.set_xticks([0.3, 1, 3, 10], ["0.3", "1", "3", "10"])
     rates.set_yticks([FLOOR, 0.1, 1, 10], ["0", "0.1", "1", "10"])
     rates.minorticks_off()
-    palette.legend(figure, [(c, palette.of_constant(c)) for c in CONSTANTS])
+    palette.legend(figure, [(c, palette.of_rule(c)) for c in RULES])
     return figure

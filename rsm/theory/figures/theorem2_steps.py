@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rsm.analysis.figures.style import PAGE, share_y
-from rsm.config.catalogue import CONSTANTS
+from rsm.config.catalogue import RULES
 from rsm.theory.figures import palette
 
 LOSS = "#C8500A"
@@ -16,9 +16,9 @@ LOSS = "#C8500A"
 def draw(data: pd.DataFrame) -> Figure:
     """Five panels on one scale; crosses are steps that lower J."""
     figure = Figure(figsize=(PAGE, 2.2))
-    axes = list(figure.subplots(1, len(CONSTANTS)))
-    for axis, constant in zip(axes, CONSTANTS, strict=True):
-        steps = data[data["constant"] == constant]
+    axes = list(figure.subplots(1, len(RULES)))
+    for axis, rule in zip(axes, RULES, strict=True):
+        steps = data[data["rule"] == rule]
         up, down = steps[~steps["lowers"]], steps[steps["lowers"]]
         axis.plot(
             up["zeta"], up["gain"], linestyle="", marker="o", markersize=2, alpha=0.45,
@@ -31,7 +31,7 @@ def draw(data: pd.DataFrame) -> Figure:
         axis.axhline(0, color="0.6", linewidth=0.6)
         axis.set_xscale("log")
         axis.set_yscale("symlog", linthresh=1e-3)
-        axis.set(title=constant, xlim=(1e-3, 1.2), xlabel="ζ")
+        axis.set(title=rule, xlim=(1e-3, 1.2), xlabel="ζ")
         axis.set_xticks([1e-2, 1e-1, 1])
         axis.set_yticks([-1, -0.1, -0.01, -0.001, 0, 0.001, 0.01, 0.1, 1])
         axis.minorticks_off()

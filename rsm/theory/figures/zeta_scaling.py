@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rsm.analysis.figures.style import PAGE, note
-from rsm.config.catalogue import CONSTANTS
+from rsm.config.catalogue import RULES
 from rsm.theory.figures import palette
 
 SHARES = {"actor": "full", "actor+critic": "none"}
@@ -19,13 +19,13 @@ SHARES = {"actor": "full", "actor+critic": "none"}
 def draw(data: pd.DataFrame) -> Figure:
     """Three panels; medians with the range from the first to the ninth decile."""
     figure = Figure(figsize=(PAGE, 2.5))
-    by_gamma, by_distance, by_constant = figure.subplots(1, 3)
-    style = palette.of_constant("theorem2")
+    by_gamma, by_distance, by_rule = figure.subplots(1, 3)
+    style = palette.of_rule("theorem2")
 
     known = data[data["zeta_median"].notna()]
     _by_gamma(by_gamma, known[known["panel"] == "gamma"], style)
     _by_distance(by_distance, known[known["panel"] == "distance"], style)
-    _by_constant(by_constant, known[known["panel"] == "constant"])
+    _by_rule(by_rule, known[known["panel"] == "rule"])
     named = [
         (f"share: {share}", {"color": "0.2", "marker": "o", "fillstyle": filling, "linestyle": ""})
         for share, filling in SHARES.items()
@@ -73,16 +73,16 @@ def _by_distance(axis: Axes, part: pd.DataFrame, style: dict[str, Any]) -> None:
     axis.legend(loc="lower left")
 
 
-def _by_constant(axis: Axes, part: pd.DataFrame) -> None:
+def _by_rule(axis: Axes, part: pd.DataFrame) -> None:
     axis.set(title="c  by the way ζ is found, γ = 0.99", yscale="log", ylabel="ζ")
-    axis.set_xticks(range(len(CONSTANTS)), CONSTANTS, rotation=25, ha="right")
-    axis.set_xlim(-0.6, len(CONSTANTS) - 0.4)
+    axis.set_xticks(range(len(RULES)), RULES, rotation=25, ha="right")
+    axis.set_xlim(-0.6, len(RULES) - 0.4)
     if part.empty:
         return note(axis, "no replica accepted")
-    for number, constant in enumerate(CONSTANTS):
+    for number, rule in enumerate(RULES):
         for shift, (share, filling) in zip((-0.14, 0.14), SHARES.items(), strict=True):
-            rows = part[(part["found_by"] == constant) & (part["share"] == share)]
-            look = palette.of_constant(constant) | {"fillstyle": filling, "linestyle": ""}
+            rows = part[(part["found_by"] == rule) & (part["share"] == share)]
+            look = palette.of_rule(rule) | {"fillstyle": filling, "linestyle": ""}
             _ranges(axis, pd.Series(number + shift, rows.index), rows, look)
 
 
