@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from benchmarks.measure import Row, medians, milliseconds
 from rsm.exchange.channel import Channel
-from rsm.exchange.replicas import Post, Vectors, gather_replicas
+from rsm.exchange.replicas import Ask, Post, Slot, Vectors, gather
 
 LENGTH, SEGMENTS, REPLICAS = 68_098, 4, 3
 
@@ -18,6 +19,7 @@ class Round:
     def __init__(self, agents: int, degree: int, length: int) -> None:
         draw = np.random.default_rng(0)
         self.snapshot: Vectors = draw.normal(size=(agents, length)).astype(np.float32)
+        self.own = torch.from_numpy(self.snapshot)
         near = np.arange(1, degree // 2 + 1)
         self.neighbours: NDArray[np.bool_] = np.zeros((agents, agents), dtype=np.bool_)
         for agent in range(agents):
@@ -37,7 +39,15 @@ class Round:
         """Exchange."""
         agents = len(self.snapshot)
         post = Post(Channel(agents, 0.0, np.random.default_rng(0)), run=1, round_=1)
-        gather_replicas(self.snapshot, self.sources, REPLICAS, self.neighbours, post)
+        asks = {agent: Ask(sources) for agent, sources in enumerate(self.sources)}
+
+        def answers(peer: int, request: Slot) -> bool:
+            return bool(self.neighbours[peer, request.sender])
+
+        length, dtype = self.snapshot.shape[1], self.snapshot.dtype
+        came = gather(asks, self.snapshot.__getitem__, answers, post, length, dtype)
+        for replica in range(REPLICAS):
+            came.joined(replica, self.own)
 
 
 def rows() -> list[Row]:

@@ -26,7 +26,7 @@ def recorded_runs(study: Study) -> tuple[str, ...]:
             shown = not _has_segments(config) or config.communication.segments == main
             if config.method == method and shown:
                 traits = METHODS.get(method)
-                rule = config.mixing.rule if traits and traits.metric else ""
+                rule = config.mixing.rule if traits and traits.judged else ""
                 share = config.communication.share if traits else ""
                 chosen.setdefault((method, rule, share), config.run_id)
     return tuple(chosen.values())

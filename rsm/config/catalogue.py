@@ -12,23 +12,26 @@ from typing import NamedTuple
 class MethodTraits(NamedTuple):
     """What the grid and the training loop need to know of a method before importing it."""
 
-    module: str  # `rsm.methods.<...>` with a function `communicate`; empty for a control
-    topology: bool  # its runs differ by topology
-    segments: bool  # its runs differ by segments and replicas
-    metric: bool  # its runs differ by the way ζ is found (`mixing.rule`)
+    module: str  # has `ask` and `mix` (rsm.methods.context.Method); empty for a control
+    topology: bool = False  # its runs differ by topology
+    segments: bool = False  # its runs differ by segments and replicas
+    judged: bool = False  # mixes replica by replica with ζ: its runs differ by `mixing.rule`
+    server: bool = False  # a central server asks and mixes before the agents do
     exchanges: bool = True  # has rounds: its runs differ by what is shared and by losses
 
 
-# The registry. A new method is a file in rsm/methods/ and a line here.
+# A new method is a file in rsm/methods/ and a line here.
 METHODS: dict[str, MethodTraits] = {
-    "independent": MethodTraits("rsm.methods.independent", False, False, False, exchanges=False),
-    "average": MethodTraits("rsm.methods.average", True, False, False),
-    "segment-average": MethodTraits("rsm.methods.segment_average", True, True, False),
-    "fmarl": MethodTraits("rsm.methods.fmarl", False, False, False),
-    "rsm": MethodTraits("rsm.methods.rsm", True, True, True),
+    "independent": MethodTraits(module="rsm.methods.independent", exchanges=False),
+    "average": MethodTraits(module="rsm.methods.average", topology=True),
+    "segment-average": MethodTraits(
+        module="rsm.methods.segment_average", topology=True, segments=True
+    ),
+    "fmarl": MethodTraits(module="rsm.methods.fmarl", server=True),
+    "rsm": MethodTraits(module="rsm.methods.rsm", topology=True, segments=True, judged=True),
 }
 
-CONTROL = MethodTraits("", False, False, False, exchanges=False)
+CONTROL = MethodTraits(module="", exchanges=False)
 # Controls do not learn: a controller of rsm.traffic.controllers drives the learning vehicles.
 CONTROLS = ("human", "random", "go", "platoon")
 

@@ -283,7 +283,7 @@ class RunConfig(RunSettings):
             "topology": communication.topology if traits.topology else None,
             "segments": communication.segments if traits.segments else None,
             "replicas": communication.replicas if traits.segments else None,
-            "rule": self.mixing.rule if traits.metric else None,
+            "rule": self.mixing.rule if traits.judged else None,
             "share": communication.share if traits.exchanges else None,
             "loss_rate": communication.loss_rate if traits.exchanges else None,
         }
@@ -306,7 +306,7 @@ class RunConfig(RunSettings):
         words = [self.method]
         if traits is None:
             return self.method
-        if traits.metric and self.mixing.rule != "theorem2":
+        if traits.judged and self.mixing.rule != "theorem2":
             words.append(self.mixing.rule)
         if traits.topology:
             family, *numbers = self.communication.topology.split(":")

@@ -120,7 +120,7 @@ class Study(Settings):
             "topology": grid.topologies if traits and traits.topology else (),
             "segments": grid.segments if traits and traits.segments else (),
             "replicas": grid.replicas if traits and traits.segments else (),
-            "rule": grid.rules if traits and traits.metric else (),
+            "rule": grid.rules if traits and traits.judged else (),
             "share": grid.share if traits and traits.exchanges else (),
             "loss_rate": grid.loss_rates if traits and traits.exchanges else (),
         }

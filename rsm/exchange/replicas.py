@@ -1,15 +1,18 @@
-"""Exchanges of a synchronous round: every message carries the snapshot taken at its start.
+"""What nodes ask of each other, and what comes: requests, answers, gaps and refusals, handled once.
 
-Nothing crosses between agents except frames that went through the channel and were decoded and checked.
+A node asks for *replicas*: whole parameter vectors, each joined from one segment of every peer in a list.
+Nothing crosses between nodes except frames that went through the channel and were decoded and checked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from rsm.exchange.channel import Channel
 from rsm.exchange.frames import (
@@ -25,16 +28,22 @@ from rsm.exchange.frames import (
 from rsm.exchange.segments import segment_slices
 
 Vectors = NDArray[np.floating]  # parameters, [..., D]
-Slot = tuple[int, int, int, int]  # sender, replica, segment, segment count
 
 
-class Replicas(NamedTuple):
-    """Referential policies of one round for N receivers, at most K each."""
+class Slot(NamedTuple):
+    """One segment of one replica, and who sends it to the receiver at hand."""
 
-    values: Vectors  # [K, N, D]; the receiver's own values of the snapshot where nothing arrived
-    arrived: NDArray[np.bool_]  # [K, N, D], which of them came from peers; may be read-only
-    asked: NDArray[np.bool_]  # [K, N], is there such a replica
-    lost: NDArray[np.int64]  # [K, N], segments asked for that were lost or refused
+    sender: int
+    replica: int
+    segment: int
+    count: int  # type: ignore[assignment]  # segments of the replica
+
+
+class Ask(NamedTuple):
+    """What one node asks for in a round."""
+
+    sources: Sequence[Sequence[int]]  # [k][p]: the peer that is asked for segment p of replica k
+    standing: bool = False  # peers know without a request that they send their parameters here
 
 
 class Post:
@@ -63,7 +72,7 @@ class Post:
         self,
         receiver: int,
         kind: int,
-        expected_length: Callable[[Frame], int | None],
+        expected_length: Callable[[Slot], int | None],
         dtype: np.dtype[np.floating],
     ) -> dict[Slot, Vectors]:
         """Values of the frames that this receiver accepts, by slot, in the order of the slots.
@@ -80,13 +89,13 @@ class Post:
                 # Who sent it cannot be read: counted on the receiver's own account.
                 self.channel.refuse(receiver, receiver)
                 continue
-            slot = (frame.sender, frame.replica, frame.segment, frame.count)
+            slot = Slot(frame.sender, frame.replica, frame.segment, frame.count)
             right = (
                 (frame.run, frame.round, frame.kind) == (self.run, self.round, kind)
                 and frame.receiver == receiver
                 and slot not in accepted
                 and frame.segment < frame.count
-                and len(frame.values) == expected_length(frame)
+                and len(frame.values) == expected_length(slot)
                 and (frame.values.dtype == dtype or not len(frame.values))
                 and bool(np.isfinite(frame.values).all())
             )
@@ -97,75 +106,144 @@ class Post:
         return dict(sorted(accepted.items()))  # a sum of floats must not depend on who came first
 
 
-def gather_replicas(
-    snapshot: Vectors,
-    sources: Sequence[Sequence[Sequence[int]]],
-    replicas: int,
-    neighbours: NDArray[np.bool_],
+class Came(NamedTuple):
+    """What came for R receivers that asked for up to K replicas each."""
+
+    receivers: list[int]  # [R] nodes
+    sources: list[list[list[int]]]  # [r][k][p] peers
+    segments: list[list[list[Vectors | None]]]  # [r][k][p]; None: lost, late or refused
+    length: int  # D, parameters
+
+    @property
+    def replicas(self) -> int:
+        """K, the most replicas that one of the receivers asked for."""
+        return max((len(replicas) for replicas in self.sources), default=0)
+
+    @property
+    def asked(self) -> NDArray[np.bool_]:
+        """Whether receiver r asked for replica k, `[K, R]`."""
+        amounts = np.array([len(replicas) for replicas in self.sources])
+        flags: NDArray[np.bool_] = np.arange(self.replicas)[:, None] < amounts
+        return flags
+
+    @property
+    def lost(self) -> NDArray[np.int64]:
+        """Segments that receiver r asked for and did not get for replica k, `[K, R]`."""
+        lost = np.zeros((self.replicas, len(self.receivers)), dtype=np.int64)
+        for r, replicas in enumerate(self.segments):
+            for k, parts in enumerate(replicas):
+                lost[k, r] = sum(part is None for part in parts)
+        return lost
+
+    def only(self, k: int) -> Came:
+        """The same with replica k alone."""
+        sources = [replicas[k : k + 1] for replicas in self.sources]
+        return self._replace(
+            sources=sources, segments=[replicas[k : k + 1] for replicas in self.segments]
+        )
+
+    def whole(self) -> Iterator[tuple[int, list[Vectors]]]:
+        """Each receiver's row r with the parameters `[D]` of those replicas that came whole in one segment."""
+        for r, replicas in enumerate(self.segments):
+            yield r, [parts[0] for parts in replicas if len(parts) == 1 and parts[0] is not None]
+
+    def joined(self, k: int, own: Tensor) -> Tensor:
+        """Referential policies: replica k of every receiver, `[R, D]`, gaps filled from `own: [R, D]`.
+
+        A gap is a segment that did not come, or a replica that the receiver did not ask for.
+        """
+        values: Vectors = np.empty(own.shape, dtype=_numpy_type(own))
+        gaps: list[tuple[int, slice]] = []
+        for r, replicas in enumerate(self.segments):
+            parts = replicas[k] if k < len(replicas) else [None]
+            for part, piece in zip(segment_slices(self.length, len(parts)), parts, strict=True):
+                if piece is None:
+                    gaps.append((r, part))
+                else:
+                    values[r, part] = piece
+        joined = torch.from_numpy(values).to(own.device)
+        for r, part in gaps:
+            joined[r, part] = own[r, part]
+        return joined
+
+
+def gather(
+    asks: Mapping[int, Ask],
+    held: Callable[[int], Vectors | None],
+    answers: Callable[[int, Slot], bool],
     post: Post,
-) -> Replicas:
-    """Ask for segments and join them into at most K = `replicas` referential policies per agent.
+    length: int,
+    dtype: np.dtype[np.floating],
+) -> Came:
+    """Carry out what the nodes of `asks` ask for, all at once, and return what came.
 
-    `snapshot: [N, D]`; `sources[i][k][p]` is the agent that receiver i asks for segment p of its replica k.
-    Each peer answers requests of its neighbours only. A segment that was lost or refused is filled with
-    the receiver's own slice, and counted.
+    `held(peer)` are the parameters `[length]` that a peer sends now, None where it has nothing to send;
+    `answers(peer, request)` says whether the peer answers a request, whose `sender` is the node that asks.
+    Every request is on the wire before any is answered, and every answer before any is read.
     """
-    agents, length = snapshot.shape
-    for receiver, asked_of in enumerate(sources):
-        for replica, peers in enumerate(asked_of):
-            for segment, peer in enumerate(peers):
-                place = (replica, segment, len(peers))
-                post.send(receiver, peer, NO_VALUES, place, REQUEST)
+    for receiver, ask in asks.items():
+        for slot in () if ask.standing else _slots(ask):
+            post.send(receiver, slot.sender, NO_VALUES, slot[1:], REQUEST)
 
-    requests = []  # all are collected before any is answered: answers come to the same mailboxes
-    for peer in range(agents):
+    peers = sorted({peer for ask in asks.values() for sources in ask.sources for peer in sources})
+    wanted = {peer: _requests(peer, answers, post, length, dtype) for peer in peers}
+    for receiver, ask in asks.items():
+        for slot in _slots(ask) if ask.standing else ():
+            wanted[slot.sender].append(slot._replace(sender=receiver))
+    for peer, requests in wanted.items():
+        _answer(peer, sorted(requests), held(peer), post)
 
-        def request_length(frame: Frame, peer: int = peer) -> int | None:
-            known = frame.sender < agents and bool(neighbours[peer, frame.sender])
-            return 0 if known and frame.replica < replicas and frame.count <= length else None
-
-        requests.append(post.receive(peer, REQUEST, request_length, snapshot.dtype))
-    for peer, wanted in enumerate(requests):
-        checksums: dict[tuple[int, int], int] = {}
-        for receiver, replica, segment, count in wanted:
-            own = snapshot[peer, segment_slices(length, count)[segment]]
-            if (segment, count) not in checksums:
-                checksums[segment, count] = checksum_of(own)
-            place = (replica, segment, count)
-            post.send(peer, receiver, own, place, checksum=checksums[segment, count])
-
-    values = np.empty((replicas, agents, length), dtype=snapshot.dtype)
-    asked = np.zeros((replicas, agents), dtype=np.bool_)
-    lost = np.zeros((replicas, agents), dtype=np.int64)
-    missing: list[tuple[int, int, slice]] = []
-    for receiver, asked_of in enumerate(sources):
-        slots: dict[Slot, slice] = {
-            (peer, replica, segment, len(peers)): part
-            for replica, peers in enumerate(asked_of)
+    receivers = list(asks)
+    segments = []
+    for receiver, ask in asks.items():
+        lengths = {
+            Slot(peer, replica, segment, len(peers)): part.stop - part.start
+            for replica, peers in enumerate(ask.sources)
             for segment, (peer, part) in enumerate(
                 zip(peers, segment_slices(length, len(peers)), strict=True)
             )
         }
+        received = post.receive(receiver, SEGMENT, lengths.get, dtype)
+        slots = iter(_slots(ask))
+        segments.append([[received.get(next(slots)) for _ in sources] for sources in ask.sources])
+    sources = [[list(peers) for peers in ask.sources] for ask in asks.values()]
+    return Came(receivers, sources, segments, length)
 
-        def answer_length(frame: Frame, slots: dict[Slot, slice] = slots) -> int | None:
-            part = slots.get((frame.sender, frame.replica, frame.segment, frame.count))
-            return None if part is None else part.stop - part.start
 
-        asked[: len(asked_of), receiver] = True
-        values[len(asked_of) :, receiver] = snapshot[receiver]
-        answers = post.receive(receiver, SEGMENT, answer_length, snapshot.dtype)
-        for slot, part in slots.items():
-            replica = slot[1]
-            if slot in answers:
-                values[replica, receiver, part] = answers[slot]
-            else:
-                values[replica, receiver, part] = snapshot[receiver, part]
-                lost[replica, receiver] += 1
-                missing.append((replica, receiver, part))
-    # Written out parameter by parameter only where something is missing, which is rare.
-    arrived = np.broadcast_to(asked[:, :, None], values.shape)
-    if missing:
-        arrived = arrived.copy()
-        for replica, receiver, part in missing:
-            arrived[replica, receiver, part] = False
-    return Replicas(values, arrived, asked, lost)
+def _slots(ask: Ask) -> Iterator[Slot]:
+    """The segments that a node asks for, in the order of `sources`."""
+    for replica, peers in enumerate(ask.sources):
+        for segment, peer in enumerate(peers):
+            yield Slot(peer, replica, segment, len(peers))
+
+
+def _requests(
+    peer: int,
+    answers: Callable[[int, Slot], bool],
+    post: Post,
+    length: int,
+    dtype: np.dtype[np.floating],
+) -> list[Slot]:
+    """What is asked of a peer and answered; `sender` is the node that asks."""
+
+    def request_length(slot: Slot) -> int | None:
+        return 0 if slot.count <= length and answers(peer, slot) else None
+
+    return list(post.receive(peer, REQUEST, request_length, dtype))
+
+
+def _answer(peer: int, requests: list[Slot], own: Vectors | None, post: Post) -> None:
+    """Send each node that asked its segment of the peer's parameters."""
+    if own is None:
+        return
+    checksums: dict[tuple[int, int], int] = {}
+    for receiver, replica, segment, count in requests:
+        part = own[segment_slices(len(own), count)[segment]]
+        if (segment, count) not in checksums:
+            checksums[segment, count] = checksum_of(part)
+        place = (replica, segment, count)
+        post.send(peer, receiver, part, place, checksum=checksums[segment, count])
+
+
+def _numpy_type(like: Tensor) -> np.dtype[np.floating]:
+    return np.dtype(np.float64 if like.dtype == torch.float64 else np.float32)

@@ -1,23 +1,19 @@
-"""The methods compared, one file each: what happens in a communication round.
+"""The methods compared, one file each. A method says two things.
 
-A method is one function `communicate(theta, world) -> RoundReport` that changes `theta: [N, D]` in place.
-All see the same world and differ only inside their file. The registry is `rsm.config.catalogue.METHODS`.
+`ask(node, context)` is what a node asks its neighbours for in a communication round, and
+`mix(own, came, context)` is what it makes of what came. Frames, losses, refusals and the ledger are the
+business of `rsm.exchange`. Methods are listed in `rsm.config.catalogue.METHODS`.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-
-from torch import Tensor
+from typing import cast
 
 from rsm.config.catalogue import METHODS
-from rsm.methods.context import RoundReport, World
-
-Communicate = Callable[[Tensor, World], RoundReport]
+from rsm.methods.context import Method
 
 
-def load(method: str) -> Communicate:
-    """The function `communicate` of a method of the registry."""
-    communicate: Communicate = importlib.import_module(METHODS[method].module).communicate
-    return communicate
+def load(name: str) -> Method:
+    """The module of a method of the catalogue."""
+    return cast(Method, importlib.import_module(METHODS[name].module))

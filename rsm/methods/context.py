@@ -1,110 +1,65 @@
-"""What a method sees of the world in a round, and what it reports."""
+"""What a method sees when it asks and when it mixes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from rsm.config.run import Communication
-from rsm.exchange.channel import Channel
-from rsm.exchange.replicas import Post, Replicas, Vectors, gather_replicas
-from rsm.mixing.rules import Verdict
+from rsm.exchange.replicas import Ask, Came
+
+# Received replicas, own parameters and referential ones (both [R, D]) of R receivers → ζ `[R]`.
+MixingMetric = Callable[[Came, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class World:
-    """One communication round: who is reachable, the channel, a judge that gives A⁺ and ζ."""
+class Context:
+    """One communication round as a method sees it."""
 
-    run: int  # tag of the run, on every frame
-    round: int  # from 1
     settings: Communication
-    neighbours: NDArray[np.bool_]  # [N, N]
-    channel: Channel
-    judge: Callable[[Tensor, Tensor], Verdict]  # current and referential parameters, both [N, D]
-    generator: np.random.Generator  # of the choice of neighbours
+    neighbours: NDArray[np.bool_]  # [N, N], who hears whom
+    generator: np.random.Generator  # of the choice of peers
+    mixing_metric: MixingMetric
 
     @property
-    def post(self) -> Post:
-        """Sending and receiving in this round."""
-        return Post(self.channel, self.run, self.round)
+    def agents(self) -> int:
+        """N."""
+        return len(self.neighbours)
+
+    @property
+    def server(self) -> int:
+        """The number of the central server among the nodes."""
+        return self.agents
+
+    def peers(self, agent: int) -> list[int]:
+        """The agent's neighbours."""
+        peers: list[int] = np.flatnonzero(self.neighbours[agent]).tolist()
+        return peers
 
 
-class Judgement(NamedTuple):
-    """One replica k of all agents, judged."""
+class Method(Protocol):
+    """A module of `rsm.methods`, or of another package that names itself in `rsm.methods`."""
 
-    replica: int  # from 1
-    asked: NDArray[np.bool_]  # [N], which agents have this replica
-    lost: NDArray[np.int64]  # [N]
-    verdict: Verdict
+    def ask(self, node: int, context: Context) -> Ask:
+        """What a node (an agent, or the server of a method that has one) asks for in a round."""
 
+    def mix(self, own: Tensor, came: Came, context: Context) -> Tensor:
+        """New parameters `[R, D]` of R receivers with parameters `own: [R, D]`, from what came for them.
 
-@dataclass(frozen=True)
-class RoundReport:
-    """What a round did beyond the ledger: judgements, and whom each replica came from."""
-
-    judgements: list[Judgement] = field(default_factory=list)
-    sources: list[list[list[int]]] = field(default_factory=list)  # [i][k][p] agents
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Rows of the ζ trace (rsm.runs.schema), without the columns that the caller knows."""
-        rows = []
-        for judgement in self.judgements:
-            # By one copy to the host: float64 holds every float32 and truth value as it is.
-            columns = torch.stack([column.double() for column in judgement.verdict]).tolist()
-            verdict = dict(zip(Verdict._fields, columns, strict=True))
-            for agent in np.flatnonzero(judgement.asked).tolist():
-                outcome = "accepted" if verdict["accepted"][agent] else "rejected"
-                rows.append(
-                    {
-                        "agent": agent,
-                        "replica": judgement.replica,
-                        "sources": self.sources[agent][judgement.replica - 1],
-                        "advantage": verdict["advantage"][agent],
-                        "epsilon": verdict["epsilon"][agent],
-                        "quadratic_form": verdict["quadratic_form"][agent],
-                        "constant": verdict["constant"][agent],
-                        "bound": verdict["bound"][agent],
-                        "zeta": verdict["zeta"][agent],
-                        "outcome": "identical" if verdict["identical"][agent] else outcome,
-                        "lost_segments": int(judgement.lost[agent]),
-                    }
-                )
-        return rows
+        Called once a round with all that came, or, for a method that is `judged`, once for each replica.
+        """
 
 
-def snapshot_of(theta: Tensor) -> Vectors:
-    """A copy of all parameters `[N, D]` as they are at the start of a round."""
-    values: Vectors = theta.detach().cpu().numpy().copy()
-    return values
-
-
-def request_replicas(theta: Tensor, world: World) -> tuple[Replicas, list[list[list[int]]]]:
-    """Steps 1 and 2 of a round: draw Pᵢ distinct neighbours for each of Kᵢ replicas and gather segments.
-
-    Pᵢ = min(P, |Ωᵢ|) and Kᵢ = min(K, |Ωᵢ|). Returns the replicas and their sources `[i][k][p]`.
-    """
-    sources: list[list[list[int]]] = []
-    for reachable in world.neighbours:
-        peers = np.flatnonzero(reachable)
-        segments = min(world.settings.segments, len(peers))
-        sources.append(
-            [
-                world.generator.choice(peers, segments, replace=False).tolist()
-                for _ in range(min(world.settings.replicas, len(peers)))
-            ]
-        )
-    gathered = gather_replicas(
-        snapshot_of(theta), sources, world.settings.replicas, world.neighbours, world.post
+def random_segments(agent: int, context: Context) -> Ask:
+    """Kᵢ = min(K, |Ωᵢ|) replicas of Pᵢ = min(P, |Ωᵢ|) segments, each of another neighbour, drawn uniformly."""
+    peers = context.peers(agent)
+    segments = min(context.settings.segments, len(peers))
+    replicas = min(context.settings.replicas, len(peers))
+    return Ask(
+        [context.generator.choice(peers, segments, replace=False).tolist() for _ in range(replicas)]
     )
-    return gathered, sources
-
-
-def as_tensor(values: Vectors, like: Tensor) -> Tensor:
-    """Received values as a tensor on the device of `like`."""
-    return torch.from_numpy(values).to(like.device)

@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from rsm.exchange.frames import SEGMENT, Frame
-from rsm.exchange.replicas import Vectors
-from rsm.methods.context import RoundReport, World, as_tensor, snapshot_of
+from rsm.exchange.replicas import Ask, Came
+from rsm.methods.context import Context
 
 
-def communicate(theta: Tensor, world: World) -> RoundReport:
-    """All upload θ, the server averages what arrived, all download; who hears nothing keeps its own θ."""
-    snapshot, post, server = snapshot_of(theta), world.post, world.channel.server
-    agents, length = snapshot.shape
+def ask(node: int, context: Context) -> Ask:
+    """The server asks all agents for their parameters, and they ask it for what it made of them."""
+    peers = range(context.agents) if node == context.server else [context.server]
+    return Ask([[peer] for peer in peers], standing=True)
 
-    def from_agent(frame: Frame) -> int | None:
-        known = frame.sender < agents and (frame.replica, frame.count) == (0, 1)
-        return length if known else None
 
-    def from_server(frame: Frame) -> int | None:
-        known = frame.sender == server and (frame.replica, frame.count) == (0, 1)
-        return length if known else None
-
-    for agent in range(agents):
-        post.send(agent, server, snapshot[agent])
-    uploads = post.receive(server, SEGMENT, from_agent, snapshot.dtype)
-    if not uploads:
-        return RoundReport()
-    federated: Vectors = np.stack(list(uploads.values())).mean(axis=0)
-    for agent in range(agents):
-        post.send(server, agent, federated)
-    for agent in range(agents):
-        for values in post.receive(agent, SEGMENT, from_server, snapshot.dtype).values():
-            snapshot[agent] = values
-    theta.copy_(as_tensor(snapshot, theta))
-    return RoundReport()
+def mix(own: Tensor, came: Came, context: Context) -> Tensor:
+    """The server takes the mean of what arrived, an agent takes what the server sent, if it arrived."""
+    mixed = own.clone()
+    for row, received in came.whole():
+        if received:
+            mixed[row] = torch.from_numpy(np.mean(received, axis=0)).to(own.device)
+    return mixed

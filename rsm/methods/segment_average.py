@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import numpy as np
+import torch
 from torch import Tensor
 
-from rsm.methods.context import RoundReport, World, as_tensor, request_replicas
+from rsm.exchange.replicas import Ask, Came
+from rsm.methods.context import Context, random_segments
 
 
-def communicate(theta: Tensor, world: World) -> RoundReport:
-    """θᵢ ← the mean of θᵢ and its Kᵢ referential policies, each joined from segments of random neighbours."""
-    replicas, sources = request_replicas(theta, world)
-    weight = replicas.asked[:, :, None].astype(replicas.values.dtype)
-    total = theta + as_tensor((replicas.values * weight).sum(axis=0), theta)
-    theta.copy_(total / as_tensor(1 + np.sum(weight, axis=0), theta))
-    return RoundReport(sources=sources)
+def ask(node: int, context: Context) -> Ask:
+    """Segments of random neighbours, as `rsm` does."""
+    return random_segments(node, context)
+
+
+def mix(own: Tensor, came: Came, context: Context) -> Tensor:
+    """θᵢ ← the mean of θᵢ and its Kᵢ referential policies."""
+    asked = torch.from_numpy(came.asked).to(own)  # [K, R], as numbers
+    total = torch.zeros_like(own)
+    for k, weight in enumerate(asked):
+        total += came.joined(k, own) * weight.unsqueeze(1)
+    return (own + total) / (1 + asked.sum(dim=0)).unsqueeze(1)

@@ -1,7 +1,8 @@
-"""Communication rounds of a run: the world that a method sees, and the rows that a round leaves."""
+"""Communication rounds of a run: who asks whom, what comes, what is mixed, and the rows that a round leaves."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,18 +15,54 @@ from rsm.config.catalogue import METHODS
 from rsm.config.run import RunConfig
 from rsm.exchange.channel import Channel, Ledger
 from rsm.exchange.frames import frame_key
+from rsm.exchange.replicas import Came, Post, Slot, Vectors, gather
 from rsm.exchange.segments import segment_slices
 from rsm.exchange.topology import neighbourhood
-from rsm.methods.context import World
-from rsm.mixing.rules import RULES, Evidence, Judge, Verdict, mixing_metric
+from rsm.methods.context import Context, Method, MixingMetric
+from rsm.mixing.rules import Verdict
 from rsm.sac.learner import Learner
 from rsm.sac.replay import Replay
 from rsm.seeding import Stream, numpy_generator, torch_generator
+from rsm.training.judging import OwnCritic
 
 Rows = list[dict[str, Any]]
 
 
-class Collaboration:
+def synchronous_round(
+    shared: Tensor, method: Method, server: bool, judged: bool, context: Context, post: Post
+) -> Tensor:
+    """One round of all agents: everybody sends what it had when the round began.
+
+    `shared: [N, D]` are the agents' parameters; returns the new ones, so that the result does not depend on
+    the order in which agents are visited.
+    """
+    held: list[Vectors | None] = list(shared.detach().cpu().numpy())
+    held.append(None)  # the server has nothing yet
+    length, dtype = shared.shape[1], held[0].dtype  # type: ignore[union-attr]
+
+    def answers(peer: int, request: Slot) -> bool:
+        asks, settings = request.sender, context.settings
+        reachable = asks < context.agents and bool(context.neighbours[peer, asks])
+        return reachable and request.replica < settings.replicas
+
+    def come(nodes: list[int]) -> Came:
+        asks = {node: method.ask(node, context) for node in nodes}
+        return gather(asks, held.__getitem__, answers, post, length, dtype)
+
+    if server:
+        came = come([context.server])
+        if came.lost.sum() < came.replicas:  # somebody was heard
+            nothing = torch.zeros_like(shared[:1])
+            held[context.server] = method.mix(nothing, came, context)[0].cpu().numpy()
+    came = come(list(range(context.agents)))
+    if not judged:
+        return method.mix(shared, came, context)
+    for k in range(came.replicas):
+        shared = method.mix(shared, came.only(k), context)
+    return shared
+
+
+class Communication:
     """What N agents of one run exchange. Raises ConfigError for a topology or segments that cannot be.
 
     With `share: actor+critic` the critics are mixed as the actors are; target critics and the moments of Adam
@@ -33,24 +70,25 @@ class Collaboration:
     """
 
     def __init__(self, config: RunConfig, learner: Learner, replay: Replay) -> None:
-        self._config, self._learner, self._replay = config, learner, replay
+        self._config, self._learner = config, learner
         communication, agents = config.communication, learner.agents
         self.parameters = learner.policy.parameter_count
         if communication.share == "actor+critic":
             self.parameters += 2 * learner.critic.parameter_count
-        traits = METHODS[config.method]
-        if traits.segments:
+        self._traits = METHODS[config.method]
+        if self._traits.segments:
             segment_slices(self.parameters, communication.segments)
         self._neighbours = neighbourhood(
-            communication.topology if traits.topology else "complete",
+            communication.topology if self._traits.topology else "complete",
             agents,
             numpy_generator(config.seed, Stream.TOPOLOGY),
         )
         loss = numpy_generator(config.seed, Stream.CHANNEL)
         self.channel = Channel(agents, communication.loss_rate, loss, frame_key())
-        self._communicate = methods.load(config.method)
+        self._method = methods.load(config.method)
         self._sources = numpy_generator(config.seed, Stream.SOURCES)
         self._judging = torch_generator(config.seed, Stream.JUDGING, learner.theta.device)
+        self._critic = OwnCritic(config.mixing, learner, replay, self._judging)
         self.rounds = 0
         self.last_round = Ledger(agents).bytes_per_pair  # [sender, receiver], server last
 
@@ -62,26 +100,32 @@ class Collaboration:
         """
         self.rounds += 1
         before = self.channel.ledger.copy()
-        world = World(
-            run=int(self._config.settings_hash, 16),
-            round=self.rounds,
-            settings=self._config.communication,
-            neighbours=self._neighbours(positions),
-            channel=self.channel,
-            judge=self._judge,
-            generator=self._sources,
+        trace: Rows = []
+        context = Context(
+            self._config.communication,
+            self._neighbours(positions),
+            self._sources,
+            traced(self._verdict, trace),
         )
-        shared = self._shared()
-        report = self._communicate(shared, world)
-        self._take(shared)
-
-        sent, trace = self.channel.ledger.since(before), report.rows()
+        post = Post(self.channel, int(self._config.settings_hash, 16), self.rounds)
+        server, judged = self._traits.server, self._traits.judged
+        self._take(synchronous_round(self._shared(), self._method, server, judged, context, post))
+        sent = self.channel.ledger.since(before)
         self.last_round = sent.bytes_per_pair
+        row = self._row(sent, trace, int(context.neighbours.sum()))
+        return row, [{"round": self.rounds, **judged} for judged in trace]
+
+    def _verdict(self, own: Tensor, referential: Tensor) -> Verdict:
+        (theta, critics), (theta_tilde, _) = self._split(own), self._split(referential)
+        return self._critic.verdict(theta, critics, theta_tilde)
+
+    def _row(self, sent: Ledger, trace: Rows, links: int) -> dict[str, Any]:
+        """The row of `rounds`."""
         mixed = [row["zeta"] for row in trace if row["outcome"] == "accepted"]
         counters = ("messages", "request_bytes", "header_bytes", "payload_bytes", "lost", "refused")
-        row = {
+        return {
             "round": self.rounds,
-            "links": int(world.neighbours.sum()),
+            "links": links,
             **{name: sent.total(name) for name in counters},
             "bytes_sent": sent.bytes_sent,
             "heaviest_share": sent.heaviest_share,
@@ -91,7 +135,6 @@ class Collaboration:
             "zeta_mean": float(np.mean(mixed)) if mixed else float("nan"),
             "spread": self._spread(),
         }
-        return row, [{"round": self.rounds, **judged} for judged in trace]
 
     def _shared(self) -> Tensor:
         """A copy of what every agent shares, `[N, D]`: the actor, then the critics if they travel."""
@@ -112,38 +155,6 @@ class Collaboration:
         self._learner.theta.detach().copy_(actors)
         if critics is not self._learner.critics:
             self._learner.critics.detach().copy_(critics)
-
-    def _judge(self, current: Tensor, referential: Tensor) -> Verdict:
-        """A⁺, q and ζ of referential parameters, by each receiver's own critic, temperature and states."""
-        learner = self._learner
-        theta, critics = self._split(current)
-        theta_tilde, _ = self._split(referential)
-        split = RULES[self._config.mixing.rule].held_out
-        judge = Judge(
-            policy=learner.policy,
-            q_function=lambda states, actions: learner.critic.smaller(critics, states, actions),
-            alpha=learner.alpha.detach(),
-            gamma=learner.settings.gamma,
-            settings=self._config.mixing,
-            choice=self._evidence(fold=0, folds=2) if split else self._evidence(),
-            held_out=self._evidence(fold=1, folds=2) if split else None,
-        )
-        return mixing_metric(judge, theta, theta_tilde)
-
-    def _evidence(self, fold: int = 0, folds: int = 1) -> Evidence:
-        """States drawn anew, with replacement, from the `recent` latest transitions of each agent.
-
-        Held-out states are of another fold than those that choose θ̃: every other transition each, so that both
-        are as recent and none is in both.
-        """
-        settings = self._config.mixing
-        batch = self._replay.sample_recent(
-            settings.states, settings.recent, self._judging, fold, folds
-        )
-        noise = torch.randn(
-            batch.unit_actions.shape, generator=self._judging, device=self._learner.theta.device
-        )
-        return Evidence(batch.observations, batch.unit_actions, batch.log_density, noise)
 
     def _spread(self) -> float:
         theta = self._learner.theta.detach()
@@ -166,3 +177,37 @@ class Collaboration:
         self.channel.load_state_dict(state["channel"])
         self._sources.bit_generator.state = state["sources"]
         self._judging.set_state(state["judging"])
+
+
+def traced(judge: Callable[[Tensor, Tensor], Verdict], trace: Rows) -> MixingMetric:
+    """ζ of one replica of R receivers by `judge(own, referential)`; a row of each goes to the trace.
+
+    The rows are those of the table `zeta` (rsm.runs.schema), without the columns that the caller knows.
+    """
+    judged: dict[int, int] = {}  # agent → its replicas so far
+
+    def mixing_metric(came: Came, own: Tensor, referential: Tensor) -> Tensor:
+        verdict = judge(own, referential)
+        asked, lost = came.asked[0], came.lost[0]
+        # By one copy to the host: float64 holds every float32 and truth value as it is.
+        values = torch.stack([column.double() for column in verdict]).T.tolist()
+        for row in np.flatnonzero(asked).tolist():
+            agent, columns = (
+                came.receivers[row],
+                dict(zip(Verdict._fields, values[row], strict=True)),
+            )
+            judged[agent] = judged.get(agent, 0) + 1
+            outcome = "accepted" if columns.pop("accepted") else "rejected"
+            trace.append(
+                {
+                    "agent": agent,
+                    "replica": judged[agent],
+                    "sources": came.sources[row][0],
+                    "outcome": "identical" if columns.pop("identical") else outcome,
+                    "lost_segments": int(lost[row]),
+                    **columns,
+                }
+            )
+        return torch.where(torch.from_numpy(asked).to(own.device), verdict.zeta, 0)
+
+    return mixing_metric

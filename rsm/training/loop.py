@@ -31,7 +31,7 @@ from rsm.sac.learner import Learner, Losses
 from rsm.sac.replay import MultiStep, Replay
 from rsm.seeding import Stream, held_out_seeds, torch_generator, training_seed
 from rsm.traffic.environment import TrafficEnv
-from rsm.training.communication import Collaboration
+from rsm.training.communication import Communication
 from rsm.training.evaluation import controller_driver, evaluate, policy_driver
 from rsm.training.finite import Diverged, Watch
 from rsm.training.progress import Progress
@@ -148,7 +148,7 @@ class Training:
         self.acting = torch_generator(seed, Stream.ACTING, device)
         self.exploration = Exploration(sac, self.acting)
         self.updating = torch_generator(seed, Stream.UPDATES, device)
-        self.exchange = Collaboration(config, self.learner, self.replay) if config.learns else None
+        self.exchange = Communication(config, self.learner, self.replay) if config.learns else None
 
     @property
     def wall_s(self) -> float:

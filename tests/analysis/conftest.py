@@ -244,7 +244,7 @@ def _summary(
         "topology": config.communication.topology if traits and traits.topology else None,
         "segments": config.communication.segments if traits and traits.segments else None,
         "replicas": config.communication.replicas if traits and traits.segments else None,
-        "rule": config.mixing.rule if traits and traits.metric else None,
+        "rule": config.mixing.rule if traits and traits.judged else None,
         "share": "actor" if rounds else None,
         "loss_rate": 0.0 if rounds else None,
         "seed": config.seed,

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsm.exchange.channel import Channel
 from rsm.exchange.frames import HEADER_SIZE, SEGMENT, Frame, encode
-from rsm.exchange.replicas import Post, gather_replicas
+from rsm.exchange.replicas import Ask, Came, Post, Slot, gather
 from rsm.exchange.segments import segment_slices
 
 AGENTS, LENGTH = 5, 23
@@ -32,22 +33,35 @@ def plan(segments: int, replicas: int, seed: int) -> list[list[list[int]]]:
     ]
 
 
+def come(sources: list[list[list[int]]], post: Post, neighbours=EVERYBODY) -> Came:
+    def answers(peer: int, request: Slot) -> bool:
+        return bool(neighbours[peer, request.sender])
+
+    asks = {receiver: Ask(replicas) for receiver, replicas in enumerate(sources)}
+    held = snapshot().__getitem__
+    return gather(asks, held, answers, post, LENGTH, np.dtype(np.float32))
+
+
+OWN = torch.full((AGENTS, LENGTH), -1.0)
+
+
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(0, 99))
 @settings(max_examples=30, deadline=None)
 def test_every_parameter_comes_from_exactly_the_peer_that_was_asked(segments, replicas, seed):
     sources = plan(segments, replicas, seed)
-    gathered = gather_replicas(snapshot(), sources, replicas, EVERYBODY, post_of())
-    assert gathered.arrived.all() and not gathered.lost.any()
-    for receiver in range(AGENTS):
-        for replica in range(replicas):
+    came = come(sources, post_of())
+    assert came.asked.all() and not came.lost.any() and came.replicas == replicas
+    for replica in range(replicas):
+        joined = came.joined(replica, OWN)
+        for receiver in range(AGENTS):
             for segment, part in enumerate(segment_slices(LENGTH, segments)):
                 peer = sources[receiver][replica][segment]
-                assert (gathered.values[replica, receiver, part] == peer).all()
+                assert (joined[receiver, part] == peer).all()
 
 
 def test_bytes_sent_are_requests_headers_and_k_times_theta_per_agent():
     post = post_of()
-    gather_replicas(snapshot(), plan(4, 3, 0), 3, EVERYBODY, post)
+    come(plan(4, 3, 0), post)
     ledger = post.channel.ledger
     assert ledger.total("payload_bytes") == AGENTS * 3 * LENGTH * 4
     assert ledger.total("request_bytes") == AGENTS * 3 * 4 * HEADER_SIZE
@@ -55,23 +69,59 @@ def test_bytes_sent_are_requests_headers_and_k_times_theta_per_agent():
     assert ledger.total("refused") == 0
 
 
+def test_standing_order_is_answered_without_a_request():
+    post = post_of()
+    asks = {0: Ask([[1], [3]], standing=True)}
+    came = gather(
+        asks, snapshot().__getitem__, lambda *_: False, post, LENGTH, np.dtype(np.float32)
+    )
+    [(row, received)] = came.whole()
+    assert row == 0 and [vector[0] for vector in received] == [1, 3]
+    assert post.channel.ledger.total("request_bytes") == 0
+
+
+def test_peer_that_holds_nothing_sends_nothing():
+    post = post_of()
+    asks = {0: Ask([[1], [3]], standing=True)}
+    held = {1: None, 3: snapshot()[3]}
+    came = gather(asks, held.get, lambda *_: False, post, LENGTH, np.dtype(np.float32))
+    assert came.lost.tolist() == [[1], [0]]
+    assert post.channel.ledger.total("messages") == 1
+
+
 def test_lost_segment_keeps_the_agents_own_slice():
-    gathered = gather_replicas(snapshot(), plan(4, 3, 0), 3, EVERYBODY, post_of(loss_rate=0.4))
-    own = gathered.values == snapshot()[None]
-    assert gathered.lost.sum() > 0
-    assert (own == ~gathered.arrived).all()
-    slices = segment_slices(LENGTH, 4)
-    missing = [[[not a[part].all() for part in slices] for a in k] for k in gathered.arrived]
-    assert (np.sum(missing, axis=2) == gathered.lost).all()
+    came = come(plan(4, 3, 0), post_of(loss_rate=0.4))
+    assert came.lost.sum() > 0
+    for replica in range(3):
+        own = came.joined(replica, OWN) == OWN
+        slices = segment_slices(LENGTH, 4)
+        missing = np.array([[bool(row[part].all()) for part in slices] for row in own])
+        assert (missing.sum(axis=1) == came.lost[replica]).all()
+        assert int(own.sum()) == sum(
+            part.stop - part.start
+            for row in missing
+            for part, gap in zip(slices, row, strict=True)
+            if gap
+        )
+
+
+def test_replica_that_was_not_asked_for_is_the_agents_own():
+    came = come([[[1]], [], [[0], [3]], [], []], post_of())
+    assert came.asked.tolist() == [
+        [True, False, True, False, False],
+        [False, False, True] + [False] * 2,
+    ]
+    second = came.joined(1, OWN)
+    assert (second[2] == 3).all() and (second[[0, 1, 3, 4]] == -1).all()
+    assert came.only(1).joined(0, OWN).equal(second)
 
 
 def test_peer_answers_its_neighbours_only():
     neighbours = EVERYBODY.copy()
     neighbours[2, 1] = False
-    sources = [[[1]], [[2]], [[0]], [[0]], [[0]]]
     post = post_of()
-    gathered = gather_replicas(snapshot(), sources, 1, neighbours, post)
-    assert gathered.lost[0].tolist() == [0, 1, 0, 0, 0]
+    came = come([[[1]], [[2]], [[0]], [[0]], [[0]]], post, neighbours)
+    assert came.lost[0].tolist() == [0, 1, 0, 0, 0]
     assert post.channel.ledger.counts["refused"][1, 2] == 1
 
 
@@ -98,8 +148,8 @@ def accepted(*frames: bytes) -> tuple[int, int]:
     for frame in frames:
         post.channel.send(frame, 1, 0)
 
-    def expected(frame: Frame) -> int | None:
-        return LENGTH if (frame.sender, frame.replica, frame.count) == (1, 0, 1) else None
+    def expected(slot: Slot) -> int | None:
+        return LENGTH if (slot.sender, slot.replica, slot.count) == (1, 0, 1) else None
 
     taken = post.receive(0, SEGMENT, expected, np.dtype(np.float32))
     return len(taken), post.channel.ledger.total("refused")

@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from rsm import methods
 from rsm.config.catalogue import METHODS
-from rsm.config.run import Communication
-from rsm.exchange.channel import Channel
 from rsm.exchange.frames import HEADER_SIZE
-from rsm.methods.context import World
 from rsm.mixing.rules import Verdict
+
+from ..rounds import Place, hold, place_of
 
 AGENTS, LENGTH = 6, 40
 
@@ -36,16 +34,12 @@ def verdict(zeta: torch.Tensor) -> Verdict:
     return Verdict(filler, filler, filler, filler, filler, zeta, zeta > 0, zeta < 0)
 
 
-def world(neighbours=COMPLETE, judge=None, loss_rate=0.0, seed=0, **settings) -> World:
-    return World(
-        run=1,
-        round=1,
-        settings=Communication(**settings),
-        neighbours=neighbours,
-        channel=Channel(AGENTS, loss_rate, np.random.default_rng(seed)),
-        judge=judge or (lambda current, referential: verdict(torch.full((AGENTS,), 0.5))),
-        generator=np.random.default_rng(seed),
-    )
+def half(current: torch.Tensor, referential: torch.Tensor) -> Verdict:
+    return verdict(torch.full((AGENTS,), 0.5))
+
+
+def world(neighbours=COMPLETE, judge=half, **changes) -> Place:
+    return place_of(neighbours, judge, **changes)
 
 
 @pytest.mark.parametrize(
@@ -60,14 +54,14 @@ def world(neighbours=COMPLETE, judge=None, loss_rate=0.0, seed=0, **settings) ->
 )
 def test_payload_is_that_of_the_table_of_methods(method, thetas):
     place = world(ring(), segments=4, replicas=3)
-    methods.load(method)(theta(), place)
+    hold(method, theta(), place)
     assert place.channel.ledger.total("payload_bytes") == thetas * LENGTH * 4
 
 
 def test_every_method_of_the_registry_changes_no_shape_and_leaves_finite_values():
     for method in METHODS:
         parameters = theta()
-        methods.load(method)(parameters, world())
+        hold(method, parameters, world())
         assert parameters.shape == (AGENTS, LENGTH) and torch.isfinite(parameters).all()
 
 
@@ -81,7 +75,7 @@ def test_bytes_on_the_ledger_are_those_of_the_frames_sent(monkeypatch):
             send(frame, sender, receiver)
 
         monkeypatch.setattr(place.channel, "send", counting)
-        methods.load(method)(theta(), place)
+        hold(method, theta(), place)
         assert place.channel.ledger.bytes_sent == sum(lengths)
         assert place.channel.ledger.total("messages") == len(lengths)
 
@@ -90,14 +84,14 @@ def test_bytes_on_the_ledger_are_those_of_the_frames_sent(monkeypatch):
 def test_averaging_over_all_gives_everybody_the_mean(method):
     parameters = theta()
     mean = parameters.mean(dim=0)
-    methods.load(method)(parameters, world())
+    hold(method, parameters, world())
     torch.testing.assert_close(parameters, mean.expand_as(parameters))
 
 
 def test_averaging_on_a_regular_graph_keeps_the_mean():
     parameters = theta()
     mean = parameters.mean(dim=0)
-    methods.load("average")(parameters, world(ring()))
+    hold("average", parameters, world(ring()))
     torch.testing.assert_close(parameters.mean(dim=0), mean)
     assert not torch.allclose(parameters, mean.expand_as(parameters))
 
@@ -105,7 +99,7 @@ def test_averaging_on_a_regular_graph_keeps_the_mean():
 def test_neighbourhood_average_is_eq_1():
     parameters = theta()
     before = parameters.clone()
-    methods.load("average")(parameters, world(ring()))
+    hold("average", parameters, world(ring()))
     expected = (before[5] + before[0] + before[1]) / 3
     torch.testing.assert_close(parameters[0], expected)
 
@@ -114,7 +108,7 @@ def test_lost_upload_is_left_out_of_the_federated_mean_and_lost_download_keeps_o
     parameters = theta()
     before = parameters.clone()
     place = world(loss_rate=0.3, seed=1)
-    methods.load("fmarl")(parameters, place)
+    hold("fmarl", parameters, place)
     lost = place.channel.ledger.counts["lost"]
     up, down = lost[:AGENTS, AGENTS].astype(bool), lost[AGENTS, :AGENTS].astype(bool)
     assert up.any() and down.any()
@@ -129,7 +123,7 @@ def test_segment_average_with_one_whole_neighbour_is_the_midpoint():
     pairs = np.zeros((AGENTS, AGENTS), dtype=bool)
     for agent in range(AGENTS):
         pairs[agent, agent ^ 1] = True
-    methods.load("segment-average")(parameters, world(pairs))
+    hold("segment-average", parameters, world(pairs))
     torch.testing.assert_close(parameters[0], (before[0] + before[1]) / 2)
 
 
@@ -137,17 +131,16 @@ def test_agent_without_neighbours_is_left_alone():
     nobody = np.zeros((AGENTS, AGENTS), dtype=bool)
     for method in ("average", "segment-average", "rsm"):
         parameters = theta()
-        report = methods.load(method)(parameters, world(nobody))
-        assert torch.equal(parameters, theta()) and report.rows() == []
+        rows = hold(method, parameters, world(nobody))
+        assert torch.equal(parameters, theta()) and rows == []
 
 
 def test_rejected_replicas_leave_the_parameters_untouched():
     parameters = theta()
-    report = methods.load("rsm")(
-        parameters, world(judge=lambda current, referential: verdict(torch.zeros(AGENTS)))
+    rows = hold(
+        "rsm", parameters, world(judge=lambda current, referential: verdict(torch.zeros(AGENTS)))
     )
     assert torch.equal(parameters, theta())
-    rows = report.rows()
     assert len(rows) == AGENTS * 3 and {row["outcome"] for row in rows} == {"rejected"}
 
 
@@ -159,7 +152,7 @@ def test_replicas_are_mixed_one_after_another():
         return verdict(torch.full((AGENTS,), 0.25))
 
     parameters = theta()
-    methods.load("rsm")(parameters, world(judge=judge, replicas=3))
+    hold("rsm", parameters, world(judge=judge, replicas=3))
     assert len(seen) == 3
     for (current, referential), (following, _) in itertools.pairwise(seen):
         torch.testing.assert_close(following, 0.75 * current + 0.25 * referential)
@@ -173,8 +166,8 @@ def test_lost_segment_keeps_the_values_the_agent_has_by_then():
         seen.append((current.clone(), referential.clone()))
         return verdict(torch.full((AGENTS,), 0.5))
 
-    report = methods.load("rsm")(theta(), world(judge=judge, loss_rate=0.4, segments=4))
-    lost = {(row["replica"], row["agent"]): row["lost_segments"] for row in report.rows()}
+    rows = hold("rsm", theta(), world(judge=judge, loss_rate=0.4, segments=4))
+    lost = {(row["replica"], row["agent"]): row["lost_segments"] for row in rows}
     assert any(lost[2, agent] for agent in range(AGENTS))
     for agent in range(AGENTS):
         current, referential = seen[1]
@@ -187,21 +180,21 @@ def test_rounds_do_not_depend_on_the_order_of_agents():
     order = torch.tensor([3, 1, 5, 0, 2, 4])
     for method in ("average", "fmarl"):
         parameters, relabelled = theta(), theta()[order]
-        methods.load(method)(parameters, world(ring()))
-        methods.load(method)(relabelled, world(ring()[order][:, order]))
+        hold(method, parameters, world(ring()))
+        hold(method, relabelled, world(ring()[order][:, order]))
         torch.testing.assert_close(relabelled, parameters[order])
 
 
 def test_sources_in_the_trace_are_distinct_neighbours():
-    report = methods.load("rsm")(theta(), world(ring(), segments=4))
-    for row in report.rows():
+    rows = hold("rsm", theta(), world(ring(), segments=4))
+    for row in rows:
         neighbours = {(row["agent"] - 1) % AGENTS, (row["agent"] + 1) % AGENTS}
         assert set(row["sources"]) == neighbours and len(row["sources"]) == 2
 
 
 def test_header_overhead_is_one_header_per_segment_and_one_per_request():
     place = world(segments=4, replicas=3)
-    methods.load("rsm")(theta(), place)
+    hold("rsm", theta(), place)
     ledger = place.channel.ledger
     assert ledger.total("header_bytes") == AGENTS * 3 * 4 * HEADER_SIZE
     assert ledger.total("request_bytes") == AGENTS * 3 * 4 * HEADER_SIZE

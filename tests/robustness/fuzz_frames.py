@@ -34,7 +34,7 @@ from rsm.exchange.frames import (
     encode,
     overhead,
 )
-from rsm.exchange.replicas import Post
+from rsm.exchange.replicas import Post, Slot
 
 KEY = bytes(range(32))
 LENGTH = 12
@@ -86,11 +86,9 @@ def fuzz(frames: int, seed: int) -> Counter[str]:
         post = Post(Channel(5, 0.0, np.random.default_rng(0), key), GENUINE.run, GENUINE.round)
         receivers[key] = (post, encode(GENUINE, key), overhead(key))
 
-    def expected(frame: Frame) -> int | None:
+    def expected(slot: Slot) -> int | None:
         asked = (GENUINE.sender, GENUINE.replica, GENUINE.segment, GENUINE.count)
-        return (
-            LENGTH if (frame.sender, frame.replica, frame.segment, frame.count) == asked else None
-        )
+        return LENGTH if slot == asked else None
 
     for number in range(frames):
         key = KEY if number % 2 else b""

@@ -15,7 +15,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rsm import methods
 from rsm.config.catalogue import METHODS
 from rsm.errors import ConfigError
 from rsm.exchange.channel import Channel
@@ -29,11 +28,11 @@ from rsm.exchange.frames import (
     encode,
     overhead,
 )
-from rsm.methods.context import World
 from rsm.training.loop import train
 
 from ..methods.test_methods import AGENTS, COMPLETE, ring, theta, world
-from ..test_training import tables
+from ..rounds import hold
+from ..training.test_loop import tables
 from .fuzz_frames import FIELDS, GENUINE, KEY, fuzz, mutated, repaired
 
 EXCHANGING = [name for name, traits in METHODS.items() if traits.exchanges]
@@ -128,8 +127,7 @@ class Hostile(Channel):
 def after(method: str, channel: Channel) -> tuple[torch.Tensor, int]:
     """θ after a round over a channel, and how many frames were refused."""
     place, parameters = world(segments=4), theta()
-    place = World(**{**place.__dict__, "channel": channel, "neighbours": COMPLETE})
-    methods.load(method)(parameters, place)
+    hold(method, parameters, place._replace(channel=channel, neighbours=COMPLETE))
     return parameters, channel.ledger.total("refused")
 
 
@@ -192,7 +190,7 @@ def test_frames_of_agents_out_of_reach_are_refused() -> None:
     place, parameters = world(ring()), theta()
     strange = Frame(SEGMENT, 1, 1, 3, 0, 0, 0, 1, np.full(40, 9.0, dtype=np.float32))
     place.channel._mailboxes[0].append(encode(strange))
-    methods.load("average")(parameters, place)
+    hold("average", parameters, place)
     assert place.channel.ledger.counts["refused"][3, 0] == 1
     assert float(parameters.abs().max()) < 5
 

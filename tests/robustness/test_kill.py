@@ -25,7 +25,7 @@ from rsm.traffic.environment import TrafficEnv
 from rsm.training.loop import Training
 
 from ..conftest import TINY
-from ..test_training import assert_same_run
+from ..training.test_loop import assert_same_run
 from .conftest import ROOT, Job, Warm, mount
 
 KILLS = 5  # per method: 25 in all

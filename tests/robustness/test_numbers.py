@@ -24,7 +24,7 @@ from rsm.traffic.environment import Step, TrafficEnv
 from rsm.training.communication import Collaboration
 from rsm.training.loop import train
 
-from ..test_training import assert_same_run
+from ..training.test_loop import assert_same_run
 
 
 def from_call(number: int, real, change):

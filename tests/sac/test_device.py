@@ -28,7 +28,7 @@ from rsm.sac.learner import Learner
 from rsm.sac.replay import Replay
 from rsm.seeding import torch_generator
 from rsm.traffic.environment import TrafficEnv
-from rsm.training import communication as collaboration
+from rsm.training import communication
 from rsm.training import loop as training
 from rsm.training.finite import Diverged
 from rsm.training.loop import Training, train
@@ -112,7 +112,7 @@ def called_cuda(monkeypatch):
         return torch_generator(seed, stream)
 
     monkeypatch.setattr(training, "torch_generator", generator)
-    monkeypatch.setattr(collaboration, "torch_generator", generator)
+    monkeypatch.setattr(communication, "torch_generator", generator)
     monkeypatch.setattr(training, "gpu_name", lambda where: "a GPU" if where == CUDA else None)
     return CalledCuda()
 

@@ -19,7 +19,7 @@ from rsm.runs import schema as records
 from rsm.runs.folder import finished_summary, run_files
 from rsm.runs.manifest import manifest
 from rsm.traffic.environment import TrafficEnv
-from rsm.training import communication as collaboration
+from rsm.training import judging
 from rsm.training import loop as training
 from rsm.training.finite import Diverged
 from rsm.training.loop import Training, train
@@ -105,13 +105,13 @@ def test_trace_has_a_row_for_every_judged_replica(tiny, tmp_path):
 
 
 def test_line_search_judges_on_no_state_that_chose_its_replica(tiny, tmp_path, monkeypatch):
-    judges, judged = [], collaboration.mixing_metric
+    judges, judged = [], judging.mixing_metric
 
     def mixing_metric(judge, *policies):
         judges.append(judge)
         return judged(judge, *policies)
 
-    monkeypatch.setattr(collaboration, "mixing_metric", mixing_metric)
+    monkeypatch.setattr(judging, "mixing_metric", mixing_metric)
     train(tiny(mixing={"rule": "line-search"}), tmp_path / "run")
     assert judges
     for judge in judges:

@@ -1,4 +1,4 @@
-"""Laws of a round that hold for every method, beyond what tests/comms and tests/methods check."""
+"""Laws of a round that hold for every method, beyond what tests/exchange and tests/methods check."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rsm import methods
 from rsm.config.catalogue import METHODS
-from rsm.config.run import Communication
-from rsm.exchange.channel import Channel
-from rsm.methods.context import World
 from rsm.mixing.rules import Verdict
+
+from ..rounds import Place, hold, place_of
 
 AGENTS, LENGTH = 6, 23
 
@@ -38,18 +36,8 @@ def accept(current: torch.Tensor, referential: torch.Tensor) -> Verdict:
     return Verdict(one, one, one, one, one, zeta, zeta > 0, zeta == 0)
 
 
-def world(
-    neighbours: np.ndarray, generator: object = None, loss_rate: float = 0.0, **changes
-) -> World:
-    return World(
-        run=1,
-        round=1,
-        settings=Communication(**changes),
-        neighbours=neighbours,
-        channel=Channel(AGENTS, loss_rate, np.random.default_rng(0)),
-        judge=accept,
-        generator=generator or np.random.default_rng(0),  # type: ignore[arg-type]
-    )
+def world(neighbours: np.ndarray, generator: object = None, **changes) -> Place:
+    return place_of(neighbours, accept, generator=generator, **changes)  # type: ignore[arg-type]
 
 
 def regular(degree: int) -> np.ndarray:
@@ -74,7 +62,7 @@ def test_averaging_on_regular_graphs_keeps_the_mean(seed, degree, scale):
     before = theta(seed, scale)
     for method in ("average", "fmarl"):
         parameters = before.clone()
-        methods.load(method)(parameters, world(regular(degree)))
+        hold(method, parameters, world(regular(degree)))
         torch.testing.assert_close(
             parameters.mean(dim=0), before.mean(dim=0), rtol=1e-4, atol=1e-5 * scale
         )
@@ -86,7 +74,7 @@ def test_averaging_on_a_star_moves_the_mean_towards_its_centre():
     star[0, 1:] = star[1:, 0] = True
     parameters = torch.zeros(AGENTS, LENGTH)
     parameters[0] = 1.0
-    methods.load("average")(parameters, world(star))
+    hold("average", parameters, world(star))
     assert float(parameters.mean()) > 1.5 / AGENTS
 
 
@@ -109,8 +97,8 @@ def test_round_does_not_depend_on_the_order_in_which_agents_are_visited(
     for method in ("rsm", "segment-average"):
         plain, other = theta(seed), theta(seed)[list(order)]
         amounts = {"segments": segments, "replicas": replicas}
-        methods.load(method)(plain, world(everybody, Script(sources), **amounts))
-        methods.load(method)(other, world(everybody, Script(renumbered), **amounts))
+        hold(method, plain, world(everybody, Script(sources), **amounts))
+        hold(method, other, world(everybody, Script(renumbered), **amounts))
         torch.testing.assert_close(other, plain[list(order)], rtol=1e-6, atol=1e-7)
 
 
@@ -122,7 +110,7 @@ def test_agent_with_broken_parameters_harms_nobody_else(method, value, where):
         parameters = theta(seed)
         parameters[2, where] = value
         place = world(regular(5), np.random.default_rng(seed), segments=4)
-        methods.load(method)(parameters, place)
+        hold(method, parameters, place)
         others = [agent for agent in range(AGENTS) if agent != 2]
         assert parameters.shape == (AGENTS, LENGTH)
         assert torch.isfinite(parameters[others]).all()
@@ -133,5 +121,5 @@ def test_agent_with_broken_parameters_harms_nobody_else(method, value, where):
 @pytest.mark.parametrize("method", ["average", "segment-average", "fmarl", "rsm"])
 def test_agent_that_hears_nothing_keeps_its_parameters(method):
     parameters = theta(7)
-    methods.load(method)(parameters, world(regular(4), loss_rate=1.0))
+    hold(method, parameters, world(regular(4), loss_rate=1.0))
     torch.testing.assert_close(parameters, theta(7))

@@ -1,0 +1,60 @@
+"""A communication round outside a run: what tests of methods and of their laws share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from rsm import methods
+from rsm.config.catalogue import METHODS
+from rsm.config.run import Communication
+from rsm.exchange.channel import Channel
+from rsm.exchange.replicas import Post
+from rsm.methods.context import Context
+from rsm.mixing.rules import Verdict
+from rsm.training.communication import synchronous_round, traced
+
+Judge = Callable[[torch.Tensor, torch.Tensor], Verdict]
+
+
+class Place(NamedTuple):
+    """Who hears whom over which channel, and who judges."""
+
+    neighbours: np.ndarray
+    channel: Channel
+    generator: np.random.Generator
+    judge: Judge
+    settings: Communication
+    round: int = 1
+
+    @property
+    def post(self) -> Post:
+        return Post(self.channel, run=1, round_=self.round)
+
+
+def place_of(
+    neighbours: np.ndarray,
+    judge: Judge,
+    loss_rate: float = 0.0,
+    generator: np.random.Generator | None = None,
+    seed: int = 0,
+    **settings: Any,
+) -> Place:
+    channel = Channel(len(neighbours), loss_rate, np.random.default_rng(seed))
+    generator = generator or np.random.default_rng(seed)
+    return Place(neighbours, channel, generator, judge, Communication(**settings))
+
+
+def hold(method: str, parameters: torch.Tensor, place: Place) -> list[dict[str, Any]]:
+    """One synchronous round: `parameters: [N, D]` become the new ones; returns the ζ trace."""
+    traits, trace = METHODS[method], []
+    context = Context(place.settings, place.neighbours, place.generator, traced(place.judge, trace))
+    parameters.copy_(
+        synchronous_round(
+            parameters, methods.load(method), traits.server, traits.judged, context, place.post
+        )
+    )
+    return trace
