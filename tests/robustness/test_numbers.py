@@ -21,7 +21,7 @@ from rsm.runs import schema as records
 from rsm.runs.checkpoint import CURRENT, load_checkpoint
 from rsm.sac.learner import Learner, Losses
 from rsm.traffic.environment import Step, TrafficEnv
-from rsm.training.communication import Collaboration
+from rsm.training.communication import Communication
 from rsm.training.loop import train
 
 from ..training.test_loop import assert_same_run
