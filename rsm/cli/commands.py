@@ -103,7 +103,13 @@ def run_evaluate(options: argparse.Namespace) -> None:
     print(f"{report['scenario']}, driven by {report['controller']}, {report['episodes']} episodes")
     print(f"mean speed  {speed['mean']:.3f} ± {speed['std']:.3f} m/s")
     print(f"return      {score['mean']:.4f} ± {score['std']:.4f}")
-    print(f"collisions  {report['collisions']}")
+    clear = report["return_without_collision"]
+    if clear["values"]:
+        print(
+            f"            {clear['mean']:.4f} ± {clear['std']:.4f} over the {len(clear['values'])} episodes "
+            "without a collision"
+        )
+    print(f"collisions  {report['collisions']} ({report['collision']})")
     print(f"steps       {report['steps']} ({report['steps_per_second']:.0f} per second)")
 
 

@@ -6,7 +6,7 @@ Settings and studies must know the names and their axes without importing what t
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 
 class MethodTraits(NamedTuple):
@@ -33,16 +33,25 @@ METHODS: dict[str, MethodTraits] = {
 
 CONTROL = MethodTraits(module="", exchanges=False)
 # Controls do not learn: a controller of rsm.traffic.controllers drives the learning vehicles.
-CONTROLS = ("human", "random", "go", "platoon")
+CONTROLS = ("human", "sumo", "random", "go", "platoon")
 
-SCENARIOS = (
-    "figure-eight",
-    "figure-eight-all",
-    "flow-figure-eight-0",
-    "flow-figure-eight-1",
-    "flow-figure-eight-2",
-)
+
+class ScenarioTraits(NamedTuple):
+    """What settings need to know of a scenario; the rest is in `rsm.traffic.scenarios`."""
+
+    collision: Literal["terminate", "teleport"]  # where `traffic.collision` says nothing
+
+
+# The published experiment lets SUMO move a vehicle on; in Flow a collision ends the episode.
+SCENARIOS: dict[str, ScenarioTraits] = {
+    "figure-eight": ScenarioTraits(collision="teleport"),
+    "figure-eight-all": ScenarioTraits(collision="teleport"),
+    "flow-figure-eight-0": ScenarioTraits(collision="terminate"),
+    "flow-figure-eight-1": ScenarioTraits(collision="terminate"),
+    "flow-figure-eight-2": ScenarioTraits(collision="terminate"),
+}
 FLEET = "fleet-figure-eight"  # `fleet-figure-eight:<N>`: N loops with one learning vehicle each
+FLEET_TRAITS = ScenarioTraits(collision="teleport")  # one loop must not end the others
 MOST_LOOPS = 256
 SCENARIO_FORMS = f"{', '.join(SCENARIOS)}, {FLEET}:<loops>"
 RULES = ("theorem2", "certified", "line-search", "trust-region", "fixed")
@@ -111,3 +120,9 @@ def parse_scenario(name: str) -> tuple[str, int]:
     if family == FLEET and re.fullmatch(r"[1-9][0-9]{0,3}", number) and int(number) <= MOST_LOOPS:
         return family, int(number)
     raise ValueError(f"no such scenario; allowed: {SCENARIO_FORMS} (1 to {MOST_LOOPS} loops)")
+
+
+def scenario_traits(name: str) -> ScenarioTraits:
+    """What settings need to know of a scenario; raises ValueError as `parse_scenario` does."""
+    family, _ = parse_scenario(name)
+    return SCENARIOS.get(family, FLEET_TRAITS)

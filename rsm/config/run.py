@@ -33,6 +33,7 @@ from rsm.config.catalogue import (
     TOPOLOGY_FORMS,
     parse_scenario,
     parse_topology,
+    scenario_traits,
 )
 from rsm.config.loading import explain, load_yaml
 from rsm.errors import ConfigError, KeyedError
@@ -81,9 +82,16 @@ class Traffic(Settings):
         "sumo",
         description="Who drives a human inside the junction: SUMO's car-following, as in Flow, or our IDM.",
     )
-    collision: Literal["terminate", "teleport"] = Field(
-        "terminate",
-        description="A collision ends the episode, or SUMO teleports and goes on (published code).",
+    collision: Literal["terminate", "teleport"] | None = Field(
+        None,
+        description="A collision ends the episode, or SUMO moves the vehicle on and the episode goes on; the "
+        "reward of that step is 0. null is what the scenario says: teleport in figure-eight, figure-eight-all "
+        "and fleets, terminate in flow-figure-eight-*.",
+    )
+    horizon_end: Literal["truncation", "termination"] = Field(
+        "truncation",
+        description="What the horizon is to a learner: a truncation, beyond which it bootstraps, or a "
+        "termination, where the value is 0 (published code).",
     )
 
     @field_validator("scenario")
@@ -91,6 +99,11 @@ class Traffic(Settings):
     def _scenario(cls, name: str) -> str:
         parse_scenario(name)
         return name
+
+    @property
+    def on_collision(self) -> Literal["terminate", "teleport"]:
+        """What a collision does: `collision`, or what the scenario says."""
+        return self.collision or scenario_traits(self.scenario).collision
 
 
 class Sac(Settings):
@@ -258,6 +271,18 @@ class RunConfig(RunSettings):
                 self.communication.topology,
                 f"distances have no meaning across the separate loops of {self.traffic.scenario}; "
                 f"allowed: {TOPOLOGY_FORMS.split(', ', 1)[1]}",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _crashing_does_not_pay(self) -> RunConfig:
+        shift = self.sac.reward_shift
+        if self.learns and shift < 0 and self.traffic.on_collision == "terminate":
+            raise KeyedError(
+                "sac.reward_shift",
+                shift,
+                "a negative reward in ordinary driving makes it best to end the episode by a collision; "
+                "allowed: at least 0, or traffic.collision: teleport",
             )
         return self
 

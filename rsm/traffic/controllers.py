@@ -1,14 +1,15 @@
 """Controls: drivers of the learning vehicles that do not learn (scenarios.md).
 
 A controller has `reset(env, generator)`, called after the environment's reset, and
-`act(observation)`, which gives accelerations float64[N] in m/s², or None for the human driver.
+`act(observation)`, which gives accelerations float64[N] in m/s², None for the human driver, or "sumo"
+for no command at all.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from rsm.errors import ConfigError, shown
 from rsm.traffic.environment import TrafficEnv
 
 Actions = NDArray[np.float64]
+Commands = Actions | Literal["sumo"] | None  # what `TrafficEnv.step` takes
 ALLOWED = ", ".join((*CONTROLS, "constant:<m/s²>"))
 
 
@@ -27,14 +29,14 @@ class Controller(Protocol):
     def reset(self, env: TrafficEnv, generator: np.random.Generator) -> None:
         """Begin an episode; all randomness comes from `generator`."""
 
-    def act(self, observation: NDArray[np.float32]) -> Actions | None:
-        """Accelerations [N] (m/s²) for an observation [N, 6], or None: the human driver."""
+    def act(self, observation: NDArray[np.float32]) -> Commands:
+        """Accelerations [N] (m/s²) for an observation [N, 6], None: the human driver, or "sumo"."""
 
 
 def controller(name: str) -> Controller:
     """The control of that name; raises ConfigError listing what is allowed."""
     plain: dict[str, Callable[[], Controller]]
-    plain = {"human": Human, "random": Random, "platoon": Platoon, "go": Go}
+    plain = {"human": Human, "sumo": Sumo, "random": Random, "platoon": Platoon, "go": Go}
     if name in plain:
         return plain[name]()
     family, _, number = name.partition(":")
@@ -53,9 +55,20 @@ class Human:
     def reset(self, env: TrafficEnv, generator: np.random.Generator) -> None:
         """Nothing to prepare."""
 
-    def act(self, observation: NDArray[np.float32]) -> Actions | None:
+    def act(self, observation: NDArray[np.float32]) -> None:
         """None."""
         return None
+
+
+class Sumo:
+    """No command for the learning vehicles: SUMO's own car-following (IDM) drives them."""
+
+    def reset(self, env: TrafficEnv, generator: np.random.Generator) -> None:
+        """Nothing to prepare."""
+
+    def act(self, observation: NDArray[np.float32]) -> Literal["sumo"]:
+        """That SUMO drives."""
+        return "sumo"
 
 
 class Random:
@@ -65,7 +78,7 @@ class Random:
         """Keep the generator."""
         self._limit, self._generator = env.action_limit, generator
 
-    def act(self, observation: NDArray[np.float32]) -> Actions | None:
+    def act(self, observation: NDArray[np.float32]) -> Actions:
         """One draw per agent."""
         return self._generator.uniform(-self._limit, self._limit, len(observation))
 
@@ -83,7 +96,7 @@ class Constant:
             allowed = f"between {-env.action_limit:g} and {env.action_limit:g} m/s²"
             raise ConfigError(f"controller: constant:{self._acceleration:g} is not {allowed}")
 
-    def act(self, observation: NDArray[np.float32]) -> Actions | None:
+    def act(self, observation: NDArray[np.float32]) -> Actions:
         """The constant for every agent."""
         return np.full(len(observation), self._acceleration)
 
@@ -95,7 +108,7 @@ class Go:
         """Keep the limit."""
         self._limit = env.action_limit
 
-    def act(self, observation: NDArray[np.float32]) -> Actions | None:
+    def act(self, observation: NDArray[np.float32]) -> Actions:
         """+action_limit for every agent."""
         return np.full(len(observation), self._limit)
 
@@ -122,7 +135,7 @@ class Platoon:
         self._leaders = np.arange(seats - 1, env.n_agents, seats)
         self._closed_up = np.zeros(env.loops, dtype=np.bool_)
 
-    def act(self, observation: NDArray[np.float32]) -> Actions | None:
+    def act(self, observation: NDArray[np.float32]) -> Actions:
         """Accelerations that reach the leader's speed by the end of the decision."""
         actions = np.full(len(observation), self._limit)
         position, speed, _, _, ahead, _ = observation[self._leaders].astype(np.float64).T

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rsm.config.run import Traffic
 from rsm.errors import RunError
-from rsm.traffic.car_following import HumanDriver
+from rsm.traffic.actions import ActionMap, action_range, checked_actions
+from rsm.traffic.car_following import RELEASE, HumanTraffic, neighbours
 from rsm.traffic.episode_stats import EpisodeStats, Tally
 from rsm.traffic.observation import Observer, observation_size
-from rsm.traffic.roads.figure_eight import figure_eight
-from rsm.traffic.scenarios import HUMAN, LEARNER, Scenario, scenario
-from rsm.traffic.simulation import MAX_SEED, RELEASE, Simulation
-
-_MANY_VEHICLES = 42  # from here on arrays drive humans faster than a loop over them
-_NOISE_BLOCK = 256  # steps of noise drawn at once; the stream does not depend on it
+from rsm.traffic.roads.figure_eight import figure_eight, start_places
+from rsm.traffic.scenarios import HUMAN, LEARNER, scenario
+from rsm.traffic.simulation import MAX_SEED, Simulation
 
 
 class Step(NamedTuple):
@@ -28,8 +25,10 @@ class Step(NamedTuple):
 
     observation: NDArray[np.float32]  # [N, observation_size]
     reward: NDArray[np.float32]  # [N], sum over the executed simulation steps / decision_interval
-    terminated: NDArray[np.bool_]  # [N], a collision: no bootstrap
-    truncated: bool  # the horizon was reached: bootstrap
+    terminated: NDArray[
+        np.bool_
+    ]  # [N], a collision, or a horizon that is a termination: no bootstrap
+    truncated: bool  # the horizon was reached, and is a truncation: bootstrap
     over: bool  # the episode is over
 
 
@@ -51,9 +50,11 @@ class TrafficEnv:
     speed in m/s from `action_centre`, approached by at most the scenario's `action_limit` in m/s².
     Reward: that of the scenario, the same for every agent of a loop, and 0 in a step with a collision.
 
-    With several loops a collision that terminates ends the episode of its own loop: its agents are
-    `terminated`. The traffic there goes on, since the other loops do, and is a new start for the learner, but
-    earns no return. The episode is over at the horizon, or when every loop has had its collision.
+    The episode is over at the horizon. `traffic.horizon_end` says whether its last transition is
+    `truncated` or `terminated`. A collision changes nothing else where it teleports. Where it
+    terminates, it ends the episode of its own loop: the agents there are `terminated`. With several
+    loops the traffic goes on, since the other loops do; that is a new start for the learner, which
+    earns no return. The episode is also over when every loop has had such a collision.
 
     `on_step`, if set, is called with this environment after `reset` and after every simulation step,
     also while a decision is held.
@@ -67,6 +68,7 @@ class TrafficEnv:
         self.scenario = scenario(traffic.scenario)
         self.loops = self.scenario.loops
         self.network = figure_eight(self.scenario.limit, loops=self.loops)
+        starts = start_places(self.network, len(self.scenario.order))
         self.learners = self.scenario.learners
         self.n_agents = len(self.learners)
         self.n_vehicles = self.scenario.n_vehicles
@@ -76,19 +78,21 @@ class TrafficEnv:
         self.dt = self.scenario.dt
         self.limit = self.scenario.limit
         self.on_step: Callable[[TrafficEnv], None] | None = None
-        self._driver = HumanDriver()
-        self._simulation = Simulation(self.scenario, self.network, traffic.horizon)
-        self._noise: Iterator[list[float]] = iter(())
+        self._simulation = Simulation(self.scenario, self.network, starts, traffic.horizon)
         self._running = False
         self._whole = True  # nobody was away at the last step
         self._ahead: list[int] = []
         self._behind: list[int] = []
         models = {HUMAN: self.scenario.human, LEARNER: self.scenario.learner}
-        self._car_length = [models[kind].length for kind in self.scenario.kinds]
+        car_length = [models[kind].length for kind in self.scenario.kinds]
+        self._human_traffic = HumanTraffic(
+            self.scenario.driver, car_length, self.network.length, self.dt, traffic.junction
+        )
+        self._action_map = ActionMap(traffic, self.scenario)
         self._humans = [i for i, kind in enumerate(self.scenario.kinds) if kind == HUMAN]
-        size = (self.network.length, self.limit, self._car_length)
-        self._observer = Observer(traffic, *size)
-        self._tally = Tally(self.scenario, self.horizon, traffic.collision == "terminate")
+        self._observer = Observer(traffic, self.network.length, self.limit, car_length)
+        terminates = traffic.on_collision == "terminate"
+        self._tally = Tally(self.scenario, self.horizon, terminates)
         self._loop_of_agent = np.array(self.learners) // len(self.scenario.order)
 
     def reset(self, seed: int) -> NDArray[np.float32]:
@@ -101,7 +105,7 @@ class TrafficEnv:
             self._simulation.reset(int(sumo.generate_state(1)[0]) % MAX_SEED)
         except self._simulation.errors as error:
             raise RunError(f"SUMO failed to load the episode of seed {seed}: {error}") from None
-        self._noise = self._draw_noise(np.random.default_rng(noise))
+        self._human_traffic.begin(np.random.default_rng(noise))
         self._look_around([True] * self.n_vehicles)
         self._whole = True
         self._tally.begin()
@@ -114,17 +118,23 @@ class TrafficEnv:
         """Hold one decision for `decision_interval` simulation steps, or to the end of the episode.
 
         `actions`: [N] or [N, 1] in m/s² (m/s from `action_centre` for target speeds), clipped to
-        ±action_limit; None lets our human driver drive the learning vehicles. Raises ValueError for
-        another shape or a value that is not finite, RuntimeError if no episode is running, RunError
-        where SUMO fails.
+        ±action_limit. None lets our human driver drive the learning vehicles, and "sumo" gives them no
+        command, so that SUMO's own car-following does. Raises ValueError for another shape or a value
+        that is not finite, RuntimeError if no episode is running, RunError where SUMO fails.
         """
         if not self._running:
             raise RuntimeError("no episode is running: call reset() first")
-        held = None if actions is None else self._checked(actions)
+        held: list[float] | Literal["sumo"] | None
+        if actions is None or isinstance(actions, str):
+            if actions not in (None, "sumo"):
+                raise ValueError(f'actions: {actions!r} is not allowed: numbers, None or "sumo"')
+            held = None if actions is None else "sumo"
+        else:
+            held = checked_actions(actions, self.n_agents, self.action_limit)
         tally = self._tally
         before = tally.rewards.copy()
         tally.crashed.clear()
-        truncated = False
+        at_horizon = False
         for _ in range(self.traffic.decision_interval):
             try:
                 self._advance(held)
@@ -132,8 +142,8 @@ class TrafficEnv:
                 self._running = False
                 raise RunError(f"SUMO failed after step {tally.steps}: {error}") from None
             over = tally.all_ended
-            truncated = not over and tally.steps >= self.horizon
-            if over or truncated:
+            at_horizon = not over and tally.steps >= self.horizon
+            if over or at_horizon:
                 self._running = False
                 break
         interval = self.traffic.decision_interval
@@ -146,6 +156,9 @@ class TrafficEnv:
             gained = (np.array(tally.rewards) - np.array(before)) / interval
             rewards_of_all[:] = gained[self._loop_of_agent]
             ends[:] = np.isin(self._loop_of_agent, list(tally.crashed))
+        truncated = at_horizon and self.traffic.horizon_end == "truncation"
+        if at_horizon and not truncated:
+            ends.fill(True)
         return Step(self._observe(), rewards_of_all, ends, truncated, not self._running)
 
     def positions(self) -> NDArray[np.float64]:
@@ -181,50 +194,19 @@ class TrafficEnv:
         """Close."""
         self.close()
 
-    def _checked(self, actions: ArrayLike) -> list[float]:
-        # What a policy gives is read as it is: the floats of a float32 are the same without a copy.
-        values: NDArray[np.floating]
-        if isinstance(actions, np.ndarray) and actions.dtype == np.float32:
-            values = actions
-        else:
-            values = np.asarray(actions, dtype=np.float64)
-        if values.shape not in ((self.n_agents,), (self.n_agents, 1)):
-            allowed = f"[{self.n_agents}] or [{self.n_agents}, 1]"
-            raise ValueError(f"actions have shape {list(values.shape)}, expected {allowed}")
-        # Plain floats here and below: for a handful of vehicles numpy's calls cost more than SUMO's step.
-        given: list[float] = values.reshape(-1).tolist()
-        # A finite sum has finite terms; an infinite one may have overflowed.
-        if not math.isfinite(sum(given)) and not all(map(math.isfinite, given)):
-            raise ValueError("actions must be finite numbers (m/s² or m/s)")
-        limit = self.action_limit
-        if -limit <= min(given) and max(given) <= limit:
-            return given
-        return [v if -limit <= v <= limit else math.copysign(limit, v) for v in given]
-
-    def _advance(self, actions: list[float] | None) -> None:
+    def _advance(self, actions: list[float] | Literal["sumo"] | None) -> None:
         """One simulation step: command everybody, move, count, reward."""
-        simulation, dt = self._simulation, self.dt
-        speed, lane = simulation.speed, simulation.lane
-        noise = next(self._noise)
+        simulation = self._simulation
+        position, speed, lane = simulation.position, simulation.speed, simulation.lane
+        targets: list[tuple[int, float]] = []
+        humans: Iterable[int] = self._humans
         if actions is None:
-            targets = self._driven(range(self.n_vehicles), noise)
-        elif self.traffic.actions == "target-speed":
-            change = self.scenario.action_limit * dt
-            targets = [
-                (vehicle, min(max(action + self.action_centre, own - change, 0.0), own + change))
-                for vehicle, action in zip(self.learners, actions, strict=True)
-                if lane[vehicle]
-                for own in (speed[vehicle],)
-            ]
-            targets += self._driven(self._humans, noise)
+            humans = range(self.n_vehicles)
+        elif actions == "sumo":
+            targets = [(vehicle, RELEASE) for vehicle in self.learners if lane[vehicle]]
         else:
-            targets = [
-                # Compared, here and below, since a call of max costs more than all the arithmetic.
-                (vehicle, 0.0 if (target := speed[vehicle] + action * dt) < 0.0 else target)
-                for vehicle, action in zip(self.learners, actions, strict=True)
-                if lane[vehicle]
-            ]
-            targets += self._driven(self._humans, noise)
+            targets = self._action_map.targets(actions, speed, lane)
+        targets += self._human_traffic.commands(humans, position, speed, lane, self._ahead)
         simulation.command(targets)
         simulation.step()
         whole = all(simulation.lane)
@@ -246,69 +228,5 @@ class TrafficEnv:
                 known += [members.start + other for other in found]
         self._observer.look(self.learners, self._behind, self._ahead)
 
-    def _driven(self, vehicles: Iterable[int], noise: list[float]) -> list[tuple[int, float]]:
-        """Target speeds of these vehicles by the human driver; inside a junction SUMO may have them."""
-        simulation, length, dt = self._simulation, self.network.length, self.dt
-        position, speed, lanes = simulation.position, simulation.speed, simulation.lane
-        ahead, car_length, drive = self._ahead, self._car_length, self._driver.acceleration
-        released = self.traffic.junction == "sumo"
-        many = self.n_vehicles >= _MANY_VEHICLES
-        accelerations = self._human_accelerations() if many else []
-        targets = []
-        for vehicle in vehicles:
-            lane = lanes[vehicle]
-            if not lane:
-                continue
-            if released and lane[0] == ":":
-                # Flow's rule: no command inside a junction, SUMO's own car-following drives there.
-                targets.append((vehicle, RELEASE))
-                continue
-            leader, own = ahead[vehicle], speed[vehicle]
-            if many:
-                acceleration = accelerations[vehicle] + noise[vehicle]
-            else:
-                gap = (position[leader] - position[vehicle]) % length - car_length[leader]
-                acceleration = drive(own, gap, speed[leader]) + noise[vehicle]
-            target = own + acceleration * dt
-            targets.append((vehicle, 0.0 if target < 0.0 else target))
-        return targets
-
-    def _human_accelerations(self) -> list[float]:
-        """What our human driver would do (m/s²) in the place of every vehicle, noise aside."""
-        position, speed = np.array(self._simulation.position), np.array(self._simulation.speed)
-        ahead = np.array(self._ahead)
-        gap = (position[ahead] - position) % self.network.length - np.array(self._car_length)[ahead]
-        driven: list[float] = self._driver.accelerations(speed, gap, speed[ahead]).tolist()
-        return driven
-
     def _observe(self) -> NDArray[np.float32]:
         return self._observer.observe(self._simulation.position, self._simulation.speed)
-
-    def _draw_noise(self, generator: np.random.Generator) -> Iterator[list[float]]:
-        """Acceleration noise (m/s²) of every vehicle, step by step, as plain floats."""
-        shape = (_NOISE_BLOCK, self.n_vehicles)
-        while True:
-            yield from generator.normal(0.0, self.scenario.noise, shape).tolist()
-
-
-def action_range(traffic: Traffic, road: Scenario) -> tuple[float, float]:
-    """Largest action and what it is measured from: m/s² and 0, or m/s of target speed."""
-    if traffic.actions == "acceleration":
-        return road.action_limit, 0.0
-    return traffic.target_speed_max / 2, traffic.target_speed_max / 2
-
-
-def neighbours(positions: list[float], present: list[bool]) -> tuple[list[int], list[int]]:
-    """Leader and follower of every vehicle of one loop, by position (m) along it.
-
-    A vehicle that is not `present` is nobody's neighbour and still has neighbours itself. Where no
-    other vehicle is present, a vehicle is its own neighbour.
-    """
-    order = sorted(range(len(positions)), key=positions.__getitem__)
-    count = len(order)
-    ahead, behind = list(range(count)), list(range(count))
-    for place, vehicle in enumerate(order):
-        circle = [order[(place + offset) % count] for offset in range(1, count)]
-        ahead[vehicle] = next((other for other in circle if present[other]), vehicle)
-        behind[vehicle] = next((other for other in reversed(circle) if present[other]), vehicle)
-    return ahead, behind

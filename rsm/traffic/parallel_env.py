@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 
 from rsm.config.run import Traffic
-from rsm.traffic.environment import Step, TrafficEnv, Vehicles, action_range
+from rsm.traffic.actions import action_range
+from rsm.traffic.environment import Step, TrafficEnv, Vehicles
 from rsm.traffic.episode_stats import EpisodeStats
 from rsm.traffic.observation import bounds
 from rsm.traffic.scenarios import scenario

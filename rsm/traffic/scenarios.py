@@ -11,6 +11,7 @@ from typing import Literal
 
 from rsm.config.catalogue import SCENARIO_FORMS, parse_scenario
 from rsm.errors import ConfigError, shown
+from rsm.traffic.car_following import HumanDriver
 
 HUMAN, LEARNER = "h", "r"
 
@@ -35,9 +36,10 @@ class Scenario:
     """One variant of the figure eight.
 
     `order` lists the vehicles along the loop in the direction of driving, `h` human and `r`
-    learning; vehicle i starts at i/14 of the loop. Where there are several loops, they are separate
-    copies: vehicles are numbered loop by loop. `noise` is the standard deviation (m/s²) of the
-    acceleration noise of a human per simulation step.
+    learning; vehicle i starts at the road's i-th place. Where there are several loops, they are
+    separate copies: vehicles are numbered loop by loop. `human` and `learner` are the car models
+    that SUMO knows of, `driver` is who commands a human. What a collision does is said in
+    `rsm.config.catalogue`, since settings depend on it.
     """
 
     name: str
@@ -45,7 +47,7 @@ class Scenario:
     limit: float  # speed limit of the road, m/s; speeds are observed as a fraction of it
     human: CarModel
     learner: CarModel
-    noise: float
+    driver: HumanDriver
     reward: Literal["mean-speed", "desired-velocity"]
     target_speed: float = 20.0  # m/s, of the desired-velocity reward
     action_limit: float = 3.0  # m/s²
@@ -68,19 +70,30 @@ class Scenario:
         return tuple(i for i, kind in enumerate(self.kinds) if kind == LEARNER)
 
 
-_NOISE = 0.2  # m/s²; Flow scales it by √dt, the published experiment does not
+_NOISE = 0.2  # m/s², of every simulation step in the published experiment; Flow scales it by √dt
+_PUBLISHED_DRIVER = HumanDriver(v0=20.0, accel=1.5, noise=_NOISE)
+_FLOW_DRIVER = HumanDriver(v0=30.0, accel=1.0, noise=_NOISE * 0.1**0.5)
 _PUBLISHED = CarModel(accel=1.5, decel=1.5, max_speed=20.0)
 _FLOW_HUMAN = CarModel(accel=2.6, decel=1.5, max_speed=30.0)
 _FLOW_LEARNER = CarModel(accel=2.6, decel=4.5, max_speed=30.0)
 
 
 def _published(name: str, order: str) -> Scenario:
-    return Scenario(name, order, 20.0, _PUBLISHED, _PUBLISHED, _NOISE, "mean-speed")
+    return Scenario(
+        name, order, 20.0, _PUBLISHED, _PUBLISHED, driver=_PUBLISHED_DRIVER, reward="mean-speed"
+    )
 
 
 def _flow(name: str, order: str) -> Scenario:
-    noise = _NOISE * 0.1**0.5
-    return Scenario(name, order, 30.0, _FLOW_HUMAN, _FLOW_LEARNER, noise, "desired-velocity")
+    return Scenario(
+        name,
+        order,
+        30.0,
+        _FLOW_HUMAN,
+        _FLOW_LEARNER,
+        driver=_FLOW_DRIVER,
+        reward="desired-velocity",
+    )
 
 
 REGISTRY: dict[str, Scenario] = {

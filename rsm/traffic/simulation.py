@@ -23,12 +23,12 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from rsm.errors import ConfigError, RunError
-from rsm.traffic.roads.figure_eight import INSTALL, Network
+from rsm.traffic.car_following import RELEASE
+from rsm.traffic.roads.figure_eight import INSTALL, Network, Place
 from rsm.traffic.scenarios import HUMAN, CarModel, Scenario
 
 # SUMO's speed mode "obey safe speed" and nothing else; modes 0, 7 and 33 collide (scenarios.md).
 SAFE_SPEED = 1
-RELEASE = -1.0  # target speed that hands a vehicle back to SUMO's own car-following
 MAX_SEED = 2**31 - 1  # of SUMO's --seed
 
 
@@ -41,8 +41,13 @@ class Simulation:
     last step, `teleported` is the number of vehicles that began to teleport.
     """
 
-    def __init__(self, scenario: Scenario, network: Network, horizon: int) -> None:
-        """Prepare routes for `horizon` steps; raises ConfigError where libsumo is missing."""
+    def __init__(
+        self, scenario: Scenario, network: Network, starts: Sequence[Place], horizon: int
+    ) -> None:
+        """Prepare routes for `horizon` steps from `starts`, a place for every vehicle.
+
+        Raises ConfigError where libsumo is missing.
+        """
         self.scenario, self.network = scenario, network
         self._libsumo = import_libsumo()
         self._call: Any = self._libsumo._libsumo
@@ -51,7 +56,8 @@ class Simulation:
         self._index = {name: index for index, name in enumerate(self.ids)}
         self._folder = tempfile.TemporaryDirectory(prefix="rsm-sumo-")
         routes = Path(self._folder.name) / "vehicles.rou.xml"
-        routes.write_text(routes_xml(scenario, network, self.ids, horizon), encoding="utf-8")
+        text = routes_xml(scenario, network, starts, self.ids, horizon)
+        routes.write_text(text, encoding="utf-8")
         self._options = ["--net-file", str(network.file), "--route-files", str(routes)]
         self._options += ["--step-length", str(scenario.dt), "--xml-validation", "never"]
         # Flow's options: no teleport of vehicles that wait, collisions also inside junctions.
@@ -204,15 +210,20 @@ def import_libsumo() -> ModuleType:
     return libsumo  # type: ignore[no-any-return, unused-ignore]
 
 
-def routes_xml(scenario: Scenario, network: Network, ids: Sequence[str], horizon: int) -> str:
-    """Vehicle types and vehicles, evenly spread over the loop, at rest, with routes that do not end."""
+def routes_xml(
+    scenario: Scenario,
+    network: Network,
+    starts: Sequence[Place],
+    ids: Sequence[str],
+    horizon: int,
+) -> str:
+    """Vehicle types, and vehicles at rest at their places, with routes that do not end."""
     fastest = 2.0 * max(scenario.limit, scenario.human.max_speed, scenario.learner.max_speed)
     rounds = int(horizon * scenario.dt * fastest / network.length) + 3
     lines = ["<routes>", vtype_xml("human", scenario.human), vtype_xml("learner", scenario.learner)]
-    for index, (name, kind) in enumerate(zip(ids, scenario.kinds, strict=True)):
-        loop, seat = divmod(index, len(scenario.order))
-        edge, along = network.place(seat * network.length / len(scenario.order), loop)
-        edges = network.routes[loop]
+    vehicles = zip(ids, scenario.kinds, starts, strict=True)
+    for index, (name, kind, (edge, along)) in enumerate(vehicles):
+        edges = network.routes[index // len(scenario.order)]
         first = edges.index(edge)
         route = " ".join(edges[first:] + edges[:first])
         lines.append(

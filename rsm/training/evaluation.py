@@ -24,14 +24,14 @@ from rsm.runs.schema import recording_table
 from rsm.sac import mlp as networks
 from rsm.sac.policy import SquashedGaussian
 from rsm.seeding import Stream, held_out_seeds, numpy_generator, torch_generator
-from rsm.traffic.controllers import controller
+from rsm.traffic.controllers import Commands, controller
 from rsm.traffic.environment import TrafficEnv
 from rsm.traffic.observation import observation_size
 from rsm.traffic.trajectory import record_episode, space_time_table
 from rsm.training.finite import require_finite
 
 Actions = NDArray[np.float64] | NDArray[np.float32]
-Act = Callable[[NDArray[np.float32]], Actions | None]  # observations [N, O] → m/s² [N]; None: human
+Act = Callable[[NDArray[np.float32]], Actions | Commands]  # observations [N, O] → what `step` takes
 Driver = Callable[[TrafficEnv, int], Act]  # for an episode of this seed
 
 
@@ -92,7 +92,7 @@ def policy_driver(policy: SquashedGaussian, theta: Tensor, mode: str) -> Driver:
 
 
 def controller_driver(name: str) -> Driver:
-    """Driver of a control: human, random, go, platoon or constant:<m/s²>; raises ConfigError."""
+    """Driver of a control: human, sumo, random, go, platoon or constant:<m/s²>; raises ConfigError."""
     control = controller(name)
 
     def driver(env: TrafficEnv, seed: int) -> Act:
@@ -223,18 +223,24 @@ def last_exchange(name: str) -> NDArray[np.int64]:
 
 
 def evaluation_report(scenario: str | None, name: str, episodes: int, seed: int) -> dict[str, Any]:
-    """What `rsm evaluate --json` prints: means, standard deviations and values over the episodes."""
+    """What `rsm evaluate --json` prints: means, standard deviations and values over the episodes.
+
+    `return_without_collision` is over the episodes that had none, with a mean of None where there is
+    no such episode: where SUMO moves a vehicle on, a collision frees the crossing.
+    """
     traffic, driver = resolve_driver(name, scenario)
     with TrafficEnv(traffic) as env:
         start = time.perf_counter()
         rows = [drive_episode(env, driver, seed + number) for number in range(episodes)]
         wall_s = time.perf_counter() - start
     steps = sum(row["steps"] for row in rows)
+    untroubled = [row for row in rows if not row["collisions"]]
 
-    def statistics(column: str) -> dict[str, Any]:
+    def statistics(column: str, rows: list[dict[str, Any]] = rows) -> dict[str, Any]:
         values = [float(row[column]) for row in rows]
+        mean = float(np.mean(values)) if values else None
         spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-        return {"mean": float(np.mean(values)), "std": spread, "values": values}
+        return {"mean": mean, "std": spread, "values": values}
 
     return {
         "scenario": traffic.scenario,
@@ -242,6 +248,8 @@ def evaluation_report(scenario: str | None, name: str, episodes: int, seed: int)
         "episodes": episodes,
         "mean_speed": statistics("mean_speed"),
         "return": statistics("return"),
+        "return_without_collision": statistics("return", untroubled),
+        "collision": traffic.on_collision,
         "collisions": sum(row["collisions"] for row in rows),
         "steps": steps,
         "steps_per_second": steps / wall_s,

@@ -1,6 +1,6 @@
 import pytest
 
-from rsm.config.run import RunConfig, parse_run
+from rsm.config.run import RunConfig, Traffic, parse_run
 from rsm.errors import ConfigError
 
 
@@ -78,6 +78,38 @@ def test_mistake_is_named_with_file_key_value_and_what_is_allowed(content, words
     text = message(content)
     for word in words:
         assert word in text
+
+
+@pytest.mark.parametrize(
+    ("scenario", "rule"),
+    [
+        ("figure-eight", "teleport"),
+        ("figure-eight-all", "teleport"),
+        ("flow-figure-eight-0", "terminate"),
+        ("flow-figure-eight-1", "terminate"),
+        ("flow-figure-eight-2", "terminate"),
+        ("fleet-figure-eight:3", "teleport"),
+    ],
+)
+def test_collision_is_what_the_scenario_says_unless_it_is_asked_for(scenario, rule):
+    assert Traffic(scenario=scenario).on_collision == rule
+    for asked in ("terminate", "teleport"):
+        assert Traffic(scenario=scenario, collision=asked).on_collision == asked
+
+
+def test_reward_that_makes_a_fatal_collision_pay_is_refused_where_it_would_be_learned():
+    content = {"sac": {"reward_shift": -0.25}, "traffic": {"scenario": "flow-figure-eight-1"}}
+    text = message(content)
+    assert "sac.reward_shift: -0.25" in text and "traffic.collision: teleport" in text
+    assert "\n" not in text
+    explicit = {"scenario": "figure-eight", "collision": "terminate"}
+    assert "sac.reward_shift" in message(content | {"traffic": explicit})
+    parse_run(content | {"method": "go"}, "x")
+    parse_run(content | {"traffic": {"scenario": "figure-eight"}}, "x")
+    parse_run(
+        content | {"traffic": {"scenario": "fleet-figure-eight:3"}} | {"method": "fmarl"}, "x"
+    )
+    parse_run(content | {"sac": {"reward_shift": 0.25}}, "x")
 
 
 def test_negative_zero_is_the_same_setting_as_zero():

@@ -24,7 +24,7 @@ def drive_humans() -> Callable[[TrafficEnv, int], EpisodeStats]:
         env.reset(seed)
         while True:
             step = env.step(None)
-            if step.truncated or step.terminated.any():
+            if step.over:
                 return env.stats()
 
     return drive

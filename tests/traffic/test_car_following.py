@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rsm.traffic.car_following import HumanDriver
+from rsm.traffic.car_following import RELEASE, HumanDriver, HumanTraffic
 
 SPEEDS = st.floats(0.0, 40.0)
 
@@ -52,3 +52,32 @@ def test_array_of_drivers_does_what_each_driver_does():
     driver = HumanDriver()
     one_by_one = [driver.acceleration(*row) for row in zip(speed, gap, leader, strict=True)]
     np.testing.assert_allclose(driver.accelerations(speed, gap, leader), one_by_one, rtol=1e-12)
+
+
+def human_traffic(junction: str, vehicles: int, noise: float = 0.0, seed: int = 0) -> HumanTraffic:
+    traffic = HumanTraffic(HumanDriver(noise=noise), [5.0] * vehicles, 400.0, 0.1, junction)
+    traffic.begin(np.random.default_rng(seed))
+    return traffic
+
+
+@pytest.mark.parametrize("junction", ["sumo", "idm"])
+def test_inside_a_junction_a_human_has_no_command_where_sumo_drives_there(junction: str) -> None:
+    lanes = ["bottom_0", ":center_0_0", ""]
+    state = [0.0, 50.0, 100.0], [5.0, 5.0, 5.0], lanes, [1, 2, 0]
+    (first, driven), (second, inside) = human_traffic(junction, 3).commands(range(3), *state)
+    assert (first, second) == (0, 1), "who is away gets no command"
+    assert driven == pytest.approx(5.0 + 0.1 * HumanDriver().acceleration(5.0, 45.0, 5.0))
+    assert inside == (RELEASE if junction == "sumo" else pytest.approx(driven))
+
+
+def test_noise_is_of_the_stated_spread_and_the_same_whoever_is_driven() -> None:
+    state = [0.0, 200.0], [10.0, 10.0], ["bottom_0", "left_0"], [1, 0]
+    both, one = (human_traffic("sumo", 2, noise=0.2) for _ in range(2))
+    driven = np.array(
+        [[speed for _, speed in both.commands(range(2), *state)] for _ in range(3000)]
+    )
+    alone = [one.commands([1], *state)[0][1] for _ in range(3000)]
+    assert driven[:, 1].tolist() == alone
+    mean = 10.0 + 0.1 * HumanDriver().acceleration(10.0, 195.0, 10.0)
+    assert driven.mean(axis=0) == pytest.approx([mean] * 2, abs=0.002)
+    assert driven.std(axis=0) == pytest.approx([0.02] * 2, rel=0.05)  # 0.2 m/s² for 0.1 s

@@ -29,10 +29,10 @@ def test_every_control_drives_and_has_the_right_shape(env: TrafficEnv, name: str
     driver.reset(env, np.random.default_rng(0))
     actions = driver.act(observation)
     env.step(actions)
-    if name == "human":
-        assert actions is None
+    if name in ("human", "sumo"):
+        assert actions == (None if name == "human" else "sumo")
     else:
-        assert actions is not None
+        assert isinstance(actions, np.ndarray)
         assert actions.shape == (9,)
         assert (np.abs(actions) <= 3.0).all()
 
@@ -43,8 +43,25 @@ def test_go_and_constant_are_the_same_acceleration_always(env: TrafficEnv) -> No
         driver = controller(name)
         driver.reset(env, np.random.default_rng(0))
         actions = driver.act(observation)
-        assert actions is not None
+        assert isinstance(actions, np.ndarray)
         assert (actions == value).all()
+
+
+def test_sumo_drives_whoever_gets_no_command_and_not_as_our_human_driver_does(
+    env: TrafficEnv,
+) -> None:
+    def speeds(*actions: object) -> np.ndarray:
+        env.reset(0)
+        for action in actions:
+            env.step(action)  # type: ignore[arg-type]
+        return env.vehicles().speed[list(env.learners)]
+
+    untouched, ours = speeds(*["sumo"] * 30), speeds(*[None] * 30)
+    assert (untouched > 0).all()
+    assert not np.allclose(untouched, ours, atol=0.05)
+    # A vehicle that was commanded is handed back: without a new command it would keep its speed 0.
+    held = speeds(*[np.full(9, -3.0)] * 10, *["sumo"] * 30)
+    assert (held > 0).all()
 
 
 def test_random_is_uniform_anew_at_each_decision_and_decided_by_its_generator(
@@ -87,7 +104,7 @@ def test_the_platoon_leader_crawls_until_the_road_ahead_is_free_and_then_cruises
 
     def leader(speed: float, gap: float) -> float:
         actions = driver.act(observation(speed, gap))
-        assert actions is not None
+        assert isinstance(actions, np.ndarray)
         assert (actions[:-1] == 3.0).all()
         return float(actions[-1])
 
@@ -99,7 +116,7 @@ def test_the_platoon_leader_crawls_until_the_road_ahead_is_free_and_then_cruises
 
 @pytest.mark.parametrize("name", ["", "Human", "constant", "constant:", "constant:fast", "go:1"])
 def test_an_unknown_control_is_refused_with_what_is_allowed(name: str) -> None:
-    with pytest.raises(ConfigError, match="human, random, go, platoon, constant:<m/s²>"):
+    with pytest.raises(ConfigError, match="human, sumo, random, go, platoon, constant:<m/s²>"):
         controller(name)
 
 

@@ -87,7 +87,8 @@ def test_collision_ends_the_episode_of_its_own_loop_and_earns_nothing_after(
 @pytest.fixture(scope="module")
 def colliding_fleet() -> tuple[int, int]:
     """A seed in which two humans of exactly one loop collide, and the loop."""
-    with TrafficEnv(Traffic(scenario="fleet-figure-eight:3", horizon=150)) as env:
+    fatal = Traffic(scenario="fleet-figure-eight:3", horizon=150, collision="terminate")
+    with TrafficEnv(fatal) as env:
         for seed in range(60):
             env.reset(seed)
             ended = np.zeros(3, dtype=bool)
@@ -137,7 +138,8 @@ def test_agent_of_a_fleet_leaves_the_parallel_environment_with_its_collision(
     colliding_fleet: tuple[int, int],
 ):
     seed, loop = colliding_fleet
-    env = ParallelTrafficEnv(Traffic(scenario="fleet-figure-eight:3", horizon=300))
+    fatal = Traffic(scenario="fleet-figure-eight:3", horizon=300, collision="terminate")
+    env = ParallelTrafficEnv(fatal)
     try:
         # A seed of the environment draws those of its episodes: begin the known one by hand.
         env.reset(seed=0)

@@ -10,7 +10,7 @@ import pytest
 
 from rsm.errors import ConfigError
 from rsm.traffic.roads import figure_eight as networks
-from rsm.traffic.roads.figure_eight import figure_eight, figure_eight_xml
+from rsm.traffic.roads.figure_eight import figure_eight, figure_eight_xml, start_places
 
 
 def test_loop_is_421_94_metres_and_the_crossing_lanes_are_9_4() -> None:
@@ -58,6 +58,32 @@ def test_a_vehicle_is_never_placed_inside_a_junction(
     position: float, place: tuple[str, float]
 ) -> None:
     assert figure_eight(20.0).place(position) == place
+
+
+def test_14_vehicles_start_where_flow_places_them_on_every_loop() -> None:
+    network = figure_eight(20.0, loops=2)
+    starts = start_places(network, 14)
+    first, second = starts[:14], starts[14:]
+    edges = {edge: [along for name, along in first if name == edge] for edge in network.routes[0]}
+    assert edges == {
+        "bottom": [0.0],
+        "top": [0.0, 28.77],
+        "upper_ring": [27.25, 56.02, 84.79, 113.56],
+        "right": [0.67, 29.44],
+        "left": [22.01],
+        "lower_ring": [20.49, 49.26, 78.03, 106.80],
+    }
+    assert [edge for edge, _ in first] == [edge for edge in edges for _ in edges[edge]]
+    assert second == tuple((f"{edge}.1", along) for edge, along in first)
+
+
+def test_other_numbers_of_vehicles_are_evenly_spread() -> None:
+    network = figure_eight(20.0)
+    starts = start_places(network, 10)
+    at = [network.offsets[f"{edge}_0"] + along for edge, along in starts]
+    even = [seat * network.length / 10 for seat in range(10)]
+    # Who would start inside a junction starts behind it.
+    assert all(-1e-6 <= place - wanted < 9.4 for place, wanted in zip(at, even, strict=True))
 
 
 def test_the_limit_is_the_speed_of_every_edge_and_makes_another_network() -> None:

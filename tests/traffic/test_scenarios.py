@@ -8,7 +8,7 @@ from rsm.traffic.scenarios import REGISTRY, scenario
 
 
 def test_the_registry_is_the_list_that_the_settings_allow() -> None:
-    assert tuple(REGISTRY) == SCENARIOS
+    assert tuple(REGISTRY) == tuple(SCENARIOS)
 
 
 @pytest.mark.parametrize(
@@ -46,10 +46,23 @@ def test_car_models_and_rewards() -> None:
     assert (published.reward, flow.reward) == ("mean-speed", "desired-velocity")
 
 
-def test_the_noise_of_the_published_experiment_is_not_scaled_by_the_step() -> None:
-    published, flow = scenario("figure-eight"), scenario("flow-figure-eight-0")
-    assert published.noise == 0.2
-    assert published.noise / flow.noise == pytest.approx(10**0.5)
+@pytest.mark.parametrize(
+    ("name", "speed", "accel", "noise"),
+    [
+        ("figure-eight", 20.0, 1.5, 0.2),  # of every step, whatever its length
+        ("figure-eight-all", 20.0, 1.5, 0.2),
+        ("flow-figure-eight-0", 30.0, 1.0, 0.2 * 0.1**0.5),
+        ("flow-figure-eight-1", 30.0, 1.0, 0.2 * 0.1**0.5),
+        ("flow-figure-eight-2", 30.0, 1.0, 0.2 * 0.1**0.5),
+        ("fleet-figure-eight:2", 30.0, 1.0, 0.2 * 0.1**0.5),
+    ],
+)
+def test_human_drivers_of_every_scenario(
+    name: str, speed: float, accel: float, noise: float
+) -> None:
+    driver = scenario(name).driver
+    assert (driver.v0, driver.accel, driver.noise) == (speed, accel, noise)
+    assert (driver.headway, driver.decel, driver.delta, driver.s0) == (1.0, 1.5, 4.0, 2.0)
 
 
 def test_an_unknown_scenario_is_refused_with_what_is_allowed() -> None:

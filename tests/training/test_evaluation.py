@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -141,6 +142,8 @@ def test_report_has_the_documented_keys_and_means_of_its_values():
         "episodes",
         "mean_speed",
         "return",
+        "return_without_collision",
+        "collision",
         "collisions",
         "steps",
         "steps_per_second",
@@ -150,7 +153,16 @@ def test_report_has_the_documented_keys_and_means_of_its_values():
         assert report[key]["mean"] == pytest.approx(sum(report[key]["values"]) / 2)
 
 
+def test_report_gives_the_return_of_episodes_without_a_collision_beside_the_return_of_all():
+    report = evaluation_report("figure-eight", "human", 8, 0)
+    assert report["collision"] == "teleport"
+    clear = report["return_without_collision"]["values"]
+    assert 0 < len(clear) < 8, "no longer a sample of both: choose other seeds"
+    assert set(clear) < set(report["return"]["values"])
+    assert np.mean(clear) < report["return"]["mean"], "a collision frees the crossing"
+
+
 @pytest.mark.parametrize("name", ["drunk", "constant:fast", "constant:nan", "constant"])
 def test_unknown_controller_is_refused_with_what_is_allowed(name):
-    with pytest.raises(ConfigError, match=r"human, random, go, platoon, constant:<m/s²>"):
+    with pytest.raises(ConfigError, match=r"human, sumo, random, go, platoon, constant:<m/s²>"):
         controller_driver(name)

@@ -324,6 +324,27 @@ def test_learner_sees_the_shifted_and_scaled_reward_and_the_records_the_reward(t
     torch.testing.assert_close(seen, (rewards - 0.25) * 10)
 
 
+@pytest.mark.parametrize("scenario", ["figure-eight", "fleet-figure-eight:2"])
+def test_nothing_is_expected_beyond_a_horizon_that_is_a_termination(scenario, tiny) -> None:
+    discounts = {}
+    for end in ("truncation", "termination"):
+        config = tiny(
+            method="independent",
+            traffic={"scenario": scenario, "horizon_end": end},
+            sac={"n_step": 3, "gamma": 0.9, "learning_starts": 200},
+        )
+        with TrafficEnv(config.traffic) as env:
+            run = Training(config, env)
+            run.train_episode()
+            discounts[end] = run.replay.latest(4).discount
+    # The newest first: the last three transitions reach to the end of the episode.
+    agents = len(discounts["truncation"])
+    bootstraps = torch.tensor([0.9, 0.9**2, 0.9**3, 0.9**3]).repeat(agents, 1)
+    torch.testing.assert_close(discounts["truncation"], bootstraps)
+    ends = torch.tensor([0.0, 0.0, 0.0, 0.9**3]).repeat(agents, 1)
+    torch.testing.assert_close(discounts["termination"], ends)
+
+
 @pytest.mark.parametrize("method", ["rsm", "average"])
 def test_fleet_trains_exchanges_and_resumes_to_the_same_bits(method: str, tiny, tmp_path) -> None:
     config = tiny(

@@ -23,6 +23,27 @@ from rsm.errors import ConfigError, shown
 INSTALL = "pip install eclipse-sumo==1.28.* libsumo==1.28.*"
 ROUTE = ("bottom", "top", "upper_ring", "right", "left", "lower_ring")
 
+Place = tuple[str, float]  # an edge, and metres along it
+
+# Where Flow places 14 vehicles, in the order of driving: 28.77 m apart by its own table of edges, with
+# those that would be inside a junction put behind it (scenarios.md).
+FLOW_STARTS: tuple[Place, ...] = (
+    ("bottom", 0.0),
+    ("top", 0.0),
+    ("top", 28.77),
+    ("upper_ring", 27.25),
+    ("upper_ring", 56.02),
+    ("upper_ring", 84.79),
+    ("upper_ring", 113.56),
+    ("right", 0.67),
+    ("right", 29.44),
+    ("left", 22.01),
+    ("lower_ring", 20.49),
+    ("lower_ring", 49.26),
+    ("lower_ring", 78.03),
+    ("lower_ring", 106.80),
+)
+
 
 @dataclass(frozen=True)
 class Network:
@@ -41,7 +62,7 @@ class Network:
     routes: tuple[tuple[str, ...], ...]
     shapes: tuple[tuple[tuple[float, float], ...], ...]
 
-    def place(self, position: float, loop: int = 0) -> tuple[str, float]:
+    def place(self, position: float, loop: int = 0) -> Place:
         """Edge and distance along it (m) for a loop position (m), never inside a junction.
 
         A vehicle cannot be inserted inside a junction: it starts at the beginning of the next edge,
@@ -72,6 +93,20 @@ def figure_eight(limit: float, radius: float = 30.0, points: int = 40, loops: in
     except (ElementTree.ParseError, LookupError, ValueError):
         file.unlink(missing_ok=True)  # damaged, say by a power cut: it is only a cache
         return read_network(build_network(parts), routes)
+
+
+def start_places(network: Network, per_loop: int) -> tuple[Place, ...]:
+    """Where `per_loop` vehicles of every loop start, loop by loop in the order of driving.
+
+    As in Flow where there are 14 of them, else evenly spread.
+    """
+    loops = range(len(network.routes))
+    if per_loop == len(FLOW_STARTS):
+        return tuple(
+            (edge + copy_suffix(loop), along) for loop in loops for edge, along in FLOW_STARTS
+        )
+    spacing = network.length / per_loop
+    return tuple(network.place(seat * spacing, loop) for loop in loops for seat in range(per_loop))
 
 
 def copy_suffix(loop: int) -> str:
