@@ -43,7 +43,7 @@ class PlainAgent:
     """One agent; starts as agent `number` of a stack."""
 
     def __init__(self, learner: Learner, number: int, settings: Sac) -> None:
-        self.settings, self.scale = settings, learner.policy.scale
+        self.settings = settings
         self.target_entropy = learner.target_entropy
         self.actor = module_of(learner.theta[number], learner.policy.sizes)
         rows = learner.critics[number]
@@ -62,7 +62,7 @@ class PlainAgent:
         before = mean + log_std.exp() * noise
         log_pi = torch.distributions.Normal(mean, log_std.exp()).log_prob(before)
         actions = torch.tanh(before)
-        return actions, (log_pi - torch.log(self.scale * (1 - actions**2) + 1e-9)).sum(dim=1)
+        return actions, (log_pi - torch.log(1 - actions**2 + 1e-9)).sum(dim=1)
 
     def q(self, critics: Iterable[nn.Module], states: Tensor, actions: Tensor) -> list[Tensor]:
         """Q₁ and Q₂, each `[B]`."""

@@ -121,7 +121,7 @@ class Sac(Settings):
     alpha_lr: Positive = Field(3e-4, description="Adam step size of log α.")
     alpha_init: Positive = Field(0.01, description="Temperature α at the start.")
     target_entropy: float | None = Field(
-        None, description="Entropy (nats, of the scaled action) that α aims at; null is −|A|."
+        None, description="Entropy of the unit action, nats, that α aims at; null is −|A|."
     )
     gamma: float = Field(0.99, gt=0, lt=1, description="Discount per decision.")
     tau: float = Field(0.001, gt=0, le=1, description="Polyak step of the target critics.")

@@ -37,7 +37,7 @@ TABLES: dict[str, dict[str, tuple[pa.DataType, str]]] = {
         "steps": (pa.int32(), "simulation steps of the episode"),
         "critic_loss": (pa.float64(), "mean squared Bellman error over the episode's updates; NaN: none"),
         "actor_loss": (pa.float64(), "mean of α log π − Q over the episode's updates; NaN: none"),
-        "entropy": (pa.float64(), "mean of −log π over the episode's updates, nats; NaN: none"),
+        "entropy": (pa.float64(), "mean of −log π (unit action) over the episode's updates, nats; NaN: none"),
         "alpha": (pa.float64(), "temperature α at the end, mean over agents"),
         "bytes_sent": (pa.int64(), "bytes put on the wire so far, by anybody"),
         "wall_s": (pa.float64(), "seconds of wall time of the episode"),

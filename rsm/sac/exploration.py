@@ -40,5 +40,5 @@ class Exploration:
             return learner.act(states, noise)
         actions = torch.erf(noise / math.sqrt(2))
         actions = actions.clamp(-LARGEST_UNIT_ACTION, LARGEST_UNIT_ACTION)
-        volume = learner.policy.action_size * math.log(2 * learner.policy.scale)
-        return actions, torch.full(shape[:1], -volume, device=device)
+        log_density = -learner.policy.action_size * math.log(2)  # uniform on (-1, 1)
+        return actions, torch.full(shape[:1], log_density, device=device)

@@ -22,7 +22,7 @@ class Losses(NamedTuple):
 
     critic: Tensor  # mean squared Bellman error, both critics summed
     actor: Tensor  # mean of α log π − min Q
-    entropy: Tensor  # mean of −log π, nats
+    entropy: Tensor  # mean of −log π of the unit action, nats
 
 
 class Learner:

@@ -1,8 +1,8 @@
-"""The policy: a Gaussian squashed by tanh and scaled to the action's range.
+"""The policy: a Gaussian squashed by tanh.
 
-An action is a = scale · y with y = tanh(u), u ~ N(μ(s), σ(s)²). The learner works with y, in (-1, 1) but for
-rounding: float32 has ±1 for |u| > 9;
-log-densities are always those of a, the squashed and scaled action (change of variables included).
+The unit action is y = tanh(u) with u ~ N(μ(s), σ(s)²). It lies in (-1, 1), though in float32 it rounds to ±1
+for |u| > 9. The environment receives scale · y. Every log-density is that of the unit action, change of
+variables included, without the scale: an entropy target then means the same for every range of actions.
 Source: Haarnoja et al. 2018 (arXiv:1812.05905), appendix C.
 """
 
@@ -27,7 +27,7 @@ class SquashedGaussian(NamedTuple):
     observation_size: int
     action_size: int
     hidden: tuple[int, ...]
-    scale: float = 1.0  # the largest action, e.g. 3 m/s²
+    scale: float = 1.0  # the largest action, e.g. 3 m/s²; no density depends on it
 
     @property
     def sizes(self) -> networks.Sizes:
@@ -68,11 +68,11 @@ class SquashedGaussian(NamedTuple):
     def sample(
         self, theta: Tensor | networks.Layers, observations: Tensor, noise: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Unit actions y `[N, B, A]` and log π(a|s) `[N, B]`, from standard normal `noise: [N, B, A]`."""
+        """Unit actions y `[N, B, A]` and log π(y|s) `[N, B]`, from standard normal `noise: [N, B, A]`."""
         return self.squash(self.output(theta, observations), noise)
 
     def squash(self, output: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Unit actions y `[N, B, A]` and log π(a|s) `[N, B]` from the network's `output: [N, B, 2A]`."""
+        """Unit actions y `[N, B, A]` and log π(y|s) `[N, B]` from the network's `output: [N, B, 2A]`."""
         mean, log_std = self.split(output)
         before_squash = mean + log_std.exp() * noise
         log_density = self._log_density(noise, log_std, before_squash)
@@ -95,7 +95,7 @@ class SquashedGaussian(NamedTuple):
     def log_density(
         self, theta: Tensor | networks.Layers, observations: Tensor, unit_actions: Tensor
     ) -> Tensor:
-        """log π(a|s) `[N, B]` of stored unit actions `[N, B, A]`, by atanh clipped inside (-1, 1).
+        """log π(y|s) `[N, B]` of stored unit actions `[N, B, A]`, by atanh clipped inside (-1, 1).
 
         In float32 no u beyond ±7.25 comes back from its action, but the log-density that `sample` gave, and
         the replay keeps, is of u itself: weights of `advantage: importance` compare two points there.
@@ -115,5 +115,5 @@ class SquashedGaussian(NamedTuple):
         # −log(1 − tanh(u)²) in a form that neither overflows nor loses digits for large |u|,
         # but for the constant 2 log 2
         squash = before_squash + softplus(-2 * before_squash)
-        constant = 0.5 * math.log(2 * math.pi) + 2 * math.log(2) + math.log(self.scale)
+        constant = 0.5 * math.log(2 * math.pi) + 2 * math.log(2)
         return (2 * squash - normal - constant).sum(dim=-1)

@@ -36,14 +36,14 @@ def test_first_decisions_are_uniform_and_correlated_over_time_but_not_between_ag
     expected = 6 / math.pi * math.asin(0.4)
     assert correlation(actions[1:], actions[:-1]) == pytest.approx(expected, abs=0.02)
     assert abs(correlation(actions[:, 0], actions[:, 1])) < 0.15
-    assert torch.equal(logs, torch.full((4000, AGENTS), -math.log(6.0)))
+    assert torch.equal(logs, torch.full((4000, AGENTS), -math.log(2.0)))
 
 
 def test_policy_takes_over_after_the_random_decisions_with_its_own_density():
     settings = Sac(noise_correlation=0.5, random_decisions=3)
     _, logs = drawn(settings, 6)
-    assert (logs[:3] == -torch.tensor(6.0).log()).all()
-    assert not (logs[3:] == -torch.tensor(6.0).log()).any()
+    assert (logs[:3] == -torch.tensor(2.0).log()).all()
+    assert not (logs[3:] == -torch.tensor(2.0).log()).any()
 
 
 def test_noise_of_an_episode_does_not_reach_into_the_next():

@@ -58,7 +58,7 @@ class PlainAgent:
         normal = torch.distributions.Normal(mean, log_std.exp())
         before = mean + log_std.exp() * noise
         actions = torch.tanh(before)
-        log_pi = normal.log_prob(before) - torch.log(SCALE * (1 - actions**2))
+        log_pi = normal.log_prob(before) - torch.log(1 - actions**2)
         return actions, log_pi.sum(dim=1)
 
     def q(self, critics: list[nn.Sequential], states: torch.Tensor, actions: torch.Tensor) -> list:
