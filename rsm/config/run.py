@@ -124,6 +124,11 @@ class Sac(Settings):
         None, description="Entropy of the unit action, nats, that α aims at; null is −|A|."
     )
     gamma: float = Field(0.99, gt=0, lt=1, description="Discount per decision.")
+    gradient_clip: Positive | None = Field(
+        None,
+        description="Largest norm of the gradient of each actor and of each critic; null does not clip "
+        "(published code: 0.5).",
+    )
     tau: float = Field(0.001, gt=0, le=1, description="Polyak step of the target critics.")
     batch_size: int = Field(256, ge=1, le=100_000, description="Transitions per agent and update.")
     replay_size: int = Field(

@@ -11,7 +11,7 @@ from rsm.config.run import Sac
 from rsm.sac import mlp as networks
 from rsm.sac.critic import TwinCritic
 from rsm.sac.kernels.adam import Adam
-from rsm.sac.kernels.gradients import Buffers, backward
+from rsm.sac.kernels.gradients import Buffers, backward, clip_norm_
 from rsm.sac.kernels.products import product
 from rsm.sac.policy import SquashedGaussian
 from rsm.sac.replay import Batch
@@ -109,7 +109,7 @@ class Learner:
         critic_loss = error.square().mean(dim=2).sum(dim=1)
         flow = (2 / size) * error.view(2 * self.agents, size, 1)
         backward(self._critics, critic.activations, flow, critic.flows, self._critic_gradient)
-        self._adams["critic"].step()
+        self._step("critic")
 
         values = self._twins(self._critics, batch.observations, actions[:, size:])
         actor_loss = (alpha * log_density[:, size:] - values.amin(dim=1)).mean(dim=1)
@@ -119,7 +119,7 @@ class Learner:
         flow = self.policy.output_flow(output, noise, actions, flow, weight)
         activations = [part[:, size:] for part in (states, *actor.outputs[:-1])]
         backward(self._actor, activations, flow, actor.flows, self._actor_gradient)
-        self._adams["actor"].step()
+        self._step("actor")
 
         entropy = -log_density[:, size:].mean(dim=1)
         # d/d(log α) of J(α) = α (entropy − target), eq. 18 of arXiv:1812.05905
@@ -127,6 +127,13 @@ class Learner:
         self._adams["alpha"].step()
         self.targets.lerp_(self.critics, settings.tau)
         return Losses(critic_loss, actor_loss, entropy)
+
+    def _step(self, name: str) -> None:
+        """One step of all actors or critics down their gradients, which are clipped network by network."""
+        adam = self._adams[name]
+        if self.settings.gradient_clip is not None:
+            clip_norm_(adam.gradient, self.settings.gradient_clip)
+        adam.step()
 
     def _twins(
         self, network: networks.Layers, observations: Tensor, unit_actions: Tensor

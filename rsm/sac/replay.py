@@ -14,9 +14,7 @@ class Batch(NamedTuple):
 
     observations: Tensor  # [N, B, O]
     unit_actions: Tensor  # [N, B, A], tanh(u): exactly ±1 in float32 where |u| > 9
-    log_density: (
-        Tensor  # [N, B], log μ(y|s) of the policy that acted, computed from u, however large u is
-    )
+    log_density: Tensor  # [N, B], log μ(y|s) of the policy that acted, finite also where y is ±1
     rewards: Tensor  # [N, B], discounted sum of up to n
     next_observations: Tensor  # [N, B, O], after them
     discount: Tensor  # [N, B], of the value there: γ to their number, 0 after a collision

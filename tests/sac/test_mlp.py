@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from rsm.sac import mlp as networks
-from rsm.sac.kernels.gradients import Buffers, backward
+from rsm.sac.kernels.gradients import Buffers, backward, clip_norm_
 from rsm.sac.kernels.products import affine, product
 
 SIZES = (6, 5, 4, 3)
@@ -59,6 +59,26 @@ def test_backward_pass_gives_the_gradient_of_autograd(draw):
         first = backward(network, buffers.activations, flow, buffers.flows, into)
     torch.testing.assert_close(gradient, leaf.grad)
     torch.testing.assert_close(torch.bmm(first, network[0][0].mT), moving.grad)
+
+
+def test_each_network_is_clipped_as_torch_clips_its_own_module(draw):
+    count, limit = networks.parameter_count(SIZES), 0.5
+    gradients = draw(4, count) * torch.tensor([[1.0], [1e-3], [0.0], [30.0]])
+    modules = [as_module(row) for row in draw(4, count)]
+    for module, row in zip(modules, gradients, strict=True):
+        for parameter, gradient in zip(
+            module.parameters(), as_module(row).parameters(), strict=True
+        ):
+            parameter.grad = gradient.detach().clone()
+        nn.utils.clip_grad_norm_(module.parameters(), limit)
+    clipped = clip_norm_(gradients.clone(), limit)
+    for module, row in zip(modules, clipped, strict=True):
+        for parameter, expected in zip(
+            module.parameters(), as_module(row).parameters(), strict=True
+        ):
+            torch.testing.assert_close(parameter.grad, expected.detach())
+    assert (clipped.norm(dim=1) <= limit).all()
+    assert torch.equal(clipped[1:3], gradients[1:3])
 
 
 @pytest.mark.parametrize("sizes", [SIZES, (6, 5, 3), (130, 129, 128, 1)])

@@ -33,6 +33,16 @@ class Buffers:
         return [self.inputs, *self.outputs[:-1]]
 
 
+def clip_norm_(gradients: Tensor, limit: float) -> Tensor:
+    """Scale every row of `gradients: [M, d]`, in place, to a Euclidean norm of at most `limit`.
+
+    A row is the gradient of one network, so that each actor, and each of the two critics of an agent, is
+    clipped on its own. The formula is that of `torch.nn.utils.clip_grad_norm_`.
+    """
+    norms = torch.linalg.vector_norm(gradients, dim=1, keepdim=True)
+    return gradients.mul_((limit / (norms + 1e-6)).clamp_max(1))
+
+
 def backward(
     network: Layers,
     activations: Sequence[Tensor],
