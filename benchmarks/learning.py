@@ -16,7 +16,7 @@ from rsm.config.run import Mixing, Sac
 from rsm.mixing.rules import Evidence, Judge, mixing_metric
 from rsm.sac import mlp as networks
 from rsm.sac.learner import Learner
-from rsm.sac.replay import Replay
+from rsm.sac.replay import Batch, Replay
 
 AGENTS, OBSERVATION, ACTION, SCALE = 9, 6, 1, 3.0
 
@@ -126,7 +126,7 @@ def update(hidden: int, repeats: int) -> list[Row]:
             noise = torch.randn(2, batch, ACTION, generator=generator)
             agent.update(agent.sample(shuffle), noise)
 
-    def learning_only(batches: list[list[Tensor]], noise: Tensor) -> None:
+    def learning_only(batches: list[Batch], noise: Tensor) -> None:
         for agent, drawn in zip(agents, batches, strict=True):
             agent.update(drawn, noise)
 

@@ -1,48 +1,37 @@
 """The plain references of the benchmarks compute what our code computes; how fast is not tested."""
 
+import random
+
 import numpy as np
 import pytest
 import torch
 
-from benchmarks.plain_agents import PlainAgent, module_of
+from benchmarks.plain_agents import PlainAgent, Transition
 from benchmarks.plain_environment import PlainEnvironment
 from benchmarks.plain_fisher import explicit_form
 from rsm.config.run import Sac, Traffic
 from rsm.mixing.fisher import fisher_quadratic_form
 from rsm.sac.learner import Learner
 from rsm.sac.policy import SquashedGaussian
-from rsm.sac.replay import Batch
+from rsm.sac.reference import flat_parameters
 from rsm.traffic.environment import TrafficEnv
 
-SETTINGS = Sac(hidden=(9, 8), actor_lr=1e-3, critic_lr=2e-3, tau=0.05, batch_size=12)
 
-
-def test_loop_of_agents_learns_what_the_stack_learns():
-    draw = torch.Generator().manual_seed(0)
-    learner = Learner(SETTINGS, 2, 6, 1, 3.0, draw, dtype=torch.float64)
-    agents = [PlainAgent(learner, number, SETTINGS) for number in range(2)]
-
-    def normal(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=draw, dtype=torch.float64)
-
-    for _ in range(3):
-        states, next_states = normal(2, 12, 6), normal(2, 12, 6)
-        actions, rewards = torch.tanh(normal(2, 12, 1)), normal(2, 12)
-        ends, noise = (normal(2, 12) > 1).double(), normal(2, 2, 12, 1)
-        discount = SETTINGS.gamma * (1 - ends)
-        learner.update(Batch(states, actions, rewards, rewards, next_states, discount), noise)
-        batches = zip(states, actions, rewards, next_states, ends, strict=True)
-        for number, (agent, batch) in enumerate(zip(agents, batches, strict=True)):
-            agent.update(list(batch), noise[:, number])
-    for number, agent in enumerate(agents):
-        stacked = module_of(learner.theta[number], learner.policy.sizes)
-        for ours, theirs in zip(stacked.parameters(), agent.actor.parameters(), strict=True):
-            torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-9)
-        for row, critic in zip(learner.critics[number], agent.critics, strict=True):
-            stacked = module_of(row, learner.critic.sizes)
-            for ours, theirs in zip(stacked.parameters(), critic.parameters(), strict=True):
-                torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-9)
-        torch.testing.assert_close(learner.log_alpha[number], agent.log_alpha.detach())
+def test_agent_of_the_loop_draws_batches_of_what_it_stored():
+    settings = Sac(hidden=(9, 8), batch_size=12)
+    learner = Learner(settings, 2, 3, 1, 3.0, torch.Generator().manual_seed(0))
+    agent = PlainAgent(learner, 1, settings)
+    agent.replay = [
+        Transition(torch.full((3,), i), torch.zeros(1), i, torch.full((3,), i + 1.0), float(i < 10))
+        for i in map(float, range(20))
+    ]
+    batch = agent.sample(random.Random(0))
+    assert len(set(batch.rewards.tolist())) == 12
+    assert torch.equal(batch.observations, batch.rewards.unsqueeze(1).expand(12, 3))
+    assert torch.equal(batch.next_observations, batch.observations + 1)
+    assert torch.equal(batch.discount, settings.gamma * (batch.rewards >= 10))
+    agent.update(batch, torch.zeros(2, 12, 1))
+    assert not torch.equal(flat_parameters(agent.actor), learner.theta[1])
 
 
 def test_explicit_fisher_is_the_form_within_the_noise_of_its_actions():

@@ -1,15 +1,13 @@
-"""The stacked learner is held to N separate, plainly written SAC agents, update for update, in float64."""
+"""The learner of N stacked agents is held to N reference agents, update for update, in float64."""
 
 import copy
-import math
 
+import pytest
 import torch
-from torch import nn
-from torch.nn.functional import mse_loss
 
 from rsm.config.run import Sac
-from rsm.sac import mlp as networks
 from rsm.sac.learner import Learner
+from rsm.sac.reference import ReferenceAgent, flat_parameters
 from rsm.sac.replay import Batch
 
 AGENTS, BATCH, SCALE = 3, 16, 3.0
@@ -18,85 +16,14 @@ SETTINGS = Sac(
 )
 
 
-def module_of(row: torch.Tensor, sizes: networks.Sizes) -> nn.Sequential:
-    modules: list[nn.Module] = []
-    for weight, bias in networks.layers(row[None], sizes):
-        linear = nn.Linear(*weight.shape[1:], dtype=row.dtype)
-        linear.weight.data, linear.bias.data = weight[0].T.clone(), bias[0, 0].clone()
-        modules += [linear, nn.ReLU()]
-    return nn.Sequential(*modules[:-1])
-
-
-def flat(module: nn.Module) -> torch.Tensor:
-    parts = []
-    for linear in module:
-        if isinstance(linear, nn.Linear):
-            parts += [linear.weight.detach().T.flatten(), linear.bias.detach()]
-    return torch.cat(parts)
-
-
-class PlainAgent:
-    """One soft actor-critic agent as a textbook has it."""
-
-    def __init__(self, learner: Learner, agent: int) -> None:
-        self.actor = module_of(learner.theta[agent].detach(), learner.policy.sizes)
-        self.critics = [
-            module_of(row.detach(), learner.critic.sizes) for row in learner.critics[agent]
-        ]
-        self.targets = copy.deepcopy(self.critics)
-        self.log_alpha = torch.tensor(
-            math.log(SETTINGS.alpha_init), dtype=torch.float64, requires_grad=True
-        )
-        critic_parameters = [p for critic in self.critics for p in critic.parameters()]
-        self.actor_adam = torch.optim.Adam(self.actor.parameters(), lr=SETTINGS.actor_lr)
-        self.critic_adam = torch.optim.Adam(critic_parameters, lr=SETTINGS.critic_lr)
-        self.alpha_adam = torch.optim.Adam([self.log_alpha], lr=SETTINGS.alpha_lr)
-
-    def act(self, states: torch.Tensor, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        mean, log_std = self.actor(states).chunk(2, dim=1)
-        log_std = log_std.clamp(-20, 2)
-        normal = torch.distributions.Normal(mean, log_std.exp())
-        before = mean + log_std.exp() * noise
-        actions = torch.tanh(before)
-        log_pi = normal.log_prob(before) - torch.log(1 - actions**2)
-        return actions, log_pi.sum(dim=1)
-
-    def q(self, critics: list[nn.Sequential], states: torch.Tensor, actions: torch.Tensor) -> list:
-        return [critic(torch.cat((states, actions), dim=1)).squeeze(1) for critic in critics]
-
-    def update(self, batch: Batch, noise: torch.Tensor) -> None:
-        alpha = self.log_alpha.exp().detach()
-        with torch.no_grad():
-            actions, log_pi = self.act(batch.next_observations, noise[0])
-            value = torch.min(*self.q(self.targets, batch.next_observations, actions))
-            aim = batch.rewards + batch.discount * (value - alpha * log_pi)
-        values = self.q(self.critics, batch.observations, batch.unit_actions)
-        self.critic_adam.zero_grad()
-        sum(mse_loss(value, aim) for value in values).backward()
-        self.critic_adam.step()
-
-        actions, log_pi = self.act(batch.observations, noise[1])
-        value = torch.min(*self.q(self.critics, batch.observations, actions))
-        self.actor_adam.zero_grad()
-        (alpha * log_pi - value).mean().backward()
-        self.actor_adam.step()
-
-        self.alpha_adam.zero_grad()
-        (-self.log_alpha.exp() * (log_pi.detach() - 1.0)).mean().backward()
-        self.alpha_adam.step()
-        for target, critic in zip(self.targets, self.critics, strict=True):
-            for slow, fast in zip(target.parameters(), critic.parameters(), strict=True):
-                slow.data.lerp_(fast.data, SETTINGS.tau)
-
-
-def batch_of(generator: torch.Generator) -> Batch:
+def batch_of(generator: torch.Generator, action_size: int = 1) -> Batch:
     def draw(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
     one = (AGENTS, BATCH)
     return Batch(
         draw(*one, 6),
-        torch.tanh(draw(*one, 1)),
+        torch.tanh(draw(*one, action_size)),
         draw(*one),
         draw(*one),
         draw(*one, 6),
@@ -104,28 +31,55 @@ def batch_of(generator: torch.Generator) -> Batch:
     )
 
 
-def stacked() -> Learner:
+def stacked(settings: Sac = SETTINGS, action_size: int = 1) -> Learner:
     generator = torch.Generator().manual_seed(0)
-    return Learner(SETTINGS, AGENTS, 6, 1, SCALE, generator, dtype=torch.float64)
+    return Learner(settings, AGENTS, 6, action_size, SCALE, generator, dtype=torch.float64)
 
 
-def test_stack_learns_what_separate_agents_learn():
-    learner, generator = stacked(), torch.Generator().manual_seed(1)
-    agents = [PlainAgent(learner, agent) for agent in range(AGENTS)]
+@pytest.mark.parametrize("action_size", [1, 2])
+@pytest.mark.parametrize("gradient_clip", [None, 0.5, 5.0])
+def test_stack_learns_what_separate_agents_learn(gradient_clip, action_size):
+    settings = SETTINGS.model_copy(update={"gradient_clip": gradient_clip})
+    learner, generator = stacked(settings, action_size), torch.Generator().manual_seed(1)
+    agents = [
+        ReferenceAgent(settings, 6, action_size, learner.theta[agent], learner.critics[agent])
+        for agent in range(AGENTS)
+    ]
+    close = {"rtol": 1e-9, "atol": 1e-11}
     for _ in range(20):
-        batch = batch_of(generator)
-        noise = torch.randn(2, AGENTS, BATCH, 1, generator=generator, dtype=torch.float64)
-        learner.update(batch, noise)
+        batch, shape = batch_of(generator, action_size), (2, AGENTS, BATCH, action_size)
+        noise = torch.randn(shape, generator=generator, dtype=torch.float64)
+        losses = learner.update(batch, noise)
         for number, agent in enumerate(agents):
-            agent.update(Batch(*(part[number] for part in batch)), noise[:, number])
+            own = agent.update(Batch(*(part[number] for part in batch)), noise[:, number])
+            for ours, theirs in zip(losses, own, strict=True):
+                torch.testing.assert_close(ours[number], theirs, **close)
     for number, agent in enumerate(agents):
-        close = {"rtol": 1e-9, "atol": 1e-11}
-        torch.testing.assert_close(learner.theta[number].detach(), flat(agent.actor), **close)
+        torch.testing.assert_close(learner.theta[number], flat_parameters(agent.actor), **close)
         for twin in range(2):
-            ours, aims = learner.critics[number, twin].detach(), learner.targets[number, twin]
-            torch.testing.assert_close(ours, flat(agent.critics[twin]), **close)
-            torch.testing.assert_close(aims, flat(agent.targets[twin]), **close)
+            critic, target = learner.critics[number, twin], learner.targets[number, twin]
+            torch.testing.assert_close(critic, flat_parameters(agent.critics[twin]), **close)
+            torch.testing.assert_close(target, flat_parameters(agent.targets[twin]), **close)
         torch.testing.assert_close(learner.log_alpha[number], agent.log_alpha.detach(), **close)
+
+
+def test_clipped_gradients_teach_something_else():
+    generator = torch.Generator().manual_seed(5)
+    noise = torch.randn(2, AGENTS, BATCH, 1, generator=generator, dtype=torch.float64)
+    batches = [batch_of(generator) for _ in range(3)]
+    learners = [stacked(SETTINGS.model_copy(update={"gradient_clip": c})) for c in (None, 0.5, 1e9)]
+    for batch in batches:
+        for learner in learners:
+            learner.update(batch, noise)
+    free, clipped, never = learners
+    assert torch.equal(free.theta, never.theta) and torch.equal(free.critics, never.critics)
+    assert not torch.equal(free.theta, clipped.theta)
+    assert not torch.equal(free.critics, clipped.critics)
+
+
+def test_target_entropy_is_minus_the_number_of_actions_unless_given():
+    assert stacked(action_size=2).target_entropy == -2
+    assert stacked(SETTINGS.model_copy(update={"target_entropy": -9.0})).target_entropy == -9
 
 
 def test_all_agents_start_equal():

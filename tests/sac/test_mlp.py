@@ -5,6 +5,7 @@ from torch import nn
 from rsm.sac import mlp as networks
 from rsm.sac.kernels.gradients import Buffers, backward, clip_norm_
 from rsm.sac.kernels.products import affine, product
+from rsm.sac.reference import network_of
 
 SIZES = (6, 5, 4, 3)
 
@@ -16,16 +17,6 @@ def draw():
     return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
-def as_module(row: torch.Tensor) -> nn.Module:
-    """The same network as plain torch modules."""
-    modules: list[nn.Module] = []
-    for weight, bias in networks.layers(row[None], SIZES):
-        linear = nn.Linear(*weight.shape[1:], dtype=row.dtype)
-        linear.weight.data, linear.bias.data = weight[0].T.clone(), bias[0, 0].clone()
-        modules += [linear, nn.ReLU()]
-    return nn.Sequential(*modules[:-1])
-
-
 def test_published_actor_has_68098_parameters():
     assert networks.parameter_count((6, 256, 256, 2)) == 68_098
 
@@ -35,7 +26,7 @@ def test_stack_computes_what_separate_modules_compute(draw):
     inputs = draw(3, 7, 6)
     outputs = networks.forward(networks.layers(theta, SIZES), inputs)
     for row, own, output in zip(theta, inputs, outputs, strict=True):
-        torch.testing.assert_close(output, as_module(row)(own))
+        torch.testing.assert_close(output, network_of(row, SIZES)(own))
 
 
 def test_layers_of_a_strided_slice_are_views_of_it():
@@ -64,17 +55,17 @@ def test_backward_pass_gives_the_gradient_of_autograd(draw):
 def test_each_network_is_clipped_as_torch_clips_its_own_module(draw):
     count, limit = networks.parameter_count(SIZES), 0.5
     gradients = draw(4, count) * torch.tensor([[1.0], [1e-3], [0.0], [30.0]])
-    modules = [as_module(row) for row in draw(4, count)]
+    modules = [network_of(row, SIZES) for row in draw(4, count)]
     for module, row in zip(modules, gradients, strict=True):
         for parameter, gradient in zip(
-            module.parameters(), as_module(row).parameters(), strict=True
+            module.parameters(), network_of(row, SIZES).parameters(), strict=True
         ):
             parameter.grad = gradient.detach().clone()
         nn.utils.clip_grad_norm_(module.parameters(), limit)
     clipped = clip_norm_(gradients.clone(), limit)
     for module, row in zip(modules, clipped, strict=True):
         for parameter, expected in zip(
-            module.parameters(), as_module(row).parameters(), strict=True
+            module.parameters(), network_of(row, SIZES).parameters(), strict=True
         ):
             torch.testing.assert_close(parameter.grad, expected.detach())
     assert (clipped.norm(dim=1) <= limit).all()
