@@ -14,7 +14,7 @@ from benchmarks.plain_agents import PlainAgent, Transition
 from benchmarks.plain_fisher import explicit_form
 from rsm.config.run import Mixing, Sac
 from rsm.mixing.rules import Evidence, Judge, mixing_metric
-from rsm.sac import mlp as networks
+from rsm.sac import mlp
 from rsm.sac.learner import Learner
 from rsm.sac.replay import Batch, Replay
 
@@ -53,7 +53,7 @@ def update_flop(settings: Sac, agents: int, batch: int) -> float:
     through the hidden layers.
     """
 
-    def products(sizes: networks.Sizes) -> tuple[int, int]:
+    def products(sizes: mlp.Sizes) -> tuple[int, int]:
         pairs = [a * b for a, b in itertools.pairwise(sizes)]
         return sum(pairs), sum(pairs[1:])
 
@@ -177,7 +177,7 @@ def judge_of(learner: Learner, states: int) -> tuple[Judge, Tensor]:
     evidence = Evidence(drawn.observations, drawn.unit_actions, drawn.log_density, noise)
     judge = Judge(
         policy=learner.policy,
-        q_function=lambda seen, taken: learner.critic.smaller(learner.critics, seen, taken),
+        q_function=lambda seen, taken: learner.critic.min_q(learner.critics, seen, taken),
         alpha=learner.alpha,
         gamma=0.99,
         settings=Mixing(),
@@ -194,10 +194,10 @@ def judging() -> list[Row]:
     learner = learner_of(settings)
     judge, referential = judge_of(learner, 256)
     states, taken = judge.choice.observations, judge.choice.unit_actions
-    actor = networks.layers(learner.theta, learner.policy.sizes)
-    critics = networks.layers(learner.critics.flatten(0, 1), learner.critic.sizes)
+    actor = mlp.layers(learner.theta, learner.policy.sizes)
+    critics = mlp.layers(learner.critics.flatten(0, 1), learner.critic.sizes)
 
-    def plain(network: networks.Layers, inputs: Tensor) -> Tensor:
+    def plain(network: mlp.Layers, inputs: Tensor) -> Tensor:
         for weight, bias in network[:-1]:
             inputs = torch.baddbmm(bias, inputs, weight).relu()
         return torch.baddbmm(network[-1][1], inputs, network[-1][0])
@@ -208,7 +208,7 @@ def judging() -> list[Row]:
 
     def own_passes() -> None:
         learner.policy.output(learner.theta, states)
-        learner.critic.both(learner.critics, states, taken)
+        learner.critic.q_values(learner.critics, states, taken)
 
     seconds = medians(
         {

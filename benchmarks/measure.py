@@ -1,4 +1,4 @@
-"""Timing what stands side by side: interleaved repeats, so that a busy moment hits all alike."""
+"""Median times of alternatives, measured in turn, so that a busy moment of the machine slows all of them."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rsm.sac import mlp as networks
+from rsm.sac import mlp
 
 
 class TwinCritic(NamedTuple):
@@ -18,30 +18,28 @@ class TwinCritic(NamedTuple):
     hidden: tuple[int, ...]
 
     @property
-    def sizes(self) -> networks.Sizes:
+    def sizes(self) -> mlp.Sizes:
         """Units from input to output."""
         return (self.observation_size + self.action_size, *self.hidden, 1)
 
     @property
     def parameter_count(self) -> int:
         """c, of one critic."""
-        return networks.parameter_count(self.sizes)
+        return mlp.parameter_count(self.sizes)
 
-    def both(
-        self, phi: Tensor | networks.Layers, observations: Tensor, unit_actions: Tensor
+    def q_values(
+        self, phi: Tensor | mlp.Layers, observations: Tensor, unit_actions: Tensor
     ) -> Tensor:
         """Q₁ and Q₂ as `[N, 2, B]`, for observations `[N, B, O]` and unit actions `[N, B, A]`.
 
         `phi` is `[N, 2, c]`, or the layers of its `[2N, c]` form where the caller holds them already.
         """
-        network = networks.layers(phi.flatten(0, 1), self.sizes) if isinstance(phi, Tensor) else phi
+        network = mlp.layers(phi.flatten(0, 1), self.sizes) if isinstance(phi, Tensor) else phi
         inputs = torch.cat((observations, unit_actions), dim=-1)
         agents, batch, width = inputs.shape
         twice = inputs.unsqueeze(1).expand(agents, 2, batch, width).reshape(-1, batch, width)
-        return networks.forward(network, twice).view(agents, 2, batch)
+        return mlp.forward(network, twice).view(agents, 2, batch)
 
-    def smaller(
-        self, phi: Tensor | networks.Layers, observations: Tensor, unit_actions: Tensor
-    ) -> Tensor:
+    def min_q(self, phi: Tensor | mlp.Layers, observations: Tensor, unit_actions: Tensor) -> Tensor:
         """min(Q₁, Q₂) as `[N, B]`."""
-        return self.both(phi, observations, unit_actions).amin(dim=1)
+        return self.q_values(phi, observations, unit_actions).amin(dim=1)

@@ -18,10 +18,10 @@ class Exploration:
     def __init__(self, settings: Sac, generator: torch.Generator) -> None:
         """Independent from decision to decision where `noise_correlation` is 0 (published)."""
         self._settings, self._generator = settings, generator
-        self._noise: Tensor | None = None  # of the decision before, [N, A]
+        self._noise: Tensor | None = None  # [N, A], of the previous decision
 
     def begin(self) -> None:
-        """A new episode: its noise knows nothing of the one before."""
+        """A new episode, whose noise is independent of the one before."""
         self._noise = None
 
     def act(self, learner: Learner, states: Tensor, decisions: int) -> tuple[Tensor, Tensor]:

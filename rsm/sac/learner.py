@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rsm.config.run import Sac
-from rsm.sac import mlp as networks
+from rsm.sac import mlp
 from rsm.sac.critic import TwinCritic
 from rsm.sac.kernels.adam import Adam
 from rsm.sac.kernels.gradients import Buffers, backward, clip_norm_
@@ -45,15 +45,15 @@ class Learner:
         self.settings, self.agents = settings, agents
         self.policy = SquashedGaussian(observation_size, action_size, settings.hidden, action_scale)
         self.critic = TwinCritic(observation_size, action_size, settings.hidden)
-        aim = settings.target_entropy
-        self.target_entropy = -float(action_size) if aim is None else aim
+        target = settings.target_entropy
+        self.target_entropy = -float(action_size) if target is None else target
 
-        def start(sizes: networks.Sizes) -> Tensor:
-            # Drawn where the generator is: a run begins with the same parameters on every device.
-            return networks.initial_parameters(sizes, generator, dtype).to(device)
+        def initial(sizes: mlp.Sizes) -> Tensor:
+            # Drawn on the device of the generator: a run begins with the same parameters on every device.
+            return mlp.initial_parameters(sizes, generator, dtype).to(device)
 
-        self.theta = start(self.policy.sizes).repeat(agents, 1)
-        twins = torch.stack((start(self.critic.sizes), start(self.critic.sizes)))
+        self.theta = initial(self.policy.sizes).repeat(agents, 1)
+        twins = torch.stack((initial(self.critic.sizes), initial(self.critic.sizes)))
         self.critics = twins.repeat(agents, 1, 1)
         self.targets = self.critics.clone()
         self.log_alpha = torch.full_like(self.theta[:, 0], settings.alpha_init).log()
@@ -65,11 +65,11 @@ class Learner:
             "alpha": Adam(self.log_alpha, settings.alpha_lr),
         }
         # Parameters and gradients layer by layer: views of the flat tensors.
-        self._actor = networks.layers(self.theta, self.policy.sizes)
-        self._critics = networks.layers(flat, self.critic.sizes)
-        self._targets = networks.layers(self.targets.flatten(0, 1), self.critic.sizes)
-        self._actor_gradient = networks.layers(self._adams["actor"].gradient, self.policy.sizes)
-        self._critic_gradient = networks.layers(self._adams["critic"].gradient, self.critic.sizes)
+        self._actor = mlp.layers(self.theta, self.policy.sizes)
+        self._critics = mlp.layers(flat, self.critic.sizes)
+        self._targets = mlp.layers(self.targets.flatten(0, 1), self.critic.sizes)
+        self._actor_gradient = mlp.layers(self._adams["actor"].gradient, self.policy.sizes)
+        self._critic_gradient = mlp.layers(self._adams["critic"].gradient, self.critic.sizes)
         self._buffers: tuple[Buffers, Buffers] | None = None  # of actors and critics, by batch size
 
     @property
@@ -88,8 +88,9 @@ class Learner:
     def update(self, batch: Batch, noise: Tensor) -> Losses:
         """One step of critics, actors and temperatures of all agents, then of the targets.
 
-        `noise: [2, N, B, A]` is standard normal: for the next states, then for the states. Gradients are
-        those of rsm.sac.kernels.gradients; each loss is a sum over agents, which keeps their gradients apart.
+        `noise: [2, N, B, A]` is standard normal: for the next states, then for the states. No loss couples
+        agents: rsm.sac.kernels.gradients computes the gradients of each from its own. The same for one agent,
+        written plainly, is rsm.sac.reference.
         """
         settings, size = self.settings, batch.rewards.shape[1]
         alpha = self.alpha.unsqueeze(1)
@@ -98,27 +99,27 @@ class Learner:
         # The actors do not change before their own step: one pass serves the next states and the states.
         states = torch.cat((batch.next_observations, batch.observations), dim=1)
         noise = noise.transpose(0, 1).flatten(1, 2)
-        output = networks.forward(self._actor, states, actor.outputs)
+        output = mlp.forward(self._actor, states, actor.outputs)
         actions, log_density = self.policy.squash(output, noise)
 
         values = self._twins(self._targets, batch.next_observations, actions[:, :size])
         soft_value = values.amin(dim=1) - alpha * log_density[:, :size]
-        aim = batch.rewards + batch.discount * soft_value
+        td_target = batch.rewards + batch.discount * soft_value
         error = self._twins(self._critics, batch.observations, batch.unit_actions)
-        error = error - aim.unsqueeze(1)
+        error = error - td_target.unsqueeze(1)
         critic_loss = error.square().mean(dim=2).sum(dim=1)
-        flow = (2 / size) * error.view(2 * self.agents, size, 1)
-        backward(self._critics, critic.activations, flow, critic.flows, self._critic_gradient)
+        gradient = (2 / size) * error.view(2 * self.agents, size, 1)
+        backward(self._critics, critic.activations, gradient, critic.deltas, self._critic_gradient)
         self._step("critic")
 
         values = self._twins(self._critics, batch.observations, actions[:, size:])
         actor_loss = (alpha * log_density[:, size:] - values.amin(dim=1)).mean(dim=1)
-        flow = self._action_flow(values)
+        action_gradient = self._action_gradient(values)
         output, noise, actions = (part[:, size:] for part in (output, noise, actions))
         weight = alpha.unsqueeze(2) / size
-        flow = self.policy.output_flow(output, noise, actions, flow, weight)
+        gradient = self.policy.output_gradient(output, noise, actions, action_gradient, weight)
         activations = [part[:, size:] for part in (states, *actor.outputs[:-1])]
-        backward(self._actor, activations, flow, actor.flows, self._actor_gradient)
+        backward(self._actor, activations, gradient, actor.deltas, self._actor_gradient)
         self._step("actor")
 
         entropy = -log_density[:, size:].mean(dim=1)
@@ -135,28 +136,26 @@ class Learner:
             clip_norm_(adam.gradient, self.settings.gradient_clip)
         adam.step()
 
-    def _twins(
-        self, network: networks.Layers, observations: Tensor, unit_actions: Tensor
-    ) -> Tensor:
+    def _twins(self, network: mlp.Layers, observations: Tensor, unit_actions: Tensor) -> Tensor:
         """Q₁ and Q₂ `[N, 2, B]` of critics or targets, their activations kept until the next call."""
         agents, size, _ = observations.shape
         _, critic = self._buffers_for(size)
         inputs = critic.inputs.view(agents, 2, size, -1)
         inputs[..., : self.policy.observation_size].copy_(observations.unsqueeze(1))
         inputs[..., self.policy.observation_size :].copy_(unit_actions.unsqueeze(1))
-        return networks.forward(network, critic.inputs, critic.outputs).view(agents, 2, size)
+        return mlp.forward(network, critic.inputs, critic.outputs).view(agents, 2, size)
 
-    def _action_flow(self, values: Tensor) -> Tensor:
+    def _action_gradient(self, values: Tensor) -> Tensor:
         """∂/∂y of −mean min(Q₁, Q₂), `[N, B, A]`, after `values: [N, 2, B]` of the critics' last pass."""
         agents, _, size = values.shape
         _, critic = self._buffers_for(size)
         first = values[:, 0] <= values[:, 1]
-        flow = torch.stack((first, ~first), dim=1).to(values.dtype) / -size
-        flow = flow.view(2 * agents, size, 1)
-        flow = backward(self._critics, critic.activations, flow, critic.flows, None)
+        gradient = torch.stack((first, ~first), dim=1).to(values.dtype) / -size
+        gradient = gradient.view(2 * agents, size, 1)
+        gradient = backward(self._critics, critic.activations, gradient, critic.deltas, None)
         to_actions = self._critics[0][0][:, self.policy.observation_size :].mT
-        inputs = flow.new_empty(2 * agents, size, self.policy.action_size)
-        return product(flow, to_actions, inputs).view(agents, 2, size, -1).sum(dim=1)
+        out = gradient.new_empty(2 * agents, size, self.policy.action_size)
+        return product(gradient, to_actions, out).view(agents, 2, size, -1).sum(dim=1)
 
     def _buffers_for(self, size: int) -> tuple[Buffers, Buffers]:
         """Buffers of actors (for two batches) and critics, kept while the batch size stays."""

@@ -76,7 +76,7 @@ class ReferenceAgent:
         log_pi = Normal(mean, std).log_prob(u) - log_slope
         return torch.tanh(u), log_pi.sum(dim=1)
 
-    def both_q(self, critics: nn.ModuleList, observations: Tensor, actions: Tensor) -> Tensor:
+    def q_values(self, critics: nn.ModuleList, observations: Tensor, actions: Tensor) -> Tensor:
         """Q₁ and Q₂ as `[2, B]` of critics or targets, at unit actions `[B, A]`."""
         inputs = torch.cat((observations, actions), dim=1)
         return torch.stack([critic(inputs).squeeze(1) for critic in critics])
@@ -92,9 +92,9 @@ class ReferenceAgent:
         # Critics: mean squared error to the clipped double-Q target (5, 6).
         with torch.no_grad():
             next_actions, next_log_pi = self.act(batch.next_observations, noise[0])
-            next_q = self.both_q(self.targets, batch.next_observations, next_actions).amin(dim=0)
+            next_q = self.q_values(self.targets, batch.next_observations, next_actions).amin(dim=0)
             td_target = batch.rewards + batch.discount * (next_q - alpha * next_log_pi)
-        q = self.both_q(self.critics, batch.observations, batch.unit_actions)
+        q = self.q_values(self.critics, batch.observations, batch.unit_actions)
         critic_loss = mse_loss(q[0], td_target) + mse_loss(q[1], td_target)
         self.critic_adam.zero_grad()
         critic_loss.backward()  # type: ignore[no-untyped-call]
@@ -104,7 +104,7 @@ class ReferenceAgent:
 
         # Actor: reparametrised gradient, judged by the critics as they are now (7).
         actions, log_pi = self.act(batch.observations, noise[1])
-        min_q = self.both_q(self.critics, batch.observations, actions).amin(dim=0)
+        min_q = self.q_values(self.critics, batch.observations, actions).amin(dim=0)
         actor_loss = (alpha * log_pi - min_q).mean()
         self.actor_adam.zero_grad()
         actor_loss.backward()  # type: ignore[no-untyped-call]

@@ -40,7 +40,7 @@ class Pool(NamedTuple):
 
     def q(self, states: Tensor, actions: Tensor) -> Tensor:
         """min(Q₁, Q₂) of every receiver, `[M, B]`."""
-        return self.critic.smaller(self.phi, states, actions)
+        return self.critic.min_q(self.phi, states, actions)
 
     def towards(self, share: float) -> Pool:
         """The same receivers judging θ + share · (θ̃ − θ)."""

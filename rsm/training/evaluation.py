@@ -21,7 +21,7 @@ from rsm.errors import ConfigError, one_line, shown
 from rsm.runs.checkpoint import POLICY, load_policy
 from rsm.runs.folder import finished_summary
 from rsm.runs.schema import recording_table
-from rsm.sac import mlp as networks
+from rsm.sac import mlp
 from rsm.sac.policy import SquashedGaussian
 from rsm.seeding import Stream, held_out_seeds, numpy_generator, torch_generator
 from rsm.traffic.controllers import Commands, controller
@@ -74,7 +74,7 @@ def policy_driver(policy: SquashedGaussian, theta: Tensor, mode: str) -> Driver:
 
     def driver(env: TrafficEnv, seed: int) -> Act:
         seated = theta[torch.arange(env.n_agents) % len(theta)]
-        network = networks.layers(seated, policy.sizes)
+        network = mlp.layers(seated, policy.sizes)
         generator = torch_generator(seed, Stream.CONTROLLER)
 
         @torch.no_grad()

@@ -30,7 +30,7 @@ class OwnCritic:
         split = RULES[self._settings.rule].held_out
         judge = Judge(
             policy=learner.policy,
-            q_function=lambda states, actions: learner.critic.smaller(critics, states, actions),
+            q_function=lambda states, actions: learner.critic.min_q(critics, states, actions),
             alpha=learner.alpha.detach(),
             gamma=learner.settings.gamma,
             settings=self._settings,

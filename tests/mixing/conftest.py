@@ -28,7 +28,7 @@ class World:
         self.generator = generator  # for what a test draws beyond these
 
     def q(self, states: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
-        return self.critic.smaller(self.phi, states, actions)
+        return self.critic.min_q(self.phi, states, actions)
 
 
 @pytest.fixture

@@ -309,7 +309,7 @@ def test_judging_stays_on_fake_tensors_of_a_gpu(rule, advantage):
     with fake.watched():
         judge = Judge(
             learner.policy,
-            lambda states, actions: learner.critic.smaller(learner.critics, states, actions),
+            lambda states, actions: learner.critic.min_q(learner.critics, states, actions),
             learner.alpha,
             0.99,
             settings,

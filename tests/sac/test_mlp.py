@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from rsm.sac import mlp as networks
+from rsm.sac import mlp
 from rsm.sac.kernels.gradients import Buffers, backward, clip_norm_
 from rsm.sac.kernels.products import affine, product
 from rsm.sac.reference import network_of
@@ -18,42 +18,42 @@ def draw():
 
 
 def test_published_actor_has_68098_parameters():
-    assert networks.parameter_count((6, 256, 256, 2)) == 68_098
+    assert mlp.parameter_count((6, 256, 256, 2)) == 68_098
 
 
 def test_stack_computes_what_separate_modules_compute(draw):
-    theta = draw(3, networks.parameter_count(SIZES))
+    theta = draw(3, mlp.parameter_count(SIZES))
     inputs = draw(3, 7, 6)
-    outputs = networks.forward(networks.layers(theta, SIZES), inputs)
+    outputs = mlp.forward(mlp.layers(theta, SIZES), inputs)
     for row, own, output in zip(theta, inputs, outputs, strict=True):
         torch.testing.assert_close(output, network_of(row, SIZES)(own))
 
 
 def test_layers_of_a_strided_slice_are_views_of_it():
-    wide = torch.zeros(2, networks.parameter_count(SIZES) + 5)
-    theta = wide[:, : networks.parameter_count(SIZES)]
-    networks.layers(theta, SIZES)[1][0].fill_(7)
+    wide = torch.zeros(2, mlp.parameter_count(SIZES) + 5)
+    theta = wide[:, : mlp.parameter_count(SIZES)]
+    mlp.layers(theta, SIZES)[1][0].fill_(7)
     assert int((wide == 7).sum()) == 2 * 5 * 4
 
 
 def test_backward_pass_gives_the_gradient_of_autograd(draw):
-    theta, inputs = draw(2, networks.parameter_count(SIZES)), draw(2, 7, 6)
+    theta, inputs = draw(2, mlp.parameter_count(SIZES)), draw(2, 7, 6)
     leaf, moving = theta.clone().requires_grad_(), inputs.clone().requires_grad_()
-    networks.forward(networks.layers(leaf, SIZES), moving).pow(3).sum().backward()
+    mlp.forward(mlp.layers(leaf, SIZES), moving).pow(3).sum().backward()
 
-    network, gradient = networks.layers(theta, SIZES), torch.full_like(theta, torch.nan)
+    network, gradient = mlp.layers(theta, SIZES), torch.full_like(theta, torch.nan)
     buffers = Buffers(SIZES, 2, 7, 7, theta)
     buffers.inputs.copy_(inputs)
     with torch.no_grad():
-        flow = 3 * networks.forward(network, buffers.inputs, buffers.outputs).square()
-        into = networks.layers(gradient, SIZES)
-        first = backward(network, buffers.activations, flow, buffers.flows, into)
+        delta = 3 * mlp.forward(network, buffers.inputs, buffers.outputs).square()
+        into = mlp.layers(gradient, SIZES)
+        first = backward(network, buffers.activations, delta, buffers.deltas, into)
     torch.testing.assert_close(gradient, leaf.grad)
     torch.testing.assert_close(torch.bmm(first, network[0][0].mT), moving.grad)
 
 
 def test_each_network_is_clipped_as_torch_clips_its_own_module(draw):
-    count, limit = networks.parameter_count(SIZES), 0.5
+    count, limit = mlp.parameter_count(SIZES), 0.5
     gradients = draw(4, count) * torch.tensor([[1.0], [1e-3], [0.0], [30.0]])
     modules = [network_of(row, SIZES) for row in draw(4, count)]
     for module, row in zip(modules, gradients, strict=True):
@@ -74,16 +74,16 @@ def test_each_network_is_clipped_as_torch_clips_its_own_module(draw):
 
 @pytest.mark.parametrize("sizes", [SIZES, (6, 5, 3), (130, 129, 128, 1)])
 def test_tangent_is_that_of_forward_mode_differentiation(sizes, draw):
-    count = networks.parameter_count(sizes)
+    count = mlp.parameter_count(sizes)
     theta, direction = draw(2, 2, count) / sizes[0] ** 0.5
     inputs = draw(2, 7, sizes[0])
 
     def outputs(parameters: torch.Tensor) -> torch.Tensor:
-        return networks.forward(networks.layers(parameters, sizes), inputs)
+        return mlp.forward(mlp.layers(parameters, sizes), inputs)
 
     expected = torch.func.jvp(outputs, (theta,), (direction,))
-    pair = networks.layers(theta, sizes), networks.layers(direction, sizes)
-    torch.testing.assert_close(networks.forward_tangent(*pair, inputs), expected)
+    pair = mlp.layers(theta, sizes), mlp.layers(direction, sizes)
+    torch.testing.assert_close(mlp.forward_tangent(*pair, inputs), expected)
 
 
 @pytest.mark.parametrize("shape", [(140, 130, 150), (140, 130, 2), (3, 140, 1), (140, 1, 130)])
@@ -103,6 +103,6 @@ def test_products_are_those_of_torch_and_keep_nan(shape, draw):
 
 
 def test_initial_parameters_stay_within_the_limit_of_their_fan_in():
-    flat = networks.initial_parameters((4, 100, 1), torch.Generator().manual_seed(0))
+    flat = mlp.initial_parameters((4, 100, 1), torch.Generator().manual_seed(0))
     assert flat[:500].abs().max() <= 0.5
     assert 0.05 < flat[500:].abs().max() <= 0.1

@@ -1,9 +1,8 @@
 """The backward pass of M multilayer perceptrons, written out by hand.
 
-What autograd would do, without what nobody needs: no graph, no gradient of a layer's input but where it is
-asked for, no gradient of the critics in the actor's loss, and every intermediate in a buffer that is used
-again. With h₀ the input, hₗ = max(hₗ₋₁ Wₗ + bₗ, 0) and the last layer linear, the flow δₗ = ∂L/∂(layer l
-before its ReLU) runs back as
+It computes what autograd would, with less work: it keeps no graph, reuses its buffers, and forms the gradients
+of parameters only where they are asked for (the actor's loss needs none of the critics). With h₀ the input,
+hₗ = max(hₗ₋₁ Wₗ + bₗ, 0) and a linear last layer, δₗ = ∂L/∂(layer l before its ReLU) is passed back as
 
     ∂L/∂Wₗ = hₗ₋₁ᵀ δₗ        ∂L/∂bₗ = Σ_batch δₗ        δₗ₋₁ = (δₗ Wₗᵀ) where hₗ₋₁ > 0, else 0
 """
@@ -20,12 +19,15 @@ from rsm.sac.mlp import Layers, Sizes
 
 
 class Buffers:
-    """Inputs, layer outputs and flows of M networks, `[M, …, width]`: `rows` forward, `batch` of them back."""
+    """Inputs, outputs and δ of every layer of M networks, `[M, …, width]`.
+
+    The forward pass has `rows` rows, the backward pass `batch` of them.
+    """
 
     def __init__(self, sizes: Sizes, networks: int, rows: int, batch: int, like: Tensor) -> None:
         self.inputs = like.new_empty(networks, rows, sizes[0])
         self.outputs = [like.new_empty(networks, rows, width) for width in sizes[1:]]
-        self.flows = [like.new_empty(networks, batch, width) for width in sizes[1:-1]]
+        self.deltas = [like.new_empty(networks, batch, width) for width in sizes[1:-1]]
 
     @property
     def activations(self) -> list[Tensor]:
@@ -46,22 +48,22 @@ def clip_norm_(gradients: Tensor, limit: float) -> Tensor:
 def backward(
     network: Layers,
     activations: Sequence[Tensor],
-    flow: Tensor,
-    flows: Sequence[Tensor],
+    delta: Tensor,
+    deltas: Sequence[Tensor],
     gradients: Layers | None,
 ) -> Tensor:
-    """Run `flow: [M, B, out]`, ∂L/∂output, back to δ₁ `[M, B, width of layer 1]`, which is returned.
+    """Pass `delta: [M, B, out]`, ∂L/∂output, back to δ₁ `[M, B, width of layer 1]`, which is returned.
 
-    `activations` are h₀ (the input) and the hidden layers' outputs; `flows` is scratch for each hidden layer.
-    Every entry of `gradients` is overwritten; None where only the way back to the input is wanted, and h₀ is
-    then never read.
+    `activations` are h₀ (the input) and the outputs of the hidden layers; `deltas` is scratch, one tensor for
+    each hidden layer. `gradients` receives the gradients of the parameters; with None they are not computed and
+    h₀ is not read.
     """
     for depth in range(len(network) - 1, -1, -1):
         if gradients is not None:
             weight_gradient, bias_gradient = gradients[depth]
-            product(activations[depth].mT, flow, weight_gradient)
-            torch.sum(flow, dim=1, keepdim=True, out=bias_gradient)
+            product(activations[depth].mT, delta, weight_gradient)
+            torch.sum(delta, dim=1, keepdim=True, out=bias_gradient)
         if depth > 0:
-            behind = product(flow, network[depth][0].mT, flows[depth - 1])
-            flow = relu_backward(behind, activations[depth])
-    return flow
+            passed = product(delta, network[depth][0].mT, deltas[depth - 1])
+            delta = relu_backward(passed, activations[depth])
+    return delta

@@ -36,9 +36,9 @@ def affine(inputs: Tensor, weight: Tensor, bias: Tensor, out: Tensor) -> Tensor:
     return torch.baddbmm(bias, inputs, weight, out=out)
 
 
-def relu_backward(flow: Tensor, output: Tensor) -> Tensor:
-    """`flow` in place, 0 where the `output` of a ReLU is not positive: ATen's own backward kernel."""
-    masked: Tensor = _threshold_backward(flow, output, 0.0, grad_input=flow)
+def relu_backward(gradient: Tensor, output: Tensor) -> Tensor:
+    """`gradient`, set to 0 in place where the `output` of a ReLU is not positive, by ATen's backward kernel."""
+    masked: Tensor = _threshold_backward(gradient, output, 0.0, grad_input=gradient)
     return masked
 
 
