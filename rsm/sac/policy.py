@@ -101,7 +101,7 @@ class SquashedGaussian(NamedTuple):
         """log π(y|s) `[N, B]` of stored unit actions `[N, B, A]`, by atanh clipped inside (-1, 1).
 
         In float32 no u beyond ±7.25 can be recovered from its action. The log-density that `sample` gives, and
-        the replay keeps, is of u itself, so the weights of `advantage: importance` compare two different u there.
+        the replay keeps, is of u itself: the weights of `advantage: importance` compare two different u there.
         """
         return self.density(self.output(theta, observations), unit_actions)
 

@@ -127,7 +127,7 @@ class Replay:
         self._data[:, : len(self)] = state["data"]
 
 
-class MultiStep:
+class NStepReturns:
     """Turns single steps into n-step transitions and stores them (Sutton and Barto, chapter 7).
 
     A transition holds Σ γᵏ rₜ₊ₖ of up to n steps and γ to their number; a collision cuts both short,

@@ -28,7 +28,7 @@ from rsm.runs.recorder import Recorder, exchange_rows, summary, write_config, wr
 from rsm.sac.device import CPU, device_failure, gpu_name, moved_together
 from rsm.sac.exploration import Exploration
 from rsm.sac.learner import Learner, Losses
-from rsm.sac.replay import MultiStep, Replay
+from rsm.sac.replay import NStepReturns, Replay
 from rsm.seeding import Stream, held_out_seeds, torch_generator, training_seed
 from rsm.traffic.environment import TrafficEnv
 from rsm.training.communication import Communication
@@ -144,7 +144,7 @@ class Training:
         self.learner = Learner(sac, *size, env.action_limit, parameters, device=device)
         capacity = sac.replay_size if config.learns else 1
         self.replay = Replay(env.n_agents, capacity, env.observation_size, env.action_size, device)
-        self.returns = MultiStep(self.replay, sac.n_step, sac.gamma)
+        self.returns = NStepReturns(self.replay, sac.n_step, sac.gamma)
         self.acting = torch_generator(seed, Stream.ACTING, device)
         self.exploration = Exploration(sac, self.acting)
         self.updating = torch_generator(seed, Stream.UPDATES, device)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from rsm.sac.replay import MultiStep, Replay
+from rsm.sac.replay import NStepReturns, Replay
 
 
 def filled(added: int, capacity: int = 5) -> Replay:
@@ -71,7 +71,7 @@ def test_n_step_transitions_sum_rewards_up_to_n_a_collision_or_the_end(steps: in
     rewards = torch.rand(length, agents, generator=draw)
     ends = torch.rand(length, agents, generator=draw) < 0.2
     replay = Replay(agents, capacity=length, observation_size=1, action_size=1)
-    returns = MultiStep(replay, steps, gamma)
+    returns = NStepReturns(replay, steps, gamma)
     for t in range(length):
         here, there = torch.full((agents, 1), float(t)), torch.full((agents, 1), t + 1.0)
         returns.add(here, here / 100, here[:, 0], rewards[t], there, ends[t])
@@ -97,7 +97,7 @@ def test_n_step_transitions_sum_rewards_up_to_n_a_collision_or_the_end(steps: in
 
 def test_next_episode_begins_without_steps_of_the_one_before():
     replay = Replay(1, capacity=9, observation_size=1, action_size=1)
-    returns = MultiStep(replay, 3, 0.5)
+    returns = NStepReturns(replay, 3, 0.5)
     for reward in (1.0, 1.0):
         value = torch.full((1,), reward)
         returns.add(value[None], value[None], value, value, value[None], torch.zeros(1))
