@@ -20,7 +20,8 @@ from torch import Tensor
 
 from rsm.config.run import Mixing
 from rsm.mixing.advantage import QFunction, soft_value, weighted_value
-from rsm.mixing.fisher import form_of_tangent, gaussian_kl, gaussian_tv
+from rsm.mixing.distances import gaussian_kl, gaussian_tv
+from rsm.mixing.fisher import form_of_tangent
 from rsm.sac.policy import SquashedGaussian
 
 GRID = 16  # halvings of ζ_max that `certified` and `line-search` try

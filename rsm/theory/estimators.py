@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from rsm.mixing.advantage import direct_advantage, importance_advantage
-from rsm.mixing.fisher import fisher_quadratic_form, kl_divergence
+from rsm.mixing.distances import kl_divergence
+from rsm.mixing.fisher import fisher_quadratic_form
 from rsm.sac.critic import TwinCritic
 from rsm.sac.policy import SquashedGaussian
 
