@@ -15,7 +15,7 @@ from rsm.exchange.channel import Channel
 from rsm.exchange.replicas import Post
 from rsm.methods.context import Context
 from rsm.mixing.rules import Verdict
-from rsm.training.communication import synchronous_round, traced
+from rsm.training.communication import Exchange, synchronous_round, traced
 
 Judge = Callable[[torch.Tensor, torch.Tensor], Verdict]
 
@@ -51,10 +51,12 @@ def place_of(
 def hold(method: str, parameters: torch.Tensor, place: Place) -> list[dict[str, Any]]:
     """One synchronous round: `parameters: [N, D]` become the new ones; returns the ζ trace."""
     traits, trace = METHODS[method], []
-    context = Context(place.settings, place.neighbours, place.generator, traced(place.judge, trace))
-    parameters.copy_(
-        synchronous_round(
-            parameters, methods.load(method), traits.server, traits.judged, context, place.post
-        )
-    )
+    exchange, module = exchange_of(place, trace), methods.load(method)
+    parameters.copy_(synchronous_round(parameters, module, traits.server, traits.judged, exchange))
     return trace
+
+
+def exchange_of(place: Place, trace: list[dict[str, Any]]) -> Exchange:
+    """What a round exchanges at a place, its judgements traced."""
+    metric = traced(lambda _, own, referential: place.judge(own, referential), trace)
+    return Exchange(Context(place.settings, place.neighbours, place.generator, metric), place.post)

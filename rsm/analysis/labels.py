@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from rsm.config.axes import setting
 from rsm.config.catalogue import parse_topology
 from rsm.config.run import RunConfig
 
@@ -23,13 +24,18 @@ def labels(configs: Iterable[RunConfig]) -> dict[str, str]:
             seen.setdefault(name, set()).add(value)
     result = {}
     for config in every:
-        words = []
-        for name, value in _traits(config).items():
-            named = len(varied[config.method][name]) > 1
-            if named or (name == "rule" and value != "theorem2"):
-                words.append(_word(name, value))
+        words = [
+            _word(name, value)
+            for name, value in _traits(config).items()
+            if len(varied[config.method][name]) > 1 or _always_named(name, value)
+        ]
         result[config.cell] = f"{config.method} ({', '.join(words)})" if words else config.method
     return result
+
+
+def _always_named(name: str, value: Any) -> bool:
+    """What is not the published method is named, and what a grid varies without an axis of its own."""
+    return (name == "rule" and value != "theorem2") or name == "published_code" or "." in name
 
 
 def without(label: str, word: str) -> str:
@@ -40,17 +46,24 @@ def without(label: str, word: str) -> str:
 
 
 def _traits(config: RunConfig) -> dict[str, Any]:
-    """Settings, beside topology and P, in which cells of this method can differ."""
-    words = ("rule", "replicas", "share", "loss_rate")  # in this order in a label
-    return {name: config.axes[name] for name in words if config.axes[name] is not None}
+    """Settings, beside topology and P, in which cells of this method can differ, in the order of a label."""
+    names = ("rule", "published_code", "replicas", "share", "loss_rate")
+    found = {name: config.axes[name] for name in names if config.axes[name] is not None}
+    if "published_code" in found:  # which has a ζ of its own
+        found.pop("rule")
+    return found | {key: setting(config, key) for key in config.varied}
 
 
 def _word(name: str, value: Any) -> str:
     match name:
+        case "published_code":
+            return f"code {value}"
         case "replicas":
             return f"K = {value}"
         case "loss_rate":
             return f"{100 * value:g} % loss"
+        case _ if "." in name:
+            return f"{name.rpartition('.')[2].replace('_', ' ')} {value}"
         case _:
             return str(value)
 

@@ -26,7 +26,7 @@ from rsm.runs.schema import RECORDING, RECORDING_KEY, SUMMARY, TABLES
 # Identity columns that every table carries beside its own.
 IDENTITY = (
     "run_id", "cell", "label", "method", "control", "topology", "segments", "replicas", "rule",
-    "share", "loss_rate", "seed",
+    "published_code", "share", "loss_rate", "seed",
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,6 +24,7 @@ from pydantic import (
     model_validator,
 )
 
+from rsm.config.axes import AXES, setting
 from rsm.config.catalogue import (
     CONTROL,
     CONTROLS,
@@ -37,6 +39,9 @@ from rsm.config.catalogue import (
 )
 from rsm.config.loading import explain, load_yaml
 from rsm.errors import ConfigError, KeyedError
+
+# A changed default of a setting is a new version, since the hash of settings leaves defaults out.
+SETTINGS_VERSION = 2
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -192,6 +197,11 @@ class Mixing(Settings):
     rule: Literal[RULES] = Field(  # type: ignore[valid-type]
         "theorem2", description="How ζ is found."
     )
+    published_code: Literal["aug", "jul"] | None = Field(
+        None,
+        description="Judge and mix as one of the two public versions of the code does; null is the method as "
+        "written (docs/algorithm.md).",
+    )
     advantage: Literal["direct", "importance"] = Field(
         "direct",
         description="Estimator of A⁺. The stored densities of `importance` are those of uncorrelated "
@@ -258,6 +268,12 @@ class RunSettings(Settings):
 class RunConfig(RunSettings):
     """Everything that decides the numbers of one run."""
 
+    varied: tuple[str, ...] = Field(
+        (),
+        strict=False,
+        description="Dotted keys of settings that the grid of a study varies beside those with a key of their "
+        "own: words of the run id.",
+    )
     method: Literal[tuple(METHODS) + CONTROLS] = "rsm"  # type: ignore[valid-type]
     seed: int = Field(0, ge=0, le=9_999)
 
@@ -308,46 +324,51 @@ class RunConfig(RunSettings):
     @property
     def axes(self) -> dict[str, Any]:
         """What a grid can vary between runs of this method, seeds apart; None where it has no such thing."""
-        traits, communication = METHODS.get(self.method, CONTROL), self.communication
+        traits = METHODS.get(self.method, CONTROL)
         return {
-            "topology": communication.topology if traits.topology else None,
-            "segments": communication.segments if traits.segments else None,
-            "replicas": communication.replicas if traits.segments else None,
-            "rule": self.mixing.rule if traits.judged else None,
-            "share": communication.share if traits.exchanges else None,
-            "loss_rate": communication.loss_rate if traits.exchanges else None,
+            axis.name: setting(self, axis.setting) if axis.has(traits) else None for axis in AXES
         }
 
     @property
     def settings_hash(self) -> str:
-        """Twelve hex digits that guard a run folder: same settings, same hash."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        """Twelve hex digits that guard a run folder: same settings, same hash.
+
+        What stands at the default of this version of the settings is left out, so that a new setting with a
+        neutral default changes no hash; a changed default is a new version. `training.episodes` is left out
+        too, since a run may be continued, and `varied`, which only names.
+        """
+        content = self.model_dump(mode="json", exclude_defaults=True)
+        content.pop("varied", None)
+        content.get("training", {}).pop("episodes", None)
+        content = {key: value for key, value in content.items() if value != {}}
+        content |= {"method": self.method, "seed": self.seed, "version": SETTINGS_VERSION}
+        text = json.dumps(content, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
     def run_id(self) -> str:
-        """Readable name, e.g. `rsm-radius90-p4-k3-seed0`; what equals the default is left out."""
+        """Readable name, e.g. `rsm-radius90-p4-k3-seed0`; what is usual is left out."""
         return f"{self.cell}-seed{self.seed}"
 
     @property
     def cell(self) -> str:
         """The run id without its seed: runs of one cell differ in the seed alone."""
-        traits = METHODS.get(self.method)
+        traits = METHODS.get(self.method, CONTROL)
         words = [self.method]
-        if traits is None:
-            return self.method
-        if traits.judged and self.mixing.rule != "theorem2":
-            words.append(self.mixing.rule)
-        if traits.topology:
-            family, *numbers = self.communication.topology.split(":")
-            words.append(family + "-".join(numbers))
-        if traits.segments:
-            words.append(f"p{self.communication.segments}-k{self.communication.replicas}")
-        if self.communication.share != "actor":
-            words.append(self.communication.share)
-        if self.communication.loss_rate:
-            words.append(f"loss{self.communication.loss_rate:g}")
+        for axis in AXES:
+            value = setting(self, axis.setting)
+            if axis.has(traits) and value not in axis.usual:
+                words.append(axis.word(value))
+        for key in self.varied:
+            words.append(varied_word(key, setting(self, key)))
         return "-".join(words)
+
+
+def varied_word(key: str, value: Any) -> str:
+    """A setting of the grid without an axis of its own, in a run id: `sac.tau` and 0.02 give `tau0.02`."""
+    text = "x".join(map(str, value)) if isinstance(value, tuple) else f"{value}"
+    words = f"{key.rpartition('.')[2]}{text}".lower()
+    return re.sub("[^a-z0-9.+-]+", "-", words)
 
 
 def load_run(path: Path) -> RunConfig:

@@ -4,39 +4,56 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from rsm.config.catalogue import CONTROLS, METHODS, RULES, parse_topology
+from rsm.config.axes import AXES, assign, setting
+from rsm.config.catalogue import CONTROL, CONTROLS, METHODS, RULES, parse_topology
 from rsm.config.loading import explain, load_yaml
 from rsm.config.run import Fraction, RunConfig, RunSettings, Settings
 from rsm.errors import ConfigError, KeyedError, shown
 
 STUDIES = Path("workflow/studies")
-# Settings of a run that a grid decides → the key of the grid that lists them.
-AXES = {
-    "communication.topology": "topologies",
-    "communication.segments": "segments",
-    "communication.replicas": "replicas",
-    "communication.share": "share",
-    "communication.loss_rate": "loss_rates",
-    "mixing.rule": "rules",
-}
 MOST_RUNS = 20_000  # more is a slip, and would keep Snakemake busy for hours before the first job
 
 
 class Grid(Settings):
-    """What varies. Methods without a topology, segments or ζ do not multiply by them."""
+    """What varies. Methods without a topology, segments or ζ do not multiply by them.
+
+    Any other setting of a run varies by its dotted key, e.g. `sac.tau: [0.005, 0.02]`; one with a single value
+    holds for this grid and is no word of a run id.
+    """
 
     methods: tuple[Literal[tuple(METHODS) + CONTROLS], ...] = Field(strict=False)  # type: ignore[valid-type]
     topologies: tuple[str, ...] = Field(("radius:90",), strict=False)
     segments: tuple[int, ...] = Field((4,), strict=False)
     replicas: tuple[int, ...] = Field((3,), strict=False)
     rules: tuple[Literal[RULES], ...] = Field(("theorem2",), strict=False)  # type: ignore[valid-type]
+    published_code: tuple[Literal["aug", "jul"] | None, ...] = Field((None,), strict=False)
     share: tuple[Literal["actor", "actor+critic"], ...] = Field(("actor",), strict=False)
     loss_rates: tuple[Fraction, ...] = Field((0.0,), strict=False)
+    seeds: tuple[int, ...] | None = Field(
+        None, strict=False, description="Seeds of this grid; those of the study by default."
+    )
+    settings: dict[str, Annotated[tuple[Any, ...], Field(strict=False)]] = Field(
+        {}, strict=False, description="Further settings by dotted key, each with its values."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _dotted(cls, content: Any) -> Any:
+        """Dotted keys may stand beside the others."""
+        if not isinstance(content, dict):
+            return content
+        dotted = {key: value for key, value in content.items() if "." in str(key)}
+        rest = {key: value for key, value in content.items() if key not in dotted}
+        if dotted:
+            given = rest.get("settings", {})
+            rest["settings"] = (given if isinstance(given, dict) else {}) | dotted
+        return rest
 
     @field_validator("topologies")
     @classmethod
@@ -48,14 +65,51 @@ class Grid(Settings):
                 raise ValueError(f"{text}: {error}") from None
         return texts
 
+    @field_validator("settings", mode="before")
+    @classmethod
+    def _known(cls, settings: Any) -> Any:
+        """Each key is a setting of a run without a key of its own here, and lists its values."""
+        for key, values in settings.items() if isinstance(settings, dict) else ():
+            own = next((axis.grid for axis in AXES if axis.setting == key), None)
+            if own is not None:
+                raise KeyedError(f"grid.{key}", values, f"it has a key of its own: grid.{own}")
+            try:
+                found = setting(RunSettings(), key)
+            except AttributeError:
+                found = None
+                known = False
+            else:
+                known = not isinstance(found, BaseModel)
+            if not known:
+                raise KeyedError(
+                    f"grid.{key}", values, "it is no setting of a run, such as sac.tau is"
+                )
+            if not isinstance(values, (list, tuple)):
+                raise KeyedError(f"grid.{key}", values, "a list of values is expected")
+        return settings
+
     @field_validator("*")
     @classmethod
-    def _distinct(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        if not values:
-            raise ValueError("the grid expands to nothing: at least one value is needed")
-        if len(set(values)) < len(values):
-            raise ValueError("each value may be listed once")
+    def _distinct(cls, values: Any) -> Any:
+        lists = values.values() if isinstance(values, dict) else [values]
+        for listed in lists:
+            if listed is None:
+                continue
+            if not listed:
+                raise ValueError("the grid expands to nothing: at least one value is needed")
+            if len({repr(value) for value in listed}) < len(listed):
+                raise ValueError("each value may be listed once")
         return values
+
+    def variants(self, method: str) -> Iterator[dict[str, Any]]:
+        """Dotted settings of every run of a method, seeds apart, and `varied`, which of them name it."""
+        traits = METHODS.get(method, CONTROL)
+        axes = {axis.setting: getattr(self, axis.grid) for axis in AXES if axis.has(traits)}
+        further = self.settings if method in METHODS else {}
+        varied = tuple(key for key, values in further.items() if len(values) > 1)
+        keys = [*axes, *further]
+        for values in itertools.product(*axes.values(), *further.values()):
+            yield dict(zip(keys, values, strict=True)) | {"varied": varied}
 
 
 class Study(Settings):
@@ -87,13 +141,11 @@ class Study(Settings):
     @model_validator(mode="after")
     def _grid_decides(self) -> Study:
         """What the grid would overwrite may not be set in `run`: nobody would notice."""
-        for key, axis in AXES.items():
-            part, name = key.split(".")
-            value, default = (
-                getattr(getattr(run, part), name) for run in (self.run, RunSettings())
-            )
-            if value != default:
-                raise KeyedError(f"run.{key}", value, f"it belongs to the grid: grid.{axis}")
+        for axis in AXES:
+            value = setting(self.run, axis.setting)
+            if value != setting(RunSettings(), axis.setting):
+                message = f"it belongs to the grid: grid.{axis.grid}"
+                raise KeyedError(f"run.{axis.setting}", value, message)
         return self
 
     def runs(self) -> dict[str, RunConfig]:
@@ -102,43 +154,31 @@ class Study(Settings):
         Raises ConfigError where a row is not a valid run or two rows share a name.
         """
         expanded: dict[str, RunConfig] = {}
-        grids = ((grid, method) for grid in (self.grid, *self.also) for method in grid.methods)
-        for (grid, method), seed in itertools.product(grids, self.seeds):
-            for config in self._variants(grid, method, seed):
-                known = expanded.setdefault(config.run_id, config)
-                if known != config:
-                    raise ConfigError(f"{self.name}: grid: two runs share the name {config.run_id}")
-                if len(expanded) > MOST_RUNS:
-                    raise ConfigError(
-                        f"{self.name}: grid: it expands to more than {MOST_RUNS} runs: list fewer values"
-                    )
+        for grid in (self.grid, *self.also):
+            seeds = self.seeds if grid.seeds is None else grid.seeds
+            for method, seed in itertools.product(grid.methods, seeds):
+                for row in grid.variants(method):
+                    config = self._run(method, seed, row)
+                    known = expanded.setdefault(config.run_id, config)
+                    if known != config:
+                        raise ConfigError(
+                            f"{self.name}: grid: two runs share the name {config.run_id}: list all values of "
+                            "what differs in one grid"
+                        )
+                    if len(expanded) > MOST_RUNS:
+                        raise ConfigError(
+                            f"{self.name}: grid: it expands to more than {MOST_RUNS} runs: list fewer values"
+                        )
         return expanded
 
-    def _variants(self, grid: Grid, method: str, seed: int) -> list[RunConfig]:
-        traits = METHODS.get(method)
-        axes: dict[str, tuple[Any, ...]] = {
-            "topology": grid.topologies if traits and traits.topology else (),
-            "segments": grid.segments if traits and traits.segments else (),
-            "replicas": grid.replicas if traits and traits.segments else (),
-            "rule": grid.rules if traits and traits.judged else (),
-            "share": grid.share if traits and traits.exchanges else (),
-            "loss_rate": grid.loss_rates if traits and traits.exchanges else (),
-        }
-        axes = {name: values for name, values in axes.items() if values}
-        variants = []
-        for values in itertools.product(*axes.values()):
-            row = dict(zip(axes, values, strict=True))
-            rule = {"rule": row.pop("rule")} if "rule" in row else {}
-            content = self.run.model_dump()
-            content |= {"method": method, "seed": seed}
-            content["communication"] |= row
-            content["mixing"] |= rule
-            try:
-                variants.append(RunConfig.model_validate(content))
-            except ValidationError as error:
-                source = f"study {self.name}: grid"
-                raise ConfigError(explain(error, RunConfig, source)) from None
-        return variants
+    def _run(self, method: str, seed: int, row: dict[str, Any]) -> RunConfig:
+        content = self.run.model_dump() | {"method": method, "seed": seed}
+        for key, value in row.items():
+            assign(content, key, value)
+        try:
+            return RunConfig.model_validate(content)
+        except ValidationError as error:
+            raise ConfigError(explain(error, RunConfig, f"study {self.name}: grid")) from None
 
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -152,7 +152,7 @@ class Came(NamedTuple):
 
         A gap is a segment that did not come, or a replica that the receiver did not ask for.
         """
-        values: Vectors = np.empty(own.shape, dtype=_numpy_type(own))
+        values: Vectors = np.empty(own.shape, dtype=numpy_type(own))
         gaps: list[tuple[int, slice]] = []
         for r, replicas in enumerate(self.segments):
             parts = replicas[k] if k < len(replicas) else [None]
@@ -245,5 +245,6 @@ def _answer(peer: int, requests: list[Slot], own: Vectors | None, post: Post) ->
         post.send(peer, receiver, part, place, checksum=checksums[segment, count])
 
 
-def _numpy_type(like: Tensor) -> np.dtype[np.floating]:
+def numpy_type(like: Tensor) -> np.dtype[np.floating]:
+    """float32 or float64, as on the wire."""
     return np.dtype(np.float64 if like.dtype == torch.float64 else np.float32)

@@ -47,7 +47,7 @@ def published_verdict(
 ) -> Verdict:
     """Judge the referential policies `theta_tilde: [R, d]` of R receivers with policies `theta: [R, d]`.
 
-    alpha `[R]`. Of the evidence it uses the observations `[R, B, O]`, the unit actions `[R, B, A]` and their log
+    alpha `[R]`. Of the evidence it uses observations `[R, B, O]`, unit actions `[R, B, A]` and their log
     density `[R, B]`, not the noise. A replica is mixed only where A⁺ > 0; what cannot be judged (NaN) is
     rejected. In the verdict `quadratic_form` is q₁, and `bound` is the root before its clamp: NaN where A⁺ ≤ 0,
     infinite under `aug` where q₁ = 0. `identical` means θ̃ = θ exactly, since q₁ may be 0 elsewhere.

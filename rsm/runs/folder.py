@@ -26,6 +26,8 @@ def finished_summary(folder: Path, config: RunConfig) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     same = isinstance(content, dict) and content.get("settings_hash") == config.settings_hash
+    if same and config.learns and content.get("status") == "finished":  # no part of the hash
+        same = content.get("episodes") == config.training.episodes
     whole = all((folder / name).is_file() for name in run_files(config))
     return content if same and whole else None
 

@@ -136,6 +136,7 @@ def summary(
         "agents": ledger.agents,
         "parameters": parameters,
         **performance,
+        "episodes": last_episode[0]["episode"] if last_episode else 0,
         "env_steps": last_episode[0]["env_steps"] if last_episode else 0,
         "updates": last_episode[0]["updates"] if last_episode else 0,
         "rounds": len(rounds),

@@ -18,7 +18,7 @@ from scipy.stats import trim_mean
 
 from rsm.runs.schema import TABLES
 
-TAGS = ("method", "topology", "segments", "replicas", "rule", "share", "scenario")
+TAGS = ("method", "topology", "segments", "replicas", "rule", "published_code", "share", "scenario")
 FINAL = (
     "final_return",
     "final_return_stochastic",

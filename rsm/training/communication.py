@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from rsm.config.catalogue import METHODS
 from rsm.config.run import RunConfig
 from rsm.exchange.channel import Channel, Ledger
 from rsm.exchange.frames import frame_key
-from rsm.exchange.replicas import Came, Post, Slot, Vectors, gather
+from rsm.exchange.replicas import Came, Post, Slot, Vectors, gather, numpy_type
 from rsm.exchange.segments import segment_slices
 from rsm.exchange.topology import neighbourhood
 from rsm.methods.context import Context, Method, MixingMetric
@@ -23,43 +23,71 @@ from rsm.mixing.rules import Verdict
 from rsm.sac.learner import Learner
 from rsm.sac.replay import Replay
 from rsm.seeding import Stream, numpy_generator, torch_generator
-from rsm.training.judging import OwnCritic
+from rsm.training.judging import Judges, OwnCritic, PublishedCode
 
 Rows = list[dict[str, Any]]
 
 
 def synchronous_round(
-    shared: Tensor, method: Method, server: bool, judged: bool, context: Context, post: Post
+    shared: Tensor, method: Method, server: bool, judged: bool, hold: Exchange
 ) -> Tensor:
     """One round of all agents: everybody sends what it had when the round began.
 
     `shared: [N, D]` are the agents' parameters; returns the new ones, so that the result does not depend on
     the order in which agents are visited.
     """
+    context = hold.context
     held: list[Vectors | None] = list(shared.detach().cpu().numpy())
     held.append(None)  # the server has nothing yet
-    length, dtype = shared.shape[1], held[0].dtype  # type: ignore[union-attr]
-
-    def answers(peer: int, request: Slot) -> bool:
-        asks, settings = request.sender, context.settings
-        reachable = asks < context.agents and bool(context.neighbours[peer, asks])
-        return reachable and request.replica < settings.replicas
-
-    def come(nodes: list[int]) -> Came:
-        asks = {node: method.ask(node, context) for node in nodes}
-        return gather(asks, held.__getitem__, answers, post, length, dtype)
-
     if server:
-        came = come([context.server])
+        came = hold.come([context.server], method, held, shared)
         if came.lost.sum() < came.replicas:  # somebody was heard
             nothing = torch.zeros_like(shared[:1])
             held[context.server] = method.mix(nothing, came, context)[0].cpu().numpy()
-    came = come(list(range(context.agents)))
-    if not judged:
-        return method.mix(shared, came, context)
-    for k in range(came.replicas):
-        shared = method.mix(shared, came.only(k), context)
+    came = hold.come(range(context.agents), method, held, shared)
+    return mixed(shared, came, method, judged, context)
+
+
+def sequential_round(shared: Tensor, method: Method, judged: bool, hold: Exchange) -> Tensor:
+    """One round of the published code: agents in turn, each with what the others have by then.
+
+    Who comes later receives parameters that were mixed in this very round. Shapes as in `synchronous_round`.
+    """
+    shared = shared.clone()
+    for agent in range(hold.context.agents):
+        held = list(shared.detach().cpu().numpy())
+        came = hold.come([agent], method, held, shared)
+        shared[agent] = mixed(shared[agent : agent + 1], came, method, judged, hold.context)[0]
     return shared
+
+
+def mixed(own: Tensor, came: Came, method: Method, judged: bool, context: Context) -> Tensor:
+    """New parameters `[R, D]` of receivers with parameters `own: [R, D]`."""
+    if not judged:
+        return method.mix(own, came, context)
+    for k in range(came.replicas):
+        own = method.mix(own, came.only(k), context)
+    return own
+
+
+class Exchange(NamedTuple):
+    """One round's context, and where its frames go."""
+
+    context: Context
+    post: Post
+
+    def come(
+        self, nodes: Iterable[int], method: Method, held: Sequence[Vectors | None], like: Tensor
+    ) -> Came:
+        """What comes for these nodes, where node j has `held[j]`."""
+        asks = {node: method.ask(node, self.context) for node in nodes}
+        length, dtype = like.shape[1], numpy_type(like)
+        return gather(asks, held.__getitem__, self._answers, self.post, length, dtype)
+
+    def _answers(self, peer: int, request: Slot) -> bool:
+        asks, context = request.sender, self.context
+        reachable = asks < context.agents and bool(context.neighbours[peer, asks])
+        return reachable and request.replica < context.settings.replicas
 
 
 class Communication:
@@ -88,7 +116,8 @@ class Communication:
         self._method = methods.load(config.method)
         self._sources = numpy_generator(config.seed, Stream.SOURCES)
         self._judging = torch_generator(config.seed, Stream.JUDGING, learner.theta.device)
-        self._critic = OwnCritic(config.mixing, learner, replay, self._judging)
+        kind = PublishedCode if config.mixing.published_code else OwnCritic
+        self._judges: Judges = kind(config.mixing, learner, replay, self._judging)
         self.rounds = 0
         self.last_round = Ledger(agents).bytes_per_pair  # [sender, receiver], server last
 
@@ -108,16 +137,29 @@ class Communication:
             traced(self._verdict, trace),
         )
         post = Post(self.channel, int(self._config.settings_hash, 16), self.rounds)
-        server, judged = self._traits.server, self._traits.judged
-        self._take(synchronous_round(self._shared(), self._method, server, judged, context, post))
+        traits, exchange = self._traits, Exchange(context, post)
+        if traits.judged and self._config.mixing.published_code:
+            shared = sequential_round(self._shared(), self._method, traits.judged, exchange)
+        else:
+            shared = synchronous_round(
+                self._shared(), self._method, traits.server, traits.judged, exchange
+            )
+        self._take(shared)
         sent = self.channel.ledger.since(before)
         self.last_round = sent.bytes_per_pair
         row = self._row(sent, trace, int(context.neighbours.sum()))
         return row, [{"round": self.rounds, **judged} for judged in trace]
 
-    def _verdict(self, own: Tensor, referential: Tensor) -> Verdict:
-        (theta, critics), (theta_tilde, _) = self._split(own), self._split(referential)
-        return self._critic.verdict(theta, critics, theta_tilde)
+    def due(self, updates: int) -> bool:
+        """Whether a round follows this update: every U-th; in the published code the first of every U."""
+        first = 1 if self._traits.judged and self._config.mixing.published_code else 0
+        return self._traits.exchanges and (updates - first) % self._config.communication.period == 0
+
+    def _verdict(self, receivers: list[int], own: Tensor, referential: Tensor) -> Verdict:
+        (theta, critics), (theta_tilde, _) = (
+            self._split(values, receivers) for values in (own, referential)
+        )
+        return self._judges.verdict(receivers, theta, critics, theta_tilde)
 
     def _row(self, sent: Ledger, trace: Rows, links: int) -> dict[str, Any]:
         """The row of `rounds`."""
@@ -143,15 +185,15 @@ class Communication:
             return learner.theta.detach().clone()
         return torch.cat((learner.theta, learner.critics.flatten(1)), dim=1).detach()
 
-    def _split(self, shared: Tensor) -> tuple[Tensor, Tensor]:
-        """Actors `[N, d]` and critics `[N, 2, c]` of what is shared; else the critics are the agents' own."""
-        size = self._learner.policy.parameter_count
+    def _split(self, shared: Tensor, agents: list[int]) -> tuple[Tensor, Tensor]:
+        """Actors `[R, d]` and critics `[R, 2, c]` of R agents; their own critics where these do not travel."""
+        size, critics = self._learner.policy.parameter_count, self._learner.critics
         if shared.shape[1] == size:
-            return shared, self._learner.critics
+            return shared, critics if len(agents) == len(critics) else critics[agents]
         return shared[:, :size], shared[:, size:].unflatten(1, (2, -1))
 
     def _take(self, shared: Tensor) -> None:
-        actors, critics = self._split(shared)
+        actors, critics = self._split(shared, list(range(self._learner.agents)))
         self._learner.theta.detach().copy_(actors)
         if critics is not self._learner.critics:
             self._learner.critics.detach().copy_(critics)
@@ -179,15 +221,15 @@ class Communication:
         self._judging.set_state(state["judging"])
 
 
-def traced(judge: Callable[[Tensor, Tensor], Verdict], trace: Rows) -> MixingMetric:
-    """ζ of one replica of R receivers by `judge(own, referential)`; a row of each goes to the trace.
+def traced(judge: Callable[[list[int], Tensor, Tensor], Verdict], trace: Rows) -> MixingMetric:
+    """ζ of one replica of R receivers by `judge(receivers, own, referential)`; a row of each goes to the trace.
 
     The rows are those of the table `zeta` (rsm.runs.schema), without the columns that the caller knows.
     """
     judged: dict[int, int] = {}  # agent → its replicas so far
 
     def mixing_metric(came: Came, own: Tensor, referential: Tensor) -> Tensor:
-        verdict = judge(own, referential)
+        verdict = judge(came.receivers, own, referential)
         asked, lost = came.asked[0], came.lost[0]
         # By one copy to the host: float64 holds every float32 and truth value as it is.
         values = torch.stack([column.double() for column in verdict]).T.tolist()

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rsm.config.catalogue import METHODS
 from rsm.config.run import RunConfig
 from rsm.errors import ConfigError, RunError, one_line, shown
 from rsm.exchange.channel import Ledger
@@ -214,8 +213,8 @@ class Training:
             self.decisions += 1
             if len(self.replay) >= sac.learning_starts and self.decisions % sac.update_every == 0:
                 losses.append(self.update())
-                if self.updates % self.config.communication.period == 0:
-                    self.communicate()
+                if self.exchange is not None and self.exchange.due(self.updates):
+                    self.communicate(self.exchange)
         self.watch.look()
         return self.episode_row(losses)
 
@@ -246,12 +245,10 @@ class Training:
             "temperature": learner.alpha.detach(),
         }
 
-    def communicate(self) -> None:
+    def communicate(self, exchange: Communication) -> None:
         """One communication round and its records."""
-        if self.exchange is None or not METHODS[self.config.method].exchanges:
-            return
         self.watch.look()
-        row, trace = self.exchange.hold_round(self.env.positions())
+        row, trace = exchange.hold_round(self.env.positions())
         steps = self.env_steps + self.env.stats().steps
         now = {"episode": self.episode, "env_steps": steps, "updates": self.updates}
         self.recorder.add("rounds", row | now)

@@ -1,7 +1,8 @@
 import pytest
 
+from rsm.config.axes import AXES, setting
 from rsm.config.loading import dump_yaml, parse_yaml
-from rsm.config.study import AXES, STUDIES, Grid, load_study, merge, parse_study
+from rsm.config.study import STUDIES, Grid, load_study, merge, parse_study
 from rsm.errors import ConfigError
 
 BASE = {
@@ -112,12 +113,53 @@ def test_further_grids_add_their_rows_once():
     assert added == {"rsm-star-p4-k3-seed0", "rsm-star-p4-k3-seed1"}
 
 
-def test_every_axis_of_the_grid_but_the_methods_has_its_setting_of_a_run():
-    assert set(AXES.values()) == set(Grid.model_fields) - {"methods"}
+def test_every_axis_has_a_key_of_the_grid_and_a_setting_of_a_run():
+    others = {"methods", "seeds", "settings"}
+    assert {axis.grid for axis in AXES} == set(Grid.model_fields) - others
     study = parse_study(BASE, "tiny.yaml")
-    for key in AXES:
-        part, name = key.split(".")
-        assert hasattr(getattr(study.run, part), name)
+    for axis in AXES:
+        setting(study.run, axis.setting)
+
+
+def test_any_setting_varies_by_its_dotted_key_and_names_the_run():
+    grid = {"methods": ["average", "human"], "topologies": ["ring"], "sac.tau": [0.005, 0.02]}
+    study = parse_study(BASE | {"grid": grid, "seeds": [0]}, "tiny.yaml")
+    runs = study.runs()
+    assert list(runs) == [
+        "average-ring-tau0.005-seed0",
+        "average-ring-tau0.02-seed0",
+        "human-seed0",
+    ]
+    assert [runs[name].sac.tau for name in list(runs)[:2]] == [0.005, 0.02]
+
+
+def test_setting_with_one_value_holds_for_its_grid_and_names_nothing():
+    grid = {"methods": ["rsm"], "topologies": ["ring"], "published_code": [None]}
+    more = {"methods": ["rsm"], "topologies": ["ring"], "published_code": ["aug"]}
+    more |= {"sac.gradient_clip": [0.5], "seeds": [1]}
+    runs = parse_study(BASE | {"grid": grid, "also": [more], "seeds": [0]}, "tiny.yaml").runs()
+    assert {name: run.sac.gradient_clip for name, run in runs.items()} == {
+        "rsm-ring-p4-k3-seed0": None,
+        "rsm-aug-ring-p4-k3-seed1": 0.5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "words"),
+    [
+        ("sac.speed", [1], ["grid.sac.speed", "no setting of a run"]),
+        ("sac", [1], ["unknown key", "sac"]),
+        ("mixing.rule", ["fixed"], ["grid.mixing.rule", "grid.rules"]),
+        ("sac.tau", 0.1, ["grid.sac.tau", "0.1", "a list of values"]),
+        ("sac.tau", [0.1, 0.1], ["listed once"]),
+        ("sac.tau", [7], ["sac.tau", "7", "less than or equal to 1"]),
+    ],
+)
+def test_wrong_dotted_key_is_named(key, values, words):
+    with pytest.raises(ConfigError) as raised:
+        parse_study(merge(BASE, {"grid": {key: values}}), "tiny.yaml")
+    for word in words:
+        assert word in str(raised.value)
 
 
 @pytest.mark.parametrize("file", sorted(STUDIES.glob("*.yaml")), ids=lambda file: file.stem)

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from rsm import methods
 from rsm.config.catalogue import METHODS
 from rsm.exchange.frames import HEADER_SIZE
 from rsm.mixing.rules import Verdict
+from rsm.training.communication import sequential_round
 
-from ..rounds import Place, hold, place_of
+from ..rounds import Place, exchange_of, hold, place_of
 
 AGENTS, LENGTH = 6, 40
 
@@ -30,12 +32,12 @@ def theta() -> torch.Tensor:
 
 
 def verdict(zeta: torch.Tensor) -> Verdict:
-    filler = torch.ones(AGENTS)
+    filler = torch.ones(len(zeta))
     return Verdict(filler, filler, filler, filler, filler, zeta, zeta > 0, zeta < 0)
 
 
 def half(current: torch.Tensor, referential: torch.Tensor) -> Verdict:
-    return verdict(torch.full((AGENTS,), 0.5))
+    return verdict(torch.full((len(current),), 0.5))
 
 
 def world(neighbours=COMPLETE, judge=half, **changes) -> Place:
@@ -164,7 +166,7 @@ def test_lost_segment_keeps_the_values_the_agent_has_by_then():
 
     def judge(current, referential):
         seen.append((current.clone(), referential.clone()))
-        return verdict(torch.full((AGENTS,), 0.5))
+        return verdict(torch.full((len(current),), 0.5))
 
     rows = hold("rsm", theta(), world(judge=judge, loss_rate=0.4, segments=4))
     lost = {(row["replica"], row["agent"]): row["lost_segments"] for row in rows}
@@ -198,3 +200,20 @@ def test_header_overhead_is_one_header_per_segment_and_one_per_request():
     ledger = place.channel.ledger
     assert ledger.total("header_bytes") == AGENTS * 3 * 4 * HEADER_SIZE
     assert ledger.total("request_bytes") == AGENTS * 3 * 4 * HEADER_SIZE
+
+
+def test_agents_of_the_published_code_take_turns_on_live_parameters():
+    """Who comes later receives what was mixed in the same round: agent 1 of a ring hears the new agent 0."""
+    parameters, trace = theta(), []
+    place = place_of(ring(), half, segments=1, replicas=1)
+    after = sequential_round(parameters, methods.load("rsm"), True, exchange_of(place, trace))
+    assert [row["agent"] for row in trace] == list(range(AGENTS))
+    live = theta()
+    for row in trace:
+        [[peer], agent] = row["sources"], row["agent"]
+        live[agent] = (live[agent] + live[peer]) / 2
+    torch.testing.assert_close(after, live)
+    assert torch.equal(parameters, theta())
+    snapshot = theta()
+    hold("rsm", snapshot, place_of(ring(), half, segments=1, replicas=1))
+    assert not torch.allclose(after, snapshot)

@@ -73,7 +73,7 @@ def bad_loss(_: Learner, losses: Losses) -> Losses:
     return losses._replace(critic=loss)
 
 
-def bad_exchange(exchange: Collaboration, result):
+def bad_exchange(exchange: Communication, result):
     exchange._learner.theta.detach()[6, 0] = float("nan")
     return result
 
@@ -98,7 +98,7 @@ BREAKS = {
         r"temperature of agent 8 is inf at update 30",
     ),
     "exchange": (
-        Collaboration,
+        Communication,
         "hold_round",
         5,
         bad_exchange,

@@ -51,25 +51,6 @@ def test_paper_is_the_published_setting_with_every_method_and_ten_seeds() -> Non
     assert len(study.seeds) == 10
 
 
-def test_roles_has_the_settings_of_the_fleet_in_the_published_world() -> None:
-    roles, fleet = (
-        load_study(ROOT / f"workflow/studies/{name}.yaml") for name in ("roles", "fleet")
-    )
-    assert roles.run.traffic.scenario == "figure-eight" and len(roles.seeds) >= 8
-    traffic = fleet.run.traffic.model_copy(update={"scenario": "figure-eight"})
-    evaluation = roles.run.evaluation
-    assert roles.run == fleet.run.model_copy(update={"traffic": traffic, "evaluation": evaluation})
-
-
-@pytest.mark.parametrize(("name", "least"), [("fleet", 8), ("reference", 10)])
-def test_study_that_asks_again_has_the_same_settings_and_other_seeds(name: str, least: int) -> None:
-    again, first = (
-        load_study(ROOT / f"workflow/studies/{study}.yaml") for study in (f"{name}-again", name)
-    )
-    assert again.run == first.run and len(again.seeds) >= least
-    assert not set(again.seeds) & set(first.seeds)
-
-
 def test_quick_covers_every_method_and_control_with_three_seeds() -> None:
     study = load_study(ROOT / "workflow/studies/quick.yaml")
     assert set(study.grid.methods) == {*METHODS, *CONTROLS}

@@ -49,11 +49,13 @@ _METHODS: dict[str, tuple[str, Dash, str]] = {
 }
 # Methods that came later, in the order of the registry: a new one needs no line here.
 _OTHERS = (("#5C0A48", "d"), ("#4E8A52", "<"), ("#B58FC2", "p"))
-_RULES: dict[str, tuple[Dash, str]] = {
+_VARIANTS: dict[str, tuple[Dash, str]] = {
     "trust-region": ((0, (1, 0.8)), "^"),
     "certified": ((0, (3, 1, 1, 1)), "*"),
     "line-search": ((0, (3, 1)), "X"),
     "fixed": ((0, (1, 2.2)), "h"),
+    "code aug": ((0, (2, 1, 1, 1)), ">"),
+    "code jul": ((0, (2, 1, 1, 1, 1, 1)), "<"),
 }
 _FILLINGS: tuple[Literal["full", "none", "left", "bottom"], ...] = (
     "full",
@@ -78,9 +80,9 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
         else:
             color, marker = _OTHERS[later.index(method) % len(_OTHERS)]
             dash = "-"
-        rule = next((word for word in words if word in _RULES), "")
+        rule = next((word for word in words if word in _VARIANTS), "")
         if rule:
-            dash, marker = _RULES[rule]
+            dash, marker = _VARIANTS[rule]
         rest = ", ".join(word for word in words if word not in (rule, "theorem2"))
         variants = seen.setdefault((method, rule), [])
         if rest not in variants:
