@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from rsm.config.run import Traffic
 from rsm.traffic.environment import TrafficEnv
-from rsm.traffic.roads.figure_eight import netconvert_binary
+from rsm.traffic.netconvert import netconvert_binary
 from rsm.traffic.simulation import MAX_SEED, SAFE_SPEED
 
 
@@ -50,7 +50,7 @@ class PlainEnvironment:
         """One simulation step: the observation `[N, 6]` and the reward."""
         env, vehicles = self.description, self.connection.vehicle
         names, length = env._simulation.ids, env.network.length
-        noise = self.noise.normal(0.0, env.scenario.noise, env.n_vehicles)
+        noise = self.noise.normal(0.0, env.scenario.driver.noise, env.n_vehicles)
         for name, acceleration in zip(self.learners, accelerations, strict=True):
             limited = np.clip(float(acceleration), -env.action_limit, env.action_limit)
             vehicles.setSpeed(name, max(vehicles.getSpeed(name) + limited * env.dt, 0.0))
@@ -126,8 +126,8 @@ class PlainEnvironment:
 
 
 def idm(speed: float, gap: float, leader_speed: float) -> float:
-    """Acceleration of the intelligent driver model with the parameters of rsm.traffic.car_following, m/s²."""
+    """Acceleration of the intelligent driver model with the published experiment's parameters, m/s²."""
     if abs(gap) < 1e-3:
         gap = 1e-3
-    wanted = 2.0 + max(0.0, speed + speed * (speed - leader_speed) / (2 * math.sqrt(1.0 * 1.5)))
-    return 1.0 * (1.0 - (speed / 30.0) ** 4 - (wanted / gap) ** 2)
+    wanted = 2.0 + max(0.0, speed + speed * (speed - leader_speed) / (2 * math.sqrt(1.5 * 1.5)))
+    return 1.5 * (1.0 - (speed / 20.0) ** 4 - (wanted / gap) ** 2)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import Any
 
 
@@ -31,3 +33,18 @@ def shown(value: Any) -> str:
 def one_line(text: object) -> str:
     """A text or path in a message, without line breaks and other control characters."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
+
+
+def obstacle(path: Path) -> str | None:
+    """Why no file or folder could be written at `path`, None where one could; nothing is written."""
+    try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            return "it is not a regular file"
+        there = next(p for p in (path, *path.absolute().parents) if os.path.lexists(p))
+        if there != path and not there.is_dir():
+            return f"{there} is not a folder"
+        if not os.access(there, os.W_OK):
+            return f"{there} is read-only" if there.exists() else f"{there} is a link to nothing"
+    except OSError as error:
+        return error.strerror
+    return None

@@ -14,7 +14,7 @@ from typing import Any
 from rsm.config.loading import parse_yaml
 from rsm.config.run import load_run
 from rsm.config.study import Study, load_study, study_file
-from rsm.errors import ConfigError, one_line, shown
+from rsm.errors import ConfigError, obstacle, one_line, shown
 
 RESULTS = Path("results")
 MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE)  # nobody's mistake
@@ -23,8 +23,6 @@ MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE)  #
 @contextlib.contextmanager
 def writing(option: str, path: Path) -> Iterator[None]:
     """Raise ConfigError for a file of the command line that cannot be written; a full disk stays one."""
-    from rsm.runs.schema import obstacle
-
     try:
         if (reason := "it is a folder" if path.is_dir() else obstacle(path)) is not None:
             raise OSError(errno.EINVAL, reason)

@@ -112,7 +112,7 @@ def simulator() -> Iterator[Finding]:
     except (ImportError, OSError) as error:
         yield Finding("libsumo", _line(error), SETUP)
     try:
-        from rsm.traffic.roads.figure_eight import netconvert_binary
+        from rsm.traffic.netconvert import netconvert_binary
 
         command = str(netconvert_binary())
         done = subprocess.run([command, "--version"], capture_output=True, text=True, timeout=30)
@@ -126,7 +126,7 @@ def simulator() -> Iterator[Finding]:
 
         with TrafficEnv(Traffic(horizon=10)) as env:
             env.reset(0)
-            while not env.step(None).truncated:
+            while not env.step(None).over:
                 pass
         yield Finding("traffic", "ten steps driven")
     except (ConfigError, ImportError, OSError, RuntimeError, ElementTree.ParseError) as error:
@@ -163,7 +163,7 @@ def machine() -> Iterator[Finding]:
 def environment() -> Iterator[Finding]:
     """What environment variables say, the store's apart."""
     try:
-        from rsm.traffic.roads.figure_eight import cache_folder
+        from rsm.traffic.netconvert import cache_folder
 
         yield Finding("cache of road networks", str(cache_folder()))
     except (ConfigError, ImportError, OSError) as error:
@@ -197,7 +197,7 @@ def store() -> Iterator[Finding]:
 def cache() -> str:
     """Where road networks are kept, for a message."""
     try:
-        from rsm.traffic.roads.figure_eight import cache_folder
+        from rsm.traffic.netconvert import cache_folder
 
         return str(cache_folder())
     except (ConfigError, ImportError, OSError):

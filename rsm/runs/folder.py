@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rsm.config.run import RunConfig
-from rsm.errors import ConfigError, one_line
+from rsm.errors import ConfigError, obstacle, one_line
 from rsm.runs import schema as records
 from rsm.runs.checkpoint import CURRENT, POLICY, PREVIOUS, remove_leftovers
 
@@ -41,7 +41,7 @@ def check_folder(folder: Path) -> None:
     """Nothing is written: raises ConfigError where the folder is not a run's, or cannot be one."""
     wrong = f"--out: {one_line(folder)} is not allowed: "
     try:
-        reason = records.obstacle(folder)
+        reason = obstacle(folder)
         if reason is None and os.path.lexists(folder) and not folder.is_dir():
             reason = "it is not a folder"
         if reason is not None:

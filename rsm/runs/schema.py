@@ -201,21 +201,6 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode())
 
 
-def obstacle(path: Path) -> str | None:
-    """Why no file or folder could be written at `path`, None where one could; nothing is written."""
-    try:
-        if path.exists() and not path.is_file() and not path.is_dir():
-            return "it is not a regular file"
-        there = next(p for p in (path, *path.absolute().parents) if os.path.lexists(p))
-        if there != path and not there.is_dir():
-            return f"{there} is not a folder"
-        if not os.access(there, os.W_OK):
-            return f"{there} is read-only" if there.exists() else f"{there} is a link to nothing"
-    except OSError as error:
-        return error.strerror
-    return None
-
-
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Write a file so that it is there whole or not at all: temporary file, flush, rename.
 

@@ -1,4 +1,4 @@
-"""Controls: drivers of the learning vehicles that do not learn (scenarios.md).
+"""Controls: controllers of the learning vehicles that do not learn (scenarios.md).
 
 A controller has `reset(env, generator)`, called after the environment's reset, and
 `act(observation)`, which gives accelerations float64[N] in m/s², None for the human driver, or "sumo"
@@ -36,7 +36,13 @@ class Controller(Protocol):
 def controller(name: str) -> Controller:
     """The control of that name; raises ConfigError listing what is allowed."""
     plain: dict[str, Callable[[], Controller]]
-    plain = {"human": Human, "sumo": Sumo, "random": Random, "platoon": Platoon, "go": Go}
+    plain = {
+        "human": Human,
+        "sumo": Sumo,
+        "random": Random,
+        "platoon": ScriptedPlatoon,
+        "go": AlwaysAccelerate,
+    }
     if name in plain:
         return plain[name]()
     family, _, number = name.partition(":")
@@ -101,8 +107,8 @@ class Constant:
         return np.full(len(observation), self._acceleration)
 
 
-class Go:
-    """Full acceleration always, the selfish optimum: SUMO's safe speed is the only brake."""
+class AlwaysAccelerate:
+    """The always-accelerate control, the selfish optimum: only SUMO's safe speed brakes."""
 
     def reset(self, env: TrafficEnv, generator: np.random.Generator) -> None:
         """Keep the limit."""
@@ -113,8 +119,8 @@ class Go:
         return np.full(len(observation), self._limit)
 
 
-class Platoon:
-    """One learner of each loop leads a platoon of everybody there; the others accelerate always.
+class ScriptedPlatoon:
+    """The scripted platoon controller: one learner of each loop leads, the others always accelerate.
 
     The leader crawls until the road ahead of it is free for `gap` metres, so that all others have
     closed up behind it, and then cruises: a platoon shorter than half the loop never meets itself at

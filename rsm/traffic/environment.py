@@ -13,7 +13,7 @@ from rsm.config.run import Traffic
 from rsm.errors import RunError
 from rsm.traffic.actions import ActionMap, action_range, checked_actions
 from rsm.traffic.car_following import RELEASE, HumanTraffic, neighbours
-from rsm.traffic.episode_stats import EpisodeStats, Tally
+from rsm.traffic.episode_stats import EpisodeAccumulator, EpisodeStats
 from rsm.traffic.observation import Observer, observation_size
 from rsm.traffic.roads.figure_eight import figure_eight, start_places
 from rsm.traffic.scenarios import HUMAN, LEARNER, scenario
@@ -25,9 +25,7 @@ class Step(NamedTuple):
 
     observation: NDArray[np.float32]  # [N, observation_size]
     reward: NDArray[np.float32]  # [N], sum over the executed simulation steps / decision_interval
-    terminated: NDArray[
-        np.bool_
-    ]  # [N], a collision, or a horizon that is a termination: no bootstrap
+    terminated: NDArray[np.bool_]  # [N], a collision or, if so set, the horizon: no bootstrap
     truncated: bool  # the horizon was reached, and is a truncation: bootstrap
     over: bool  # the episode is over
 
@@ -80,7 +78,7 @@ class TrafficEnv:
         self.on_step: Callable[[TrafficEnv], None] | None = None
         self._simulation = Simulation(self.scenario, self.network, starts, traffic.horizon)
         self._running = False
-        self._whole = True  # nobody was away at the last step
+        self._complete = True  # all vehicles were on the road at the last step
         self._ahead: list[int] = []
         self._behind: list[int] = []
         models = {HUMAN: self.scenario.human, LEARNER: self.scenario.learner}
@@ -92,7 +90,7 @@ class TrafficEnv:
         self._humans = [i for i, kind in enumerate(self.scenario.kinds) if kind == HUMAN]
         self._observer = Observer(traffic, self.network.length, self.limit, car_length)
         terminates = traffic.on_collision == "terminate"
-        self._tally = Tally(self.scenario, self.horizon, terminates)
+        self._episode = EpisodeAccumulator(self.scenario, self.horizon, terminates)
         self._loop_of_agent = np.array(self.learners) // len(self.scenario.order)
 
     def reset(self, seed: int) -> NDArray[np.float32]:
@@ -106,9 +104,9 @@ class TrafficEnv:
         except self._simulation.errors as error:
             raise RunError(f"SUMO failed to load the episode of seed {seed}: {error}") from None
         self._human_traffic.begin(np.random.default_rng(noise))
-        self._look_around([True] * self.n_vehicles)
-        self._whole = True
-        self._tally.begin()
+        self._update_neighbours([True] * self.n_vehicles)
+        self._complete = True
+        self._episode.begin()
         self._running = True
         if self.on_step is not None:
             self.on_step(self)
@@ -131,18 +129,18 @@ class TrafficEnv:
             held = None if actions is None else "sumo"
         else:
             held = checked_actions(actions, self.n_agents, self.action_limit)
-        tally = self._tally
-        before = tally.rewards.copy()
-        tally.crashed.clear()
+        episode = self._episode
+        before = episode.rewards.copy()
+        episode.crashed.clear()
         at_horizon = False
         for _ in range(self.traffic.decision_interval):
             try:
                 self._advance(held)
             except self._simulation.errors as error:
                 self._running = False
-                raise RunError(f"SUMO failed after step {tally.steps}: {error}") from None
-            over = tally.all_ended
-            at_horizon = not over and tally.steps >= self.horizon
+                raise RunError(f"SUMO failed after step {episode.steps}: {error}") from None
+            over = episode.all_ended
+            at_horizon = not over and episode.steps >= self.horizon
             if over or at_horizon:
                 self._running = False
                 break
@@ -150,12 +148,12 @@ class TrafficEnv:
         rewards_of_all = np.empty(self.n_agents, dtype=np.float32)
         ends = np.empty(self.n_agents, dtype=np.bool_)
         if self.loops == 1:
-            rewards_of_all.fill((tally.rewards[0] - before[0]) / interval)
-            ends.fill(bool(tally.crashed))
+            rewards_of_all.fill((episode.rewards[0] - before[0]) / interval)
+            ends.fill(bool(episode.crashed))
         else:
-            gained = (np.array(tally.rewards) - np.array(before)) / interval
+            gained = (np.array(episode.rewards) - np.array(before)) / interval
             rewards_of_all[:] = gained[self._loop_of_agent]
-            ends[:] = np.isin(self._loop_of_agent, list(tally.crashed))
+            ends[:] = np.isin(self._loop_of_agent, list(episode.crashed))
         truncated = at_horizon and self.traffic.horizon_end == "truncation"
         if at_horizon and not truncated:
             ends.fill(True)
@@ -174,7 +172,7 @@ class TrafficEnv:
 
     def stats(self) -> EpisodeStats:
         """The episode so far; all zero before the first reset."""
-        return self._tally.stats()
+        return self._episode.stats()
 
     def close(self) -> None:
         """End the simulation and remove its files; may be called twice."""
@@ -209,20 +207,20 @@ class TrafficEnv:
         targets += self._human_traffic.commands(humans, position, speed, lane, self._ahead)
         simulation.command(targets)
         simulation.step()
-        whole = all(simulation.lane)
-        if simulation.collided or simulation.teleported or not (whole and self._whole):
+        complete = all(simulation.lane)
+        if simulation.collided or simulation.teleported or not (complete and self._complete):
             # Teleporting may put a vehicle elsewhere in the order, as it leaves and as it comes back;
             # otherwise nobody overtakes.
-            self._look_around([bool(name) for name in simulation.lane])
-        self._whole = whole
-        self._tally.count(simulation.speed, simulation.collided, simulation.teleported)
+            self._update_neighbours([bool(name) for name in simulation.lane])
+        self._complete = complete
+        self._episode.count(simulation.speed, simulation.collided, simulation.teleported)
         if self.on_step is not None:
             self.on_step(self)
 
-    def _look_around(self, present: list[bool]) -> None:
+    def _update_neighbours(self, present: list[bool]) -> None:
         """Who follows whom, loop by loop."""
         self._ahead, self._behind = [], []
-        for members in self._tally.members:
+        for members in self._episode.members:
             near = neighbours(self._simulation.position[members], present[members])
             for known, found in zip((self._ahead, self._behind), near, strict=True):
                 known += [members.start + other for other in found]

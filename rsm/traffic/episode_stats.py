@@ -1,4 +1,4 @@
-"""What an episode adds up to: rewards, speeds, collisions and ends, loop by loop."""
+"""Episode statistics: rewards, speeds, collisions and ends, summed loop by loop."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from rsm.traffic.scenarios import Scenario
 class EpisodeStats(NamedTuple):
     """The episode so far.
 
-    `episode_return` is the sum of the step rewards over the *full* horizon, so an episode that a
-    collision ended early earns nothing for the steps it missed. `mean_speed` is over the executed
-    steps only: a collision's end shortens it and does not lower it. A vehicle that SUMO is
-    teleporting counts as standing. Where there are several loops, all this is true of each of them,
-    `episode_return` is their mean, and `collisions` counts those of all.
+    `episode_return` is the sum of the step rewards divided by the *full* horizon, so an episode that
+    a collision ended early earns nothing for the steps it missed. `mean_speed` is the mean over the
+    executed steps only. A vehicle that SUMO is teleporting counts with speed 0. With several loops
+    each of them is an episode of this kind: `episode_return` and `mean_speed` are means over them,
+    `collisions` and `teleports` are sums.
     """
 
     episode_return: float  # in [0, 1], mean over agents
@@ -25,12 +25,12 @@ class EpisodeStats(NamedTuple):
     steps: int  # simulation steps executed
 
 
-class Tally:
-    """Counters of an episode; vehicles are numbered loop by loop.
+class EpisodeAccumulator:
+    """Sums up an episode step by step; vehicles are numbered loop by loop.
 
-    `rewards[loop]` sums the step rewards. A loop has `ended` where a collision terminates: it earns
-    nothing after that, though its traffic, and what its agents learn from, goes on. `crashed` are
-    the loops to which that happened in the decision under way.
+    `rewards[loop]` sums the step rewards. Where a collision `terminates`, the episode of its loop ends:
+    steps after it do not count for the statistics. `rewards` goes on, since the agents of that loop go
+    on learning. `crashed` holds the loops that ended in the present decision.
     """
 
     def __init__(self, road: Scenario, horizon: int, terminates: bool) -> None:
@@ -43,11 +43,11 @@ class Tally:
     def begin(self) -> None:
         """A new episode."""
         self.steps = self._collisions = self._teleports = 0
-        self._loop_steps = 0  # simulation steps times loops that had not ended
+        self._loop_steps = 0  # simulation steps that count, summed over loops
         self._speed_sum = 0.0
         self.rewards = [0.0] * self._road.loops
         self.crashed: set[int] = set()
-        self._earned: dict[int, float] = {}  # by the loops that ended, until then
+        self._earned: dict[int, float] = {}  # of a loop that ended: its rewards until then
 
     @property
     def all_ended(self) -> bool:
@@ -66,7 +66,7 @@ class Tally:
                 self._speed_sum += sum(own)
                 self._loop_steps += 1
             if loop in self.crashed:
-                continue  # its agents' decision ended with the collision
+                continue  # the rest of the decision earns nothing
             if loop not in struck:
                 self.rewards[loop] += self._reward(own)
             elif self._terminates:

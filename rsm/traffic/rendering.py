@@ -18,13 +18,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rsm.config.catalogue import CONTROLS
-from rsm.errors import ConfigError
-from rsm.runs.schema import SERVER, obstacle
+from rsm.errors import ConfigError, obstacle
 from rsm.traffic.environment import TrafficEnv
-from rsm.traffic.trajectory import Prepare, Recording, record_episode
+from rsm.traffic.trajectory import Prepare, Trajectory, drive_trajectory
 
 Frame = NDArray[np.uint8]  # [height, width, 3]
-Links = NDArray[np.int64]  # [E, 3] agent, agent (−1: the server), bytes both ways
+Links = NDArray[np.int64]  # [E, 3] agent, agent (below 0: the server), bytes both ways
 
 # The most frames of a film and how many are shown per second: 150 s of traffic last 15 s as a GIF
 # of some megabytes, and 25 s, twice as smooth, as MP4.
@@ -55,11 +54,11 @@ def render(
     at: float | None = None,
     links: Links | None = None,
     who: str = "",
-) -> Recording:
+) -> Trajectory:
     """Drive the episode of `seed` and write it to `out`, whole or not at all.
 
     `prepare` is called after the reset and gives the driver, a function from observations [N, O] to
-    actions [N] or None. A PNG shows the moment `at` (s), or the end. `links` are drawn
+    what the environment's `step` takes. A PNG shows the moment `at` (s), or the end. `links` are drawn
     between learning vehicles; `who` drives is said above the road. Returns what was drawn.
     Raises ConfigError for another file ending.
     """
@@ -67,15 +66,15 @@ def render(
     check_output(out)
     ending = out.suffix.lower()
     every = 1 if ending == ".png" else math.ceil(env.horizon / FILMS[ending][0])
-    recording = record_episode(env, prepare, seed, every)
-    picture = Picture(env, recording, links, who)
+    trajectory = drive_trajectory(env, prepare, seed, every)
+    picture = Picture(env, trajectory, links, who)
     out.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.stem}.", suffix=ending)
     os.close(descriptor)
     temporary = Path(name)
     try:
         if ending == ".png":
-            moment = -1 if at is None else int(np.abs(recording.time - at).argmin())
+            moment = -1 if at is None else int(np.abs(trajectory.time - at).argmin())
             Image.fromarray(picture.frame(moment)).save(temporary)
         elif ending == ".gif":
             write_gif(temporary, picture.frames(), FILMS[ending][1])
@@ -85,7 +84,7 @@ def render(
         os.replace(temporary, out)
     finally:
         temporary.unlink(missing_ok=True)
-    return recording
+    return trajectory
 
 
 def write_gif(path: Path, frames: Iterator[Frame], rate: int) -> None:
@@ -127,21 +126,21 @@ class Picture:
     """The road with its vehicles; only what moves is drawn anew for each frame."""
 
     def __init__(
-        self, env: TrafficEnv, recording: Recording, links: Links | None = None, who: str = ""
+        self, env: TrafficEnv, trajectory: Trajectory, links: Links | None = None, who: str = ""
     ) -> None:
         """Draw what stands still. Links of an agent that has no seat in this scenario are left out.
 
         Where humans drive alone (`who` is "human") nobody is marked.
         """
-        self._recording, self._horizon = recording, env.horizon
+        self._trajectory, self._horizon = trajectory, env.horizon
         links = np.empty((0, 3), dtype=np.int64) if links is None else links
         links = links[(links[:, :2] < env.n_agents).all(axis=1)]
-        to_server = links[(links[:, :2] == SERVER).any(axis=1)]
-        between = links[(links[:, :2] != SERVER).all(axis=1)]
-        self._pairs = recording.learners[between[:, :2]]  # [E, 2] vehicles
+        to_server = links[(links[:, :2] < 0).any(axis=1)]
+        between = links[(links[:, :2] >= 0).all(axis=1)]
+        self._pairs = trajectory.learners[between[:, :2]]  # [E, 2] vehicles
         share = between[:, 2] / max(between[:, 2], default=1)
         self._widths = THINNEST + (THICKEST - THINNEST) * share  # points
-        driven = np.arange(0) if who == "human" else recording.learners
+        driven = np.arange(0) if who == "human" else trajectory.learners
         written = who in CONTROLS or who.startswith("constant:")
         kind = "controlled vehicle" if written else "learning vehicle"
         what = f"{env.n_vehicles} human drivers"
@@ -159,7 +158,7 @@ class Picture:
             axes.plot(*line.T, color="#d3d3d3", linewidth=width, solid_joinstyle="round", zorder=1)
             axes.plot(*line.T, color="white", linewidth=0.8, linestyle=(0, (6, 6)), zorder=1)
         road = np.concatenate(shapes)
-        fastest = min(env.limit, 1.05 * max(float(recording.speed.max()), 1.0))
+        fastest = min(env.limit, 1.05 * max(float(trajectory.speed.max()), 1.0))
         human = np.setdiff1d(np.arange(env.n_vehicles), driven)
         style: dict[str, Any] = {
             "cmap": SPEED_COLOURS,
@@ -190,7 +189,7 @@ class Picture:
             label = "last exchange of the run\n(width: bytes)"
             axes.plot([], [], color=LINK_COLOUR, alpha=0.5, linewidth=THICKEST, label=label)
         if len(to_server):
-            agents = len(set(to_server[:, :2].ravel().tolist()) - {SERVER})
+            agents = len({agent for agent in to_server[:, :2].ravel().tolist() if agent >= 0})
             these = "all" if agents == env.n_agents else f"{agents} of {env.n_agents}"
             axes.plot([], [], linestyle="", label=f"{these} exchange with the server")
         pad = 8.0
@@ -213,29 +212,29 @@ class Picture:
         self._still = self._canvas.copy_from_bbox(self.figure.bbox)  # type: ignore[attr-defined]
 
     def frame(self, moment: int) -> Frame:
-        """The picture of one recorded moment."""
-        recording = self._recording
+        """The picture of one kept moment."""
+        trajectory = self._trajectory
         self._canvas.restore_region(self._still)  # type: ignore[attr-defined]
         renderer = self._canvas.get_renderer()
-        ends = recording.xy[moment][self._pairs]  # [E, 2, 2] m
+        ends = trajectory.xy[moment][self._pairs]  # [E, 2, 2] m
         present = np.isfinite(ends).all(axis=(1, 2))
         self._links.set_segments(list(ends[present]))
         self._links.set_linewidth(self._widths[present])
         self._links.draw(renderer)
         for members, dots in self._groups:
-            dots.set_offsets(np.ma.masked_invalid(recording.xy[moment, members]))
-            dots.set_array(recording.speed[moment, members])
+            dots.set_offsets(np.ma.masked_invalid(trajectory.xy[moment, members]))
+            dots.set_array(trajectory.speed[moment, members])
             dots.draw(renderer)
-        mean = recording.speed[moment].mean()
-        last = moment in (-1, len(recording.time) - 1)
-        ended = last and recording.stats.collisions > 0 and recording.stats.steps < self._horizon
+        mean = trajectory.speed[moment].mean()
+        last = moment in (-1, len(trajectory.time) - 1)
+        ended = last and trajectory.stats.collisions > 0 and trajectory.stats.steps < self._horizon
         self._clock.set_text(
-            f"{recording.time[moment]:5.1f} s    mean speed {mean:4.1f} m/s"
+            f"{trajectory.time[moment]:5.1f} s    mean speed {mean:4.1f} m/s"
             + ("    collision" if ended else "")
         )
         self._clock.draw(renderer)
         return np.asarray(self._canvas.buffer_rgba())[..., :3].copy()
 
     def frames(self) -> Iterator[Frame]:
-        """Every recorded moment in turn."""
-        return (self.frame(moment) for moment in range(len(self._recording.time)))
+        """Every kept moment in turn."""
+        return (self.frame(moment) for moment in range(len(self._trajectory.time)))

@@ -24,7 +24,7 @@ from xml.sax.saxutils import quoteattr
 
 from rsm.errors import ConfigError, RunError
 from rsm.traffic.car_following import RELEASE
-from rsm.traffic.roads.figure_eight import INSTALL, Network, Place
+from rsm.traffic.netconvert import INSTALL, Network, Place
 from rsm.traffic.scenarios import HUMAN, CarModel, Scenario
 
 # SUMO's speed mode "obey safe speed" and nothing else; modes 0, 7 and 33 collide (scenarios.md).
@@ -164,8 +164,9 @@ class Simulation:
             return
         self.speed = list(map(call.vehicle_getSpeed, names))
         along = list(map(call.vehicle_getLanePosition, names))
-        # Who left a lane longer than a step is now nearer to the beginning of another one. So a lane
-        # needs asking for only where a vehicle fell back along it, or was on a shorter one.
+        # Asking SUMO for a lane is slow. A vehicle that moves on to the next lane has a smaller distance
+        # along it than before, unless the lane it left is shorter than a step. So only vehicles whose
+        # distance became smaller, and those on such short lanes, are asked for their lane.
         if self._on_short_lane or any(map(operator.lt, along, self._along)):
             back = itertools.compress(self._all, map(operator.lt, along, self._along))
             for i in self._on_short_lane.union(back):
@@ -183,7 +184,7 @@ class Simulation:
         call = self._call
         present = set(call.vehicle_getIDList())
         self._absent = False
-        self._along = [math.inf] * len(self.ids)  # the next plain reading asks for every lane
+        self._along = [math.inf] * len(self.ids)  # so that the next `_read` asks for every lane
         for i, name in enumerate(self.ids):
             lane = call.vehicle_getLaneID(name) if name in present else ""
             self.lane[i] = lane
@@ -195,7 +196,7 @@ class Simulation:
                 self._absent = True
 
 
-# Whose vehicles libsumo's one simulation holds. This mirrors libsumo's own state, nothing else.
+# libsumo holds one simulation per process: this is the Simulation whose vehicles it holds at present.
 _owner: Simulation | None = None
 
 

@@ -11,14 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 from rsm.traffic.environment import TrafficEnv
 from rsm.traffic.episode_stats import EpisodeStats
 
-Act = Callable[[NDArray[np.float32]], ArrayLike | None]  # [N, O] → actions [N] or None
+Act = Callable[[NDArray[np.float32]], ArrayLike | None]  # [N, O] → what `TrafficEnv.step` takes
 Prepare = Callable[[], Act]  # called once the environment is reset
 
 Column = NDArray[np.float64] | NDArray[np.int64] | NDArray[np.bool_]
 
 
-class Recording(NamedTuple):
-    """T recorded moments of V vehicles; the first is the start, the last the end of the episode."""
+class Trajectory(NamedTuple):
+    """T kept moments of V vehicles; the first is the start, the last the end of the episode."""
 
     time: NDArray[np.float64]  # [T] s
     position: NDArray[np.float64]  # [T, V] m along the loop
@@ -28,7 +28,7 @@ class Recording(NamedTuple):
     stats: EpisodeStats  # of the whole episode
 
 
-def record_episode(env: TrafficEnv, prepare: Prepare, seed: int, every: int = 1) -> Recording:
+def drive_trajectory(env: TrafficEnv, prepare: Prepare, seed: int, every: int = 1) -> Trajectory:
     """Drive one episode and keep every `every`-th simulation step, and the last one.
 
     `prepare` is called after the reset and gives the driver. `env.on_step` is put back afterwards.
@@ -60,26 +60,26 @@ def record_episode(env: TrafficEnv, prepare: Prepare, seed: int, every: int = 1)
         env.on_step = before
     data = np.stack(moments)
     learners = np.asarray(env.learners, dtype=np.intp)
-    return Recording(
+    return Trajectory(
         np.array(times), data[..., 0], data[..., 1], data[..., 2:], learners, env.stats()
     )
 
 
-def space_time_table(recording: Recording, loops: int = 1) -> dict[str, Column]:
-    """The recording as columns, one row per moment and vehicle, moments first.
+def space_time_table(trajectory: Trajectory, loops: int = 1) -> dict[str, Column]:
+    """The trajectory as columns, one row per moment and vehicle, moments first.
 
     `time` s, `vehicle` its place in the order at the start, `loop` the closed road it drives on (of
     `loops` with as many vehicles each, one after the other), `position` m along the loop and NaN while
     SUMO teleports the vehicle, `speed` m/s, `learner` whether it learns.
     """
-    moments, count = recording.position.shape
+    moments, count = trajectory.position.shape
     vehicle = np.tile(np.arange(count), moments)
-    present = np.isfinite(recording.xy).all(axis=2)
+    present = np.isfinite(trajectory.xy).all(axis=2)
     return {
-        "time": np.repeat(recording.time, count),
+        "time": np.repeat(trajectory.time, count),
         "vehicle": vehicle,
         "loop": vehicle // (count // loops),
-        "position": np.where(present, recording.position, np.nan).reshape(-1),
-        "speed": recording.speed.reshape(-1),
-        "learner": np.isin(vehicle, recording.learners),
+        "position": np.where(present, trajectory.position, np.nan).reshape(-1),
+        "speed": trajectory.speed.reshape(-1),
+        "learner": np.isin(vehicle, trajectory.learners),
     }

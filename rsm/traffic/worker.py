@@ -55,7 +55,9 @@ class RemoteEnv:
         process = self._process
         for stream in (process.stdin, process.stdout):
             if stream is not None and not stream.closed:
-                with contextlib.suppress(OSError):  # of a request that nobody lives to read
+                with contextlib.suppress(
+                    OSError
+                ):  # the child ended with a request still in the pipe
                     stream.close()
         try:
             process.wait(timeout=5)

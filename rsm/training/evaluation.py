@@ -27,7 +27,7 @@ from rsm.seeding import Stream, held_out_seeds, numpy_generator, torch_generator
 from rsm.traffic.controllers import Commands, controller
 from rsm.traffic.environment import TrafficEnv
 from rsm.traffic.observation import observation_size
-from rsm.traffic.trajectory import record_episode, space_time_table
+from rsm.traffic.trajectory import drive_trajectory, space_time_table
 from rsm.training.finite import require_finite
 
 Actions = NDArray[np.float64] | NDArray[np.float32]
@@ -185,12 +185,12 @@ def record_run(folder: Path) -> pa.Table:
     _, driver = load_driver(folder)
     with TrafficEnv(config.driven) as env:
         every = round(1 / env.dt)
-        recording = record_episode(env, lambda: driver(env, seed), seed, every)
-        columns = space_time_table(recording, loops=env.loops)
+        trajectory = drive_trajectory(env, lambda: driver(env, seed), seed, every)
+        columns = space_time_table(trajectory, loops=env.loops)
         lanes, lengths = env.network.offsets, env.network.lengths
         about |= {
-            "mean_speed": recording.stats.mean_speed,
-            "collisions": recording.stats.collisions,
+            "mean_speed": trajectory.stats.mean_speed,
+            "collisions": trajectory.stats.collisions,
             "horizon": env.horizon * env.dt,
             "loop_length": env.network.length,
             "crossings": sorted(

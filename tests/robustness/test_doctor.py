@@ -137,9 +137,7 @@ def test_package_that_cannot_be_loaded_is_a_finding_and_no_traceback(
 def test_netconvert_that_does_not_start(
     capsys, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(
-        "rsm.traffic.roads.figure_eight.netconvert_binary", lambda: tmp_path / "netconvert"
-    )
+    monkeypatch.setattr("rsm.traffic.netconvert.netconvert_binary", lambda: tmp_path / "netconvert")
     monkeypatch.setenv("RSM_CACHE", str(tmp_path / "cache"))
     (tmp_path / "netconvert").write_text("#!/bin/sh\nexit 3\n")
     (tmp_path / "netconvert").chmod(0o755)
@@ -153,7 +151,7 @@ def test_damaged_road_network(capsys, monkeypatch: pytest.MonkeyPatch, tmp_path:
     figure_eight.cache_clear()
     for network in file.parent.iterdir():
         network.write_text("<net>")
-    monkeypatch.setattr("rsm.traffic.roads.figure_eight.build_network", lambda _: file)
+    monkeypatch.setattr("rsm.traffic.netconvert.build_network", lambda _: file)
     assert f"remove {file.parent} and try again" in problems(capsys)["traffic"]
 
 

@@ -6,7 +6,7 @@ import pytest
 from rsm.config.catalogue import CONTROLS
 from rsm.config.run import Traffic
 from rsm.errors import ConfigError
-from rsm.traffic.controllers import Platoon, controller
+from rsm.traffic.controllers import ScriptedPlatoon, controller
 from rsm.traffic.environment import TrafficEnv
 
 
@@ -93,7 +93,7 @@ def test_the_platoon_is_a_quarter_faster_than_everybody_for_themselves(seed: int
 def test_the_platoon_leader_crawls_until_the_road_ahead_is_free_and_then_cruises(
     env: TrafficEnv,
 ) -> None:
-    driver = Platoon(crawl=1.0, gap=150.0, cruise=7.5)
+    driver = ScriptedPlatoon(crawl=1.0, gap=150.0, cruise=7.5)
     env.reset(0)
     driver.reset(env, np.random.default_rng(0))
 

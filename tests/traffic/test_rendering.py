@@ -13,7 +13,7 @@ from rsm.errors import ConfigError
 from rsm.traffic import rendering
 from rsm.traffic.environment import TrafficEnv
 from rsm.traffic.rendering import Picture, check_output, render
-from rsm.traffic.trajectory import Act, Recording, record_episode
+from rsm.traffic.trajectory import Act, Trajectory, drive_trajectory
 
 
 def humans() -> Act:
@@ -30,11 +30,11 @@ def env():  # type: ignore[no-untyped-def]
 
 def test_a_gif_has_a_frame_per_moment_and_repeats(env: TrafficEnv, tmp_path: Path) -> None:
     out = tmp_path / "new" / "film.gif"
-    recording = render(env, humans, out, seed=0)
+    trajectory = render(env, humans, out, seed=0)
     with Image.open(out) as film:
         assert film.format == "GIF"
         # Frames that look alike may be joined.
-        assert 10 < film.n_frames <= len(recording.time)  # type: ignore[attr-defined]
+        assert 10 < film.n_frames <= len(trajectory.time)  # type: ignore[attr-defined]
         assert film.info["loop"] == 0
     assert [path.name for path in out.parent.iterdir()] == ["film.gif"]
 
@@ -42,11 +42,11 @@ def test_a_gif_has_a_frame_per_moment_and_repeats(env: TrafficEnv, tmp_path: Pat
 def test_an_mp4_is_a_film_that_can_be_read_back(env: TrafficEnv, tmp_path: Path) -> None:
     imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
     out = tmp_path / "film.mp4"
-    recording = render(env, humans, out, seed=0)
+    trajectory = render(env, humans, out, seed=0)
     frames = imageio_ffmpeg.read_frames(str(out))
     meta = next(frames)
     assert meta["codec"] == "h264"
-    assert len(list(frames)) == len(recording.time)
+    assert len(list(frames)) == len(trajectory.time)
 
 
 def test_a_png_shows_the_chosen_moment(env: TrafficEnv, tmp_path: Path) -> None:
@@ -59,14 +59,14 @@ def test_a_png_shows_the_chosen_moment(env: TrafficEnv, tmp_path: Path) -> None:
 
 
 def test_every_vehicle_is_drawn_where_it_is(env: TrafficEnv) -> None:
-    recording = record_episode(env, humans, seed=0)
-    picture = Picture(env, recording)
+    trajectory = drive_trajectory(env, humans, seed=0)
+    picture = Picture(env, trajectory)
     empty = picture.frame(0).astype(int)
-    hidden = recording._replace(xy=np.full_like(recording.xy, np.nan))
+    hidden = trajectory._replace(xy=np.full_like(trajectory.xy, np.nan))
     road = Picture(env, hidden).frame(0).astype(int)
     changed = np.abs(empty - road).sum(axis=2) > 60
     axes = picture.figure.axes[0]
-    pixels = axes.transData.transform(recording.xy[0])
+    pixels = axes.transData.transform(trajectory.xy[0])
     for x, y in pixels:
         assert changed[round(540 - y), round(x)]
     assert changed.sum() < 14 * 250  # and nothing else has changed
@@ -76,21 +76,21 @@ def texts(picture: Picture) -> list[str]:
     return [text.get_text() for text in picture.figure.legends[0].get_texts()]
 
 
-def changed_by(env: TrafficEnv, recording: Recording, links: list[list[int]]) -> Any:
+def changed_by(env: TrafficEnv, trajectory: Trajectory, links: list[list[int]]) -> Any:
     """Which pixels the links change in the first frame, [height, width], and the picture."""
-    picture = Picture(env, recording, np.array(links, dtype=np.int64).reshape(-1, 3))
-    linked, plain = (p.frame(0).astype(int) for p in (picture, Picture(env, recording)))
+    picture = Picture(env, trajectory, np.array(links, dtype=np.int64).reshape(-1, 3))
+    linked, plain = (p.frame(0).astype(int) for p in (picture, Picture(env, trajectory)))
     return np.abs(linked - plain).sum(axis=2)[:400] > 30, picture  # the legend lies below
 
 
 def test_links_run_between_learning_vehicles_and_are_thicker_with_more_bytes(
     env: TrafficEnv,
 ) -> None:
-    recording = record_episode(env, humans, seed=0)
+    trajectory = drive_trajectory(env, humans, seed=0)
     areas = []
     for sent in (1, 1000):
-        changed, picture = changed_by(env, recording, [[1, 4, sent], [7, 8, 1000]])
-        ends = recording.xy[0][recording.learners[[1, 4]]]
+        changed, picture = changed_by(env, trajectory, [[1, 4, sent], [7, 8, 1000]])
+        ends = trajectory.xy[0][trajectory.learners[[1, 4]]]
         x, y = picture.figure.axes[0].transData.transform(ends.mean(axis=0))
         assert changed[round(540 - y) - 2 : round(540 - y) + 3, round(x) - 2 : round(x) + 3].any()
         areas.append(changed.sum())
@@ -99,44 +99,44 @@ def test_links_run_between_learning_vehicles_and_are_thicker_with_more_bytes(
 
 
 def test_links_move_with_the_vehicles(env: TrafficEnv) -> None:
-    recording = record_episode(env, humans, seed=0)
-    picture = Picture(env, recording, np.array([[0, 5, 10]]))
+    trajectory = drive_trajectory(env, humans, seed=0)
+    picture = Picture(env, trajectory, np.array([[0, 5, 10]]))
     for moment in (0, 30):
         picture.frame(moment)
         [link] = picture._links.get_segments()
-        assert np.array_equal(link, recording.xy[moment][recording.learners[[0, 5]]])
+        assert np.array_equal(link, trajectory.xy[moment][trajectory.learners[[0, 5]]])
 
 
 def test_a_teleported_vehicle_loses_its_links_and_others_keep_theirs(env: TrafficEnv) -> None:
-    recording = record_episode(env, humans, seed=0)
-    xy = recording.xy.copy()
-    xy[0, recording.learners[0]] = np.nan
-    picture = Picture(env, recording._replace(xy=xy), np.array([[0, 5, 10], [3, 4, 20]]))
+    trajectory = drive_trajectory(env, humans, seed=0)
+    xy = trajectory.xy.copy()
+    xy[0, trajectory.learners[0]] = np.nan
+    picture = Picture(env, trajectory._replace(xy=xy), np.array([[0, 5, 10], [3, 4, 20]]))
     picture.frame(0)
     assert len(picture._links.get_segments()) == len(picture._links.get_linewidth()) == 1
 
 
 def test_an_exchange_with_the_server_is_said_and_not_drawn(env: TrafficEnv) -> None:
-    recording = record_episode(env, humans, seed=0)
-    changed, picture = changed_by(env, recording, [[-1, agent, 10] for agent in range(9)])
+    trajectory = drive_trajectory(env, humans, seed=0)
+    changed, picture = changed_by(env, trajectory, [[-1, agent, 10] for agent in range(9)])
     assert not changed.any()
     assert texts(picture)[-1] == "all exchange with the server"
-    some = Picture(env, recording, np.array([[-1, 4, 10]]))
+    some = Picture(env, trajectory, np.array([[-1, 4, 10]]))
     assert texts(some)[-1] == "1 of 9 exchange with the server"
 
 
 def test_without_exchange_nothing_is_drawn_or_said_of_it(env: TrafficEnv) -> None:
-    recording = record_episode(env, humans, seed=0)
-    changed, picture = changed_by(env, recording, [])
+    trajectory = drive_trajectory(env, humans, seed=0)
+    changed, picture = changed_by(env, trajectory, [])
     assert not changed.any()
     assert texts(picture) == ["human driver", "learning vehicle"]
 
 
 def test_picture_says_who_drives_and_marks_no_one_where_humans_do(env: TrafficEnv) -> None:
-    recording = record_episode(env, humans, seed=0)
+    trajectory = drive_trajectory(env, humans, seed=0)
     titles, legends = [], []
     for who in ("human", "platoon", "constant:1.5", "fmarl-seed3"):
-        picture = Picture(env, recording, who=who)
+        picture = Picture(env, trajectory, who=who)
         titles.append(picture.figure.texts[0].get_text())
         legends.append(texts(picture))
     assert titles == [
@@ -154,8 +154,8 @@ def test_picture_says_who_drives_and_marks_no_one_where_humans_do(env: TrafficEn
 
 
 def test_links_of_agents_without_a_seat_are_left_out(env: TrafficEnv) -> None:
-    recording = record_episode(env, humans, seed=0)
-    picture = Picture(env, recording, np.array([[0, 9, 10], [1, 2, 10]]))
+    trajectory = drive_trajectory(env, humans, seed=0)
+    picture = Picture(env, trajectory, np.array([[0, 9, 10], [1, 2, 10]]))
     picture.frame(0)
     assert len(picture._links.get_segments()) == 1
 
@@ -164,8 +164,8 @@ def test_long_episodes_are_thinned_out_to_a_few_hundred_frames(
     env: TrafficEnv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(rendering.FILMS, ".gif", (10, 20))
-    recording = render(env, humans, tmp_path / "film.gif", seed=0)
-    assert len(recording.time) == 11
+    trajectory = render(env, humans, tmp_path / "film.gif", seed=0)
+    assert len(trajectory.time) == 11
 
 
 def test_a_failed_film_leaves_the_old_file_and_no_remains(

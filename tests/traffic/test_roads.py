@@ -2,14 +2,9 @@
 
 import itertools
 import math
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from rsm.errors import ConfigError
-from rsm.traffic.roads import figure_eight as networks
 from rsm.traffic.roads.figure_eight import figure_eight, figure_eight_xml, start_places
 
 
@@ -97,37 +92,3 @@ def test_the_stream_from_right_to_left_yields() -> None:
     edges = figure_eight_xml(20.0, 30.0, 40)["edge-files"]
     assert edges.count('priority="78"') == 2
     assert edges.count('priority="46"') == 2
-
-
-def test_parallel_processes_build_the_same_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RSM_CACHE", str(tmp_path))
-    code = "from rsm.traffic.roads.figure_eight import figure_eight; print(figure_eight(20.0).file)"
-    processes = [
-        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-        for _ in range(3)
-    ]
-    files = {process.communicate()[0].strip() for process in processes}
-    assert len(files) == 1
-    assert [path.name for path in (tmp_path / "rsm" / "networks").iterdir()] == [
-        Path(files.pop()).name
-    ]
-
-
-def test_a_missing_netconvert_is_one_line_that_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setitem(sys.modules, "sumo", None)
-    with pytest.raises(ConfigError, match="pip install eclipse-sumo") as caught:
-        networks.netconvert_binary()
-    assert "\n" not in str(caught.value)
-
-
-def test_what_netconvert_says_is_told_when_it_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RSM_CACHE", str(tmp_path))
-    with pytest.raises(ConfigError, match="netconvert failed"):
-        networks.build_network({"node-files": "<nodes/>", "edge-files": "<edges/>"})
-    assert list((tmp_path / "rsm" / "networks").iterdir()) == []

@@ -4,52 +4,52 @@ import numpy as np
 
 from rsm.config.run import Traffic
 from rsm.traffic.environment import TrafficEnv
-from rsm.traffic.trajectory import record_episode, space_time_table
+from rsm.traffic.trajectory import drive_trajectory, space_time_table
 
 
 def test_every_step_is_recorded_from_the_start_to_the_end_also_when_decisions_are_held() -> None:
     with TrafficEnv(Traffic(horizon=30, decision_interval=7)) as env:
-        recording = record_episode(env, lambda: lambda observation: np.full(9, 1.0), seed=0)
-        assert np.allclose(recording.time, np.arange(31) * 0.1)
-        assert recording.position.shape == recording.speed.shape == (31, 14)
-        assert recording.xy.shape == (31, 14, 2)
-        assert recording.stats == env.stats()
-        assert np.array_equal(recording.speed[-1], env.vehicles().speed)
+        trajectory = drive_trajectory(env, lambda: lambda observation: np.full(9, 1.0), seed=0)
+        assert np.allclose(trajectory.time, np.arange(31) * 0.1)
+        assert trajectory.position.shape == trajectory.speed.shape == (31, 14)
+        assert trajectory.xy.shape == (31, 14, 2)
+        assert trajectory.stats == env.stats()
+        assert np.array_equal(trajectory.speed[-1], env.vehicles().speed)
         assert env.on_step is None
 
 
 def test_a_stride_keeps_the_last_moment() -> None:
     with TrafficEnv(Traffic(horizon=25)) as env:
-        recording = record_episode(env, lambda: lambda observation: None, seed=0, every=10)
-    assert np.allclose(recording.time, [0.0, 1.0, 2.0, 2.5])
+        trajectory = drive_trajectory(env, lambda: lambda observation: None, seed=0, every=10)
+    assert np.allclose(trajectory.time, [0.0, 1.0, 2.0, 2.5])
 
 
 def test_vehicles_move_by_their_speed_along_the_loop() -> None:
     with TrafficEnv(Traffic(horizon=60)) as env:
-        recording = record_episode(env, lambda: lambda observation: None, seed=0)
+        trajectory = drive_trajectory(env, lambda: lambda observation: None, seed=0)
         length = env.network.length
-    moved = np.diff(recording.position, axis=0) % length
-    assert np.allclose(moved, recording.speed[1:] * 0.1, atol=1e-6)
+    moved = np.diff(trajectory.position, axis=0) % length
+    assert np.allclose(moved, trajectory.speed[1:] * 0.1, atol=1e-6)
 
 
 def test_the_table_has_a_row_per_moment_and_vehicle() -> None:
     with TrafficEnv(Traffic(horizon=5)) as env:
-        recording = record_episode(env, lambda: lambda observation: None, seed=0)
-    table = space_time_table(recording)
+        trajectory = drive_trajectory(env, lambda: lambda observation: None, seed=0)
+    table = space_time_table(trajectory)
     assert list(table) == ["time", "vehicle", "loop", "position", "speed", "learner"]
     assert {len(column) for column in table.values()} == {6 * 14}
     assert table["vehicle"][:15].tolist() == [*range(14), 0]
     assert table["learner"][:14].sum() == 9
-    assert table["position"][14 + 3] == recording.position[1, 3]
-    assert table["time"][14] == recording.time[1]
+    assert table["position"][14 + 3] == trajectory.position[1, 3]
+    assert table["time"][14] == trajectory.time[1]
     assert not table["loop"].any()
 
 
 def test_vehicles_of_several_loops_are_told_apart_and_an_absent_one_has_no_position() -> None:
     with TrafficEnv(Traffic(horizon=5)) as env:
-        recording = record_episode(env, lambda: lambda observation: None, seed=0)
-    recording.xy[2, 3] = np.nan
-    table = space_time_table(recording, loops=2)
+        trajectory = drive_trajectory(env, lambda: lambda observation: None, seed=0)
+    trajectory.xy[2, 3] = np.nan
+    table = space_time_table(trajectory, loops=2)
     assert table["loop"][:14].tolist() == [0] * 7 + [1] * 7
     assert np.flatnonzero(np.isnan(table["position"])).tolist() == [2 * 14 + 3]
 
@@ -62,6 +62,6 @@ def test_the_driver_is_prepared_after_the_reset() -> None:
             started.append(env.stats().steps)
             return lambda observation: None
 
-        record_episode(env, prepare, seed=0)
-        record_episode(env, prepare, seed=1)
+        drive_trajectory(env, prepare, seed=0)
+        drive_trajectory(env, prepare, seed=1)
     assert started == [0, 0]
