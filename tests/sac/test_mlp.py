@@ -72,7 +72,7 @@ def test_each_network_is_clipped_as_torch_clips_its_own_module(draw):
     assert torch.equal(clipped[1:3], gradients[1:3])
 
 
-@pytest.mark.parametrize("sizes", [SIZES, (6, 5, 3), (130, 129, 128, 1)])
+@pytest.mark.parametrize("sizes", [SIZES, (6, 5, 3), (13, 12, 11, 1)])
 def test_tangent_is_that_of_forward_mode_differentiation(sizes, draw):
     count = mlp.parameter_count(sizes)
     theta, direction = draw(2, 2, count) / sizes[0] ** 0.5
@@ -86,7 +86,7 @@ def test_tangent_is_that_of_forward_mode_differentiation(sizes, draw):
     torch.testing.assert_close(mlp.forward_tangent(*pair, inputs), expected)
 
 
-@pytest.mark.parametrize("shape", [(140, 130, 150), (140, 130, 2), (3, 140, 1), (140, 1, 130)])
+@pytest.mark.parametrize("shape", [(14, 13, 15), (14, 13, 2), (3, 14, 1), (14, 1, 13)])
 def test_products_are_those_of_torch_and_keep_nan(shape, draw):
     rows, inner, columns = shape
     wide = draw(3, inner * columns + columns + 9).float()
