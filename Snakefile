@@ -10,7 +10,7 @@ import sys
 from snakemake.utils import min_version, validate
 
 from rsm import analysis
-from rsm.runs import schema as records
+from rsm.runs.schema import TABLES
 from rsm.analysis.trajectories import recorded_runs
 from rsm.errors import ConfigError
 from rsm.config.catalogue import CONTROLS, METHODS

@@ -9,7 +9,7 @@ from rsm.analysis import FIGURES, FORMATS, TABLES, figures
 from rsm.analysis.load import load_runs
 from rsm.config.study import Study
 from rsm.errors import ConfigError
-from rsm.runs.schema import write_csv, write_json, write_text
+from rsm.runs.files import write_csv, write_json, write_text
 
 
 def table_files(results: Path) -> list[Path]:

@@ -138,7 +138,7 @@ def run_render(options: argparse.Namespace) -> None:
 
 
 def run_record(options: argparse.Namespace) -> None:
-    from rsm.runs.schema import write_parquet
+    from rsm.runs.files import write_parquet
     from rsm.training.evaluation import record_run
 
     if options.out.suffix != ".parquet":
@@ -191,7 +191,7 @@ def run_store(options: argparse.Namespace) -> None:
 
 def write_receipt(options: argparse.Namespace, receipt: dict[str, Any]) -> None:
     """What a rule waits for: a file that says what the store holds now."""
-    from rsm.runs.schema import write_json
+    from rsm.runs.files import write_json
 
     if options.receipt is not None:
         with writing("--receipt", options.receipt):
@@ -215,7 +215,7 @@ def run_publish_results(options: argparse.Namespace) -> None:
 
 def run_resolve(options: argparse.Namespace) -> None:
     from rsm.config.loading import dump_yaml
-    from rsm.runs.schema import write_text
+    from rsm.runs.files import write_text
 
     text = dump_yaml(named_study(options.study, options.set))
     with writing("--out", options.out):

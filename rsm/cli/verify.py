@@ -15,7 +15,7 @@ from rsm.config.loading import load_yaml
 from rsm.config.run import RunConfig
 from rsm.config.study import load_study, study_file
 from rsm.errors import ConfigError, RunError, shown
-from rsm.runs.schema import write_json
+from rsm.runs.files import write_json
 from rsm.training.loop import train
 
 EXPECTED = Path("results/reference/expected.json")

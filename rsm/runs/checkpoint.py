@@ -25,7 +25,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from rsm.errors import ConfigError, RunError
-from rsm.runs.schema import write_bytes
+from rsm.runs.files import write_bytes
 
 CURRENT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 POLICY = "policy.safetensors"
@@ -79,7 +79,7 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def remove_leftovers(folder: Path, names: set[str]) -> None:
-    """Remove the temporary files of writers of `names` that were killed (rsm.runs.schema.write_bytes)."""
+    """Remove the temporary files of writers of `names` that were killed (rsm.runs.files.write_bytes)."""
     for name in names:
         for leftover in folder.glob(f".{name}.*"):
             leftover.unlink(missing_ok=True)

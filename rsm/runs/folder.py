@@ -9,12 +9,12 @@ from typing import Any
 
 from rsm.config.run import RunConfig
 from rsm.errors import ConfigError, obstacle, one_line
-from rsm.runs import schema as records
 from rsm.runs.checkpoint import CURRENT, POLICY, PREVIOUS, remove_leftovers
+from rsm.runs.schema import TABLES
 
 CONFIG = "config.yaml"
 RUN_FILES = {
-    *(f"{table}.parquet" for table in records.TABLES),
+    *(f"{table}.parquet" for table in TABLES),
     *(CONFIG, "manifest.json", "summary.json", POLICY, CURRENT, PREVIOUS),
 }
 

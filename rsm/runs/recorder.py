@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from rsm.config.loading import dump_yaml
 from rsm.config.run import RunConfig
 from rsm.exchange.channel import Ledger
-from rsm.runs import schema as records
+from rsm.runs.files import write_json, write_table, write_text
+from rsm.runs.schema import SERVER, TABLES, schema
 
 
 class Recorder:
@@ -33,21 +34,21 @@ class Recorder:
     def table(self, name: str) -> pa.Table:
         """All rows of a table so far."""
         if name not in self._tables:
-            self._tables[name] = records.schema(name).empty_table()
+            self._tables[name] = schema(name).empty_table()
         if rows := self._rows.pop(name, None):
-            new = pa.Table.from_pylist(rows, schema=records.schema(name))
+            new = pa.Table.from_pylist(rows, schema=schema(name))
             self._tables[name] = pa.concat_tables([self._tables[name], new])
         return self._tables[name]
 
     def write(self, folder: Path) -> None:
         """Write every table into the run folder."""
-        for name in records.TABLES:
-            records.write_table(folder, name, self.table(name))
+        for name in TABLES:
+            write_table(folder, name, self.table(name))
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps: each table as the bytes of a parquet file."""
         state = {}
-        for name in records.TABLES:
+        for name in TABLES:
             sink = pa.BufferOutputStream()
             pq.write_table(self.table(name), sink)
             state[name] = torch.frombuffer(bytearray(sink.getvalue()), dtype=torch.uint8)
@@ -57,7 +58,7 @@ class Recorder:
         """Restore what `state_dict` gave."""
         for name, content in state.items():
             table = pq.read_table(pa.BufferReader(content.numpy().tobytes()))
-            self._tables[name] = table.cast(records.schema(name))
+            self._tables[name] = table.cast(schema(name))
 
 
 def exchange_rows(
@@ -76,7 +77,7 @@ def exchange_rows(
             accepted[sender, receiver] += outcome == "accepted"
 
     def name(node: int) -> int:
-        return records.SERVER if node == ledger.agents else node
+        return SERVER if node == ledger.agents else node
 
     rows = []
     for sender, receiver in np.argwhere(ledger.counts["messages"]).tolist():
@@ -162,7 +163,7 @@ def summary(
 
 def write_config(folder: Path, config: RunConfig) -> None:
     """Write the resolved settings of the run into its folder."""
-    records.write_text(folder / "config.yaml", dump_yaml(config))
+    write_text(folder / "config.yaml", dump_yaml(config))
 
 
 def write_run(
@@ -175,5 +176,5 @@ def write_run(
     """Write the run folder; the summary comes last, so that a folder with one is whole."""
     write_config(folder, config)  # again: it may have been removed meanwhile
     recorder.write(folder)
-    records.write_json(folder / "manifest.json", manifest | {"status": content["status"]})
-    records.write_json(folder / "summary.json", content)
+    write_json(folder / "manifest.json", manifest | {"status": content["status"]})
+    write_json(folder / "summary.json", content)

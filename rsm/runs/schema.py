@@ -8,19 +8,10 @@ that differ between two runs of the same seed on the same machine.
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import tempfile
-from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SERVER = -1  # the number of the central server of `fmarl` wherever an agent is named
 
@@ -170,53 +161,3 @@ def recording_table(columns: dict[str, Any], about: dict[str, Any]) -> pa.Table:
     """The columns of RECORDING, and what holds for all of them, as one table; no columns: no rows."""
     kinds = _schema(RECORDING).with_metadata({RECORDING_KEY: json.dumps(about).encode()})
     return pa.table(columns, schema=kinds) if columns else kinds.empty_table()
-
-
-def write_table(folder: Path, table: str, rows: pa.Table | Iterable[dict[str, Any]]) -> None:
-    """Write rows as `<folder>/<table>.parquet`, atomically."""
-    if not isinstance(rows, pa.Table):
-        rows = pa.Table.from_pylist(list(rows), schema=schema(table))
-    write_parquet(folder / f"{table}.parquet", rows)
-
-
-def write_parquet(path: Path, rows: pa.Table) -> None:
-    """Write a table as parquet, atomically."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(rows, sink)
-    write_bytes(path, sink.getvalue().to_pybytes())
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON atomically; NaN is refused (use null)."""
-    write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
-
-
-def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV without its index, atomically, with the same line ends on every system."""
-    write_text(path, table.to_csv(index=False, lineterminator="\n"))
-
-
-def write_text(path: Path, content: str) -> None:
-    """Write text atomically, as UTF-8."""
-    write_bytes(path, content.encode())
-
-
-def write_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Write a file so that it is there whole or not at all: temporary file, flush, rename.
-
-    Raises OSError, also for what is there and is no regular file: a rename would replace /dev/null.
-    """
-    if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -11,7 +11,7 @@ import torch
 
 from rsm.analysis.figures import redraw
 from rsm.config.study import Study
-from rsm.runs.schema import write_csv, write_text
+from rsm.runs.files import write_csv, write_text
 from rsm.theory import FIGURES, TABLES
 
 Frames = dict[str, pd.DataFrame]

@@ -21,15 +21,8 @@ from rsm.config.catalogue import METHODS
 from rsm.config.loading import dump_yaml
 from rsm.config.run import RunConfig
 from rsm.config.study import Study, load_study, parse_study
-from rsm.runs.schema import (
-    SERVER,
-    TABLES,
-    recording_table,
-    write_json,
-    write_parquet,
-    write_table,
-    write_text,
-)
+from rsm.runs.files import write_json, write_parquet, write_table, write_text
+from rsm.runs.schema import SERVER, TABLES, recording_table
 
 AGENTS = 9
 PARAMETERS = 4866

@@ -17,7 +17,8 @@ from rsm.analysis.load import Runs
 from rsm.analysis.tables import main_table, readable
 from rsm.config.study import load_study
 from rsm.errors import ConfigError
-from rsm.runs.schema import TABLES, write_table
+from rsm.runs.files import write_table
+from rsm.runs.schema import TABLES
 
 from .conftest import load_study_runs, small_study, write_study
 

@@ -17,8 +17,9 @@ from rsm.config.loading import dump_yaml
 from rsm.config.run import RunConfig
 from rsm.config.study import parse_study
 from rsm.errors import RunError
-from rsm.runs import schema as records
 from rsm.runs.checkpoint import CURRENT, load_checkpoint
+from rsm.runs.files import write_json, write_table
+from rsm.runs.schema import SUMMARY, TABLES
 from rsm.sac.learner import Learner, Losses
 from rsm.traffic.environment import Step, TrafficEnv
 from rsm.training.communication import Communication
@@ -170,7 +171,7 @@ def test_failed_run_is_shown_as_failed_and_never_averaged_in(tmp_path: Path) -> 
     study = parse_study(content, "s")
     for config, value in zip(study.runs().values(), (0.2, 0.4, 1e9), strict=True):
         failed = value > 1
-        summary = dict.fromkeys(records.SUMMARY) | {
+        summary = dict.fromkeys(SUMMARY) | {
             "run_id": config.run_id,
             "cell": config.cell,
             "settings_hash": config.settings_hash,
@@ -181,9 +182,9 @@ def test_failed_run_is_shown_as_failed_and_never_averaged_in(tmp_path: Path) -> 
             "bytes_sent": value,
         }
         folder = tmp_path / config.run_id
-        records.write_json(folder / "summary.json", summary)
-        for table in records.TABLES:
-            records.write_table(folder, table, [])
+        write_json(folder / "summary.json", summary)
+        for table in TABLES:
+            write_table(folder, table, [])
     runs = load_runs(study, tmp_path)
     assert runs.failed == {"fmarl-seed2": "reward of agent 1 is inf"}
     (row,) = main_table(runs).to_dict("records")

@@ -11,7 +11,7 @@ import pytest
 from rsm.config.catalogue import RULES
 from rsm.config.study import Study, load_study, merge
 from rsm.errors import ConfigError
-from rsm.runs.schema import write_table
+from rsm.runs.files import write_table
 from rsm.theory import traces
 from rsm.theory.figures import palette
 from rsm.theory.variations import variations

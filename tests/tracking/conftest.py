@@ -11,7 +11,8 @@ from mlflow.tracking import MlflowClient
 
 from rsm.config.loading import dump_yaml
 from rsm.config.run import RunConfig
-from rsm.runs import schema as records
+from rsm.runs.files import write_json, write_table, write_text
+from rsm.runs.schema import SUMMARY, TABLES
 
 ROOT = Path(__file__).parents[2]
 STUDY = "tiny"
@@ -27,9 +28,9 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def write_run(config: RunConfig, final_return: float = 0.25, status: str = "finished") -> Path:
     """A run folder with three episodes, four rounds and two evaluations."""
     folder = Path("results", STUDY, "runs", config.run_id)
-    records.write_text(folder / "config.yaml", dump_yaml(config))
+    write_text(folder / "config.yaml", dump_yaml(config))
     blank: dict[str, dict[str, Any]] = {
-        table: dict.fromkeys(columns, 0) for table, columns in records.TABLES.items()
+        table: dict.fromkeys(columns, 0) for table, columns in TABLES.items()
     }
     episodes = [
         blank["episodes"]
@@ -59,9 +60,9 @@ def write_run(config: RunConfig, final_return: float = 0.25, status: str = "fini
         for seed in (0, 1)
     ]
     tables = {"episodes": episodes, "rounds": rounds, "zeta": zeta, "evaluations": evaluations}
-    for table in records.TABLES:
-        records.write_table(folder, table, tables.get(table, []))
-    records.write_json(
+    for table in TABLES:
+        write_table(folder, table, tables.get(table, []))
+    write_json(
         folder / "manifest.json",
         {
             "commit": "abc",
@@ -69,7 +70,7 @@ def write_run(config: RunConfig, final_return: float = 0.25, status: str = "fini
             "ended": "2026-01-01T10:01:40+00:00",
         },
     )
-    summary = dict.fromkeys(records.SUMMARY) | {
+    summary = dict.fromkeys(SUMMARY) | {
         "run_id": config.run_id,
         "cell": config.cell,
         "settings_hash": config.settings_hash,
@@ -86,7 +87,7 @@ def write_run(config: RunConfig, final_return: float = 0.25, status: str = "fini
         "collisions": 0,
         "bytes_sent": 3000,
     }
-    records.write_json(folder / "summary.json", summary)
+    write_json(folder / "summary.json", summary)
     if config.learns:
         (folder / "policy.safetensors").write_bytes(b"weights")
     return folder

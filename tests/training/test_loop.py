@@ -15,9 +15,9 @@ from rsm.config.catalogue import METHODS
 from rsm.config.loading import dump_yaml
 from rsm.config.run import load_run
 from rsm.errors import ConfigError
-from rsm.runs import schema as records
 from rsm.runs.folder import finished_summary, run_files
 from rsm.runs.manifest import manifest
+from rsm.runs.schema import SUMMARY, TABLES
 from rsm.traffic.environment import TrafficEnv
 from rsm.training import judging
 from rsm.training import loop as training
@@ -31,7 +31,7 @@ def tables(folder):
     """The tables of a run folder, times left out."""
     return {
         name: pd.read_parquet(folder / f"{name}.parquet").drop(columns="wall_s", errors="ignore")
-        for name in records.TABLES
+        for name in TABLES
     }
 
 
@@ -51,9 +51,9 @@ def test_run_leaves_a_whole_folder_with_the_documented_columns(method, tiny, tmp
     config = tiny(method=method)
     summary = train(config, tmp_path / "run")
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == run_files(config)
-    assert set(summary) == set(records.SUMMARY) - {"reason"}
+    assert set(summary) == set(SUMMARY) - {"reason"}
     for name, table in tables(tmp_path / "run").items():
-        assert set(table.columns) | {"wall_s"} == set(records.TABLES[name]) | {"wall_s"}
+        assert set(table.columns) | {"wall_s"} == set(TABLES[name]) | {"wall_s"}
     assert 0 < summary["final_return"] < 1
     assert summary["status"] == "finished"
 

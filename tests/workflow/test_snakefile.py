@@ -22,7 +22,7 @@ import argparse, json, sys
 from pathlib import Path
 import yaml
 from rsm import analysis
-from rsm.runs import schema as records
+from rsm.runs.schema import TABLES
 from rsm.config.run import parse_run
 from rsm.config.loading import dump_yaml
 from rsm.config.study import load_study, study_file
@@ -43,7 +43,7 @@ if done == "resolve":
 elif done == "train":
     config = parse_run(yaml.safe_load(Path(options.config).read_text()), "stdin")
     done += " " + config.run_id
-    for table in records.TABLES:
+    for table in TABLES:
         write(Path(options.out, table + ".parquet"))
     for name in ("config.yaml", "manifest.json", "summary.json"):
         write(Path(options.out, name), config.settings_hash)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from rsm.analysis import FIGURES
 from rsm.errors import ConfigError
-from rsm.runs.schema import write_bytes, write_csv
+from rsm.runs.files import write_bytes, write_csv
 
 if TYPE_CHECKING:
     from rsm.analysis.load import Runs
