@@ -23,7 +23,8 @@ from rsm.runs.checkpoint import (
 )
 from rsm.runs.folder import check_folder, finished_summary, prepare_folder
 from rsm.runs.manifest import ended, manifest
-from rsm.runs.recorder import Recorder, exchange_rows, summary, write_config, write_run
+from rsm.runs.recorder import Recorder, exchange_rows
+from rsm.runs.summary import summary, write_config, write_run
 from rsm.sac.device import CPU, device_failure, gpu_name, moved_together
 from rsm.sac.exploration import Exploration
 from rsm.sac.learner import Learner, Losses
