@@ -1,14 +1,13 @@
-"""Checkpoints of a run and its final policy: written atomically, guarded, never pickled code.
+"""Checkpoints of a run: written atomically, guarded, never pickled code.
 
 `checkpoint.pt` lies in the run folder while a run is under way, its predecessor beside it as
-`checkpoint.previous.pt`. Both are gone when the run is finished; `policy.safetensors` stays.
+`checkpoint.previous.pt`. Both are gone when the run is finished.
 At every moment one of the two is whole, whenever the process is killed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import io
 import os
@@ -20,15 +19,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
-from torch import Tensor
 
-from rsm.errors import ConfigError, RunError
 from rsm.runs.files import write_bytes
 
 CURRENT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
-POLICY = "policy.safetensors"
 COST = 0.02  # share of the wall time that writing checkpoints may take
 _DIGEST = hashlib.sha256().digest_size
 
@@ -56,33 +50,6 @@ class Pace:
         yield
         cost = time.perf_counter() - start
         self._spent, self._dearest = self._spent + cost, max(self._dearest, cost)
-
-
-@contextlib.contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Hold a run folder: two processes must not write one run. Raises RunError where another one does.
-
-    Such is a training process that outlived its killed Snakemake. The lock ends with the process.
-    """
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # a file system that cannot lock folders
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunError(
-                    f"{folder}: another process is writing this run: wait until it has ended, or end it"
-                ) from None
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def remove_leftovers(folder: Path, names: set[str]) -> None:
-    """Remove the temporary files of writers of `names` that were killed (rsm.runs.files.write_bytes)."""
-    for name in names:
-        for leftover in folder.glob(f".{name}.*"):
-            leftover.unlink(missing_ok=True)
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any], settings_hash: str) -> None:
@@ -158,18 +125,3 @@ def remove_checkpoints(folder: Path) -> None:
     """What a finished run no longer needs."""
     for name in (CURRENT, PREVIOUS):
         (folder / name).unlink(missing_ok=True)
-
-
-def save_policy(folder: Path, tensors: dict[str, Tensor], facts: dict[str, str]) -> None:
-    """Write the final parameters; `facts` are kept as metadata of the file."""
-    content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_bytes(folder / POLICY, save(content, metadata=facts))
-
-
-def load_policy(folder: Path) -> dict[str, Tensor]:
-    """The final parameters of a finished run; raises ConfigError where there are none."""
-    try:
-        return load((folder / POLICY).read_bytes())
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or "it is not a safetensors file"
-        raise ConfigError(f"{folder / POLICY}: cannot be read: {reason}") from None

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from rsm.config.run import RunConfig
-from rsm.errors import ConfigError, obstacle, one_line
-from rsm.runs.checkpoint import CURRENT, POLICY, PREVIOUS, remove_leftovers
+from rsm.errors import ConfigError, RunError, obstacle, one_line
+from rsm.runs.checkpoint import CURRENT, PREVIOUS
+from rsm.runs.files import remove_leftovers
+from rsm.runs.policy import POLICY
 from rsm.runs.schema import TABLES
 
 CONFIG = "config.yaml"
@@ -57,6 +62,26 @@ def check_folder(folder: Path) -> None:
             f"{wrong}it holds {one_line(strangers[0])}, which is no run's file; "
             "an empty, new or run folder is expected"
         )
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold a run folder: two processes must not write one run. Raises RunError where another one does.
+
+    Such is a training process that outlived its killed Snakemake. The lock ends with the process.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a file system that cannot lock folders
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(
+                    f"{folder}: another process is writing this run: wait until it has ended, or end it"
+                ) from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def prepare_folder(folder: Path) -> None:

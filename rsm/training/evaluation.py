@@ -18,8 +18,8 @@ from torch import Tensor
 from rsm.config.catalogue import SCENARIO_FORMS
 from rsm.config.run import RunConfig, Traffic, load_run
 from rsm.errors import ConfigError, one_line, shown
-from rsm.runs.checkpoint import POLICY, load_policy
 from rsm.runs.folder import finished_summary
+from rsm.runs.policy import load_actors
 from rsm.runs.schema import recording_table
 from rsm.sac import mlp
 from rsm.sac.policy import SquashedGaussian
@@ -118,22 +118,8 @@ def load_driver(folder: Path, mode: str = "deterministic") -> tuple[RunConfig, D
     config = load_run(folder / "config.yaml")
     if not config.learns:
         return config, controller_driver(config.method)
-    tensors = load_policy(folder)
-    try:
-        scale, sizes = float(tensors["action_scale"]), tensors["sizes"].tolist()
-        policy = SquashedGaussian(sizes[0], sizes[-1] // 2, tuple(sizes[1:-1]), scale)
-        theta = tensors["theta"]
-        fits = theta.dim() == 2 and theta.shape[1] == policy.parameter_count
-    except (LookupError, TypeError, ValueError, RuntimeError):
-        fits = False
-    if (
-        not fits
-        or sizes[0] != observation_size(config.traffic)
-        or sizes[-1] != 2 * TrafficEnv.action_size
-    ):
-        raise ConfigError(f"{folder / POLICY}: cannot be read: it is not the policy of a run")
-    if not bool(torch.isfinite(theta).all()):
-        raise ConfigError(f"{folder / POLICY}: it has values that are not finite: the run failed")
+    sizes = observation_size(config.traffic), TrafficEnv.action_size
+    policy, theta = load_actors(folder, *sizes)
     return config, policy_driver(policy, theta, mode)
 
 

@@ -12,17 +12,10 @@ from torch import Tensor
 from rsm.config.run import RunConfig
 from rsm.errors import ConfigError, RunError, one_line, shown
 from rsm.exchange.channel import Ledger
-from rsm.runs.checkpoint import (
-    Pace,
-    alone_in,
-    load_checkpoint,
-    prefer,
-    remove_checkpoints,
-    save_checkpoint,
-    save_policy,
-)
-from rsm.runs.folder import check_folder, finished_summary, prepare_folder
+from rsm.runs.checkpoint import Pace, load_checkpoint, prefer, remove_checkpoints, save_checkpoint
+from rsm.runs.folder import alone_in, check_folder, finished_summary, prepare_folder
 from rsm.runs.manifest import ended, manifest
+from rsm.runs.policy import save_policy
 from rsm.runs.recorder import Recorder, exchange_rows
 from rsm.runs.summary import summary, write_config, write_run
 from rsm.sac.device import CPU, device_failure, gpu_name, moved_together
@@ -121,7 +114,7 @@ def carry_out(run: Training, folder: Path) -> dict[str, Any]:
     run.recorder.add("exchange", *exchange_rows(ledger, last_round, trace))
     content = summary(config, run.recorder, run.ledger, run.parameters, run.wall_s, failure)
     if config.learns:
-        run.save_policy(folder)
+        save_policy(folder, run.learner, config.settings_hash)
     write_run(folder, config, run.recorder, about | ended(run.resumed), content)
     if not failure:
         remove_checkpoints(folder)
@@ -299,18 +292,6 @@ class Training:
         now = {"episode": 0, "env_steps": 0, "bytes_sent": 0}
         rows = evaluate(self.env, drivers, seeds)
         self.recorder.add("evaluations", *(row | now for row in rows))
-
-    def save_policy(self, folder: Path) -> None:
-        """The final parameters, and what is needed to drive with them."""
-        learner = self.learner
-        tensors = {
-            "theta": learner.theta,
-            "critics": learner.critics,
-            "log_alpha": learner.log_alpha,
-            "sizes": torch.tensor(learner.policy.sizes),
-            "action_scale": torch.tensor(learner.policy.scale),
-        }
-        save_policy(folder, tensors, {"settings_hash": self.config.settings_hash})
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint: all that the rest of the run depends on. Between episodes only."""

@@ -17,7 +17,8 @@ from rsm.config.loading import dump_yaml, load_yaml
 from rsm.config.run import RunConfig
 from rsm.config.study import parse_study
 from rsm.errors import ConfigError
-from rsm.runs.checkpoint import CURRENT, POLICY, load_checkpoint, save_checkpoint
+from rsm.runs.checkpoint import CURRENT, load_checkpoint, save_checkpoint
+from rsm.runs.policy import POLICY
 from rsm.traffic.roads.figure_eight import figure_eight
 from rsm.training.evaluation import load_driver
 

@@ -1,15 +1,12 @@
 import pytest
 import torch
 
-from rsm.errors import ConfigError, RunError
+from rsm.errors import RunError
 from rsm.runs.checkpoint import (
     CURRENT,
     PREVIOUS,
     load_checkpoint,
-    load_policy,
-    remove_checkpoints,
     save_checkpoint,
-    save_policy,
 )
 from rsm.seeding import Stream
 from rsm.traffic.environment import TrafficEnv
@@ -117,11 +114,3 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path):
     save_checkpoint(tmp_path, {"evil": Evil()}, "hash")
     assert load_checkpoint(tmp_path, "hash") is None
     assert not (tmp_path / "owned").exists()
-
-
-def test_policy_is_readable_and_a_missing_one_is_named(tmp_path):
-    save_policy(tmp_path, {"theta": torch.ones(2, 3)}, {"settings_hash": "hash"})
-    assert torch.equal(load_policy(tmp_path)["theta"], torch.ones(2, 3))
-    remove_checkpoints(tmp_path)
-    with pytest.raises(ConfigError, match=r"policy\.safetensors: cannot be read"):
-        load_policy(tmp_path / "nowhere")

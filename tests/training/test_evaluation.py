@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from rsm.errors import ConfigError
-from rsm.runs.checkpoint import POLICY, load_policy
+from rsm.runs.policy import POLICY, load_policy
 from rsm.runs.schema import RECORDING, RECORDING_KEY
 from rsm.sac.policy import SquashedGaussian
 from rsm.seeding import HELD_OUT, held_out_seeds, training_seed
