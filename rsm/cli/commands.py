@@ -77,7 +77,7 @@ def run_train(options: argparse.Namespace) -> None:
             )
         config = known[options.run_id]
     from rsm.sac.device import device_of
-    from rsm.training.loop import train
+    from rsm.training.run import train
 
     content = train(config, options.out, device_of(options.device))
     if content["status"] == "failed":
@@ -114,7 +114,8 @@ def run_evaluate(options: argparse.Namespace) -> None:
 def run_render(options: argparse.Namespace) -> None:
     from rsm.traffic.environment import TrafficEnv
     from rsm.traffic.rendering import check_output, render
-    from rsm.training.evaluation import driver_name, last_exchange, resolve_driver
+    from rsm.training.drivers import driver_name, resolve_driver
+    from rsm.training.trajectory import last_exchange
 
     check_output(options.out)
     if options.at is not None and options.out.suffix.lower() != ".png":
@@ -139,13 +140,13 @@ def run_render(options: argparse.Namespace) -> None:
 
 def run_record(options: argparse.Namespace) -> None:
     from rsm.runs.files import write_parquet
-    from rsm.training.evaluation import record_run
+    from rsm.training.trajectory import record_trajectory
 
     if options.out.suffix != ".parquet":
         raise ConfigError(
             f"--out: {shown(str(options.out))} is not allowed: it must end in .parquet"
         )
-    table = record_run(options.folder)
+    table = record_trajectory(options.folder)
     with writing("--out", options.out):
         write_parquet(options.out, table)
     print(options.out if len(table) else f"{options.out}: the run failed: nothing was driven")

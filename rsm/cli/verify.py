@@ -16,7 +16,7 @@ from rsm.config.run import RunConfig
 from rsm.config.study import load_study, study_file
 from rsm.errors import ConfigError, RunError, shown
 from rsm.runs.files import write_json
-from rsm.training.loop import train
+from rsm.training.run import train
 
 EXPECTED = Path("results/reference/expected.json")
 SUBSET = (  # study/run

@@ -12,7 +12,7 @@ LINES_EVERY_S = 10.0  # plain lines come at most this often
 
 
 class Progress:
-    """Shows return, bytes sent and time left after each of `total` training episodes."""
+    """Shows return, bytes sent and time left after each of `total` training episodes, `done` of them before."""
 
     def __init__(self, run_id: str, total: int, done: int = 0) -> None:
         self._run_id, self._total, self._done = run_id, total, done
@@ -22,6 +22,8 @@ class Progress:
         self._bar = (
             tqdm(total=total, initial=done, desc=run_id, unit="episode") if terminal else None
         )
+        if done:
+            self.line(f"resumed after episode {done}")
 
     def episode(self, episode_return: float, bytes_sent: int) -> None:
         """One more episode is done."""

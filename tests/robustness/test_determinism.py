@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rsm.config.loading import dump_yaml
 
-from ..training.test_loop import assert_same_run
+from ..training.run_folders import assert_same_run
 from .conftest import ROOT
 
 BUSY = "import torch\nx = torch.randn(500, 500)\nwhile True: x = torch.tanh(x @ x)"

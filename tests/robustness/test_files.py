@@ -20,7 +20,7 @@ from rsm.errors import ConfigError
 from rsm.runs.checkpoint import CURRENT, load_checkpoint, save_checkpoint
 from rsm.runs.policy import POLICY
 from rsm.traffic.roads.figure_eight import figure_eight
-from rsm.training.evaluation import load_driver
+from rsm.training.drivers import load_driver
 
 from .conftest import ROOT
 

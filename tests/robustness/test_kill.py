@@ -25,7 +25,7 @@ from rsm.traffic.environment import TrafficEnv
 from rsm.training.loop import Training
 
 from ..conftest import TINY
-from ..training.test_loop import assert_same_run
+from ..training.run_folders import assert_same_run
 from .conftest import ROOT, Job, Warm, mount
 
 KILLS = 5  # per method: 25 in all
@@ -273,7 +273,7 @@ def test_checkpoint_survives_snakemake_which_deletes_what_a_failed_job_declared(
 
     done = subprocess.run(command, stdout=subprocess.PIPE, **options)
     assert done.returncode == 0, done.stdout
-    assert "goes on after episode" in (tmp_path / f"results/kill/logs/{run.name}.log").read_text()
+    assert "resumed after episode" in (tmp_path / f"results/kill/logs/{run.name}.log").read_text()
     study = tmp_path / "results/kill/study.yaml"
     study.write_text((tmp_path / "workflow/studies/kill.yaml").read_text())
     whole = ["train", "--study", study, "--run", run.name, "--out", tmp_path / "whole"]

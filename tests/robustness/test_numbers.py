@@ -23,9 +23,9 @@ from rsm.runs.schema import SUMMARY, TABLES
 from rsm.sac.learner import Learner, Losses
 from rsm.traffic.environment import Step, TrafficEnv
 from rsm.training.communication import Communication
-from rsm.training.loop import train
+from rsm.training.run import train
 
-from ..training.test_loop import assert_same_run
+from ..training.run_folders import assert_same_run
 
 
 def from_call(number: int, real, change):

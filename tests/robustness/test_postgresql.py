@@ -24,7 +24,7 @@ from rsm import tracking
 from rsm.cli.parser import main
 from rsm.config.run import RunConfig
 from rsm.tracking.folders import FILES
-from rsm.training.loop import train
+from rsm.training.run import train
 
 from ..tracking.conftest import (  # noqa: F401 (the fixture that gives each test a folder of its own)
     STORE,

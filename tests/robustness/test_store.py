@@ -251,7 +251,7 @@ def test_run_that_failed_before_its_first_episode_ended_is_published_as_failed(
     tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rsm.sac.learner import Learner
-    from rsm.training.loop import train
+    from rsm.training.run import train
 
     real, count = Learner.update, 0
 

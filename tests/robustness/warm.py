@@ -17,7 +17,7 @@ torch.set_num_threads(1)
 from rsm.cli import parser as cli  # noqa: E402
 from rsm.runs import checkpoint  # noqa: E402
 from rsm.traffic.simulation import import_libsumo  # noqa: E402
-from rsm.training import loop as training  # noqa: E402, F401
+from rsm.training import run as training  # noqa: E402, F401
 
 import_libsumo()
 

@@ -11,6 +11,7 @@ from rsm.runs.checkpoint import (
 from rsm.seeding import Stream
 from rsm.traffic.environment import TrafficEnv
 from rsm.training.loop import Training
+from rsm.training.run import resume
 
 
 def state(number: int) -> dict:
@@ -84,7 +85,7 @@ def test_checkpoint_that_was_passed_over_never_takes_the_place_of_the_one_in_use
             save_checkpoint(tmp_path, {"code": Stream.ACTING}, config.settings_hash)
         else:
             save_checkpoint(tmp_path, state(1), "theirs")
-        run.resume(tmp_path)
+        resume(run, tmp_path)
         assert run.resumed == 1
         monkeypatch.setattr("os.fsync", full_disk)
         with pytest.raises(OSError, match="No space left"):
@@ -97,12 +98,12 @@ def test_checkpoint_of_other_settings_stays_where_ours_cannot_be_used(tiny, tmp_
     save_checkpoint(tmp_path, {"device": "cuda"}, config.settings_hash)
     save_checkpoint(tmp_path, state(1), "theirs")
     with TrafficEnv(config.traffic) as env, pytest.raises(RunError, match="--device cuda"):
-        Training(config, env).resume(tmp_path)
+        resume(Training(config, env), tmp_path)
     assert load_checkpoint(tmp_path, "theirs") is not None
     with TrafficEnv(
         config.traffic
     ) as env:  # neither is ours: what is theirs stays as long as it can
-        Training(tiny(seed=1), env).resume(tmp_path)
+        resume(Training(tiny(seed=1), env), tmp_path)
     assert load_checkpoint(tmp_path, "theirs") is not None
 
 

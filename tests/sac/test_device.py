@@ -29,10 +29,10 @@ from rsm.sac.replay import Replay
 from rsm.seeding import torch_generator
 from rsm.traffic.environment import TrafficEnv
 from rsm.training import communication
-from rsm.training import loop as training
 from rsm.training.finite import Diverged
-from rsm.training.loop import Training, train
-from tests.training.test_loop import assert_same_run
+from rsm.training.loop import Training
+from rsm.training.run import resume, train
+from tests.training.run_folders import assert_same_run
 
 CUDA = torch.device("cuda", 0)
 # A torch without CUDA refuses copies between even fake CUDA tensors; a device registered in Python does not.
@@ -111,9 +111,11 @@ def called_cuda(monkeypatch):
     def generator(seed, stream, device="cpu"):
         return torch_generator(seed, stream)
 
-    monkeypatch.setattr(training, "torch_generator", generator)
+    monkeypatch.setattr("rsm.training.loop.torch_generator", generator)
     monkeypatch.setattr(communication, "torch_generator", generator)
-    monkeypatch.setattr(training, "gpu_name", lambda where: "a GPU" if where == CUDA else None)
+    monkeypatch.setattr(
+        "rsm.training.run.gpu_name", lambda where: "a GPU" if where == CUDA else None
+    )
     return CalledCuda()
 
 
@@ -222,11 +224,11 @@ def test_checkpoint_of_another_device_is_refused_in_one_line(tiny, tmp_path, cal
             run.train_episode()
             run.save(tmp_path)
             again = Training(config, env, CUDA)
-            again.resume(tmp_path)
+            resume(again, tmp_path)
         assert again.episode == 1 and torch.equal(again.learner.theta, run.learner.theta)
-        words = "its checkpoint was written on 'cuda', not on 'cpu'.* go on with --device cuda, or"
+        words = "its checkpoint was written on 'cuda', not on 'cpu'.* resume with --device cuda, or"
         with pytest.raises(RunError, match=words):
-            Training(config, env).resume(tmp_path)
+            resume(Training(config, env), tmp_path)
 
 
 def test_parts_are_moved_as_they_are():
@@ -376,7 +378,7 @@ def test_tiny_run_on_a_gpu_is_whole_and_goes_on_after_an_interruption(tiny, tmp_
         run.train_episode()
         run.save(tmp_path)
         again = Training(config, env, CUDA)
-        again.resume(tmp_path)
+        resume(again, tmp_path)
         run.train_episode()
         again.train_episode()
     assert torch.equal(run.learner.theta, again.learner.theta)
@@ -389,7 +391,7 @@ def test_device_without_memory_ends_the_run_in_one_line(tiny, tmp_path, called_c
     monkeypatch.setattr(Training, "update", full)
     with called_cuda, pytest.raises(RunError, match="episode 1: cuda:0 has no memory left; the"):
         train(tiny(), tmp_path / "run", CUDA)
-    monkeypatch.setattr(training, "Learner", lambda *_, **__: full(None))
+    monkeypatch.setattr("rsm.training.loop.Learner", lambda *_, **__: full(None))
     with called_cuda, pytest.raises(ConfigError, match="they need more memory than there is"):
         train(tiny(), tmp_path / "other", CUDA)
     assert not (tmp_path / "other").exists()

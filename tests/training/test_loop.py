@@ -1,61 +1,17 @@
-import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
 from rsm.config.catalogue import METHODS
-from rsm.config.loading import dump_yaml
-from rsm.config.run import load_run
-from rsm.errors import ConfigError
-from rsm.runs.folder import finished_summary, run_files
-from rsm.runs.manifest import manifest
-from rsm.runs.schema import SUMMARY, TABLES
 from rsm.traffic.environment import TrafficEnv
 from rsm.training import judging
-from rsm.training import loop as training
 from rsm.training.finite import Diverged
-from rsm.training.loop import Training, train
+from rsm.training.loop import Training
+from rsm.training.run import train
 
-TIMES = {"manifest.json", "summary.json", "episodes.parquet"}
-
-
-def tables(folder):
-    """The tables of a run folder, times left out."""
-    return {
-        name: pd.read_parquet(folder / f"{name}.parquet").drop(columns="wall_s", errors="ignore")
-        for name in TABLES
-    }
-
-
-def assert_same_run(one, other):
-    for name, table in tables(one).items():
-        pd.testing.assert_frame_equal(table, tables(other)[name], check_exact=True)
-    names = {path.name for path in one.iterdir()}
-    assert names == {path.name for path in other.iterdir()}
-    for name in names - TIMES:
-        assert (one / name).read_bytes() == (other / name).read_bytes(), name
-    ours, theirs = (json.loads((folder / "summary.json").read_text()) for folder in (one, other))
-    assert ours | {"wall_s": 0} == theirs | {"wall_s": 0}
-
-
-@pytest.mark.parametrize("method", [*METHODS, "go"])
-def test_run_leaves_a_whole_folder_with_the_documented_columns(method, tiny, tmp_path):
-    config = tiny(method=method)
-    summary = train(config, tmp_path / "run")
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == run_files(config)
-    assert set(summary) == set(SUMMARY) - {"reason"}
-    for name, table in tables(tmp_path / "run").items():
-        assert set(table.columns) | {"wall_s"} == set(TABLES[name]) | {"wall_s"}
-    assert 0 < summary["final_return"] < 1
-    assert summary["status"] == "finished"
+from .run_folders import tables
 
 
 def test_totals_of_the_ledger_agree_everywhere(tiny, tmp_path):
@@ -123,173 +79,10 @@ def test_line_search_judges_on_no_state_that_chose_its_replica(tiny, tmp_path, m
         assert chose.shape == holds.shape == (9, 32, chose.shape[2])
 
 
-def test_same_seed_gives_the_same_folder_in_another_process_and_another_seed_does_not(
-    tiny, tmp_path
-):
-    folders = {name: tmp_path / name for name in ("one", "two", "other")}
-    for name, seed in (("one", 1), ("two", 1), ("other", 2)):
-        file = tmp_path / f"{name}.yaml"
-        file.write_text(dump_yaml(tiny(seed=seed)))
-        command = ["train", "--config", str(file), "--out", str(folders[name])]
-        subprocess.run([sys.executable, "-m", "rsm", *command], check=True, capture_output=True)
-    assert_same_run(folders["one"], folders["two"])
-    assert not tables(folders["one"])["episodes"].equals(tables(folders["other"])["episodes"])
-
-
-@pytest.mark.parametrize(
-    "communication",
-    [{"loss_rate": 0.1}, pytest.param({"period": 40}, id="no round after the interruption")],
-)
-def test_interrupted_run_goes_on_to_the_same_end(communication, tiny, tmp_path, monkeypatch):
-    config = tiny(communication=communication)
-    train(config, tmp_path / "whole")
-    real = training.Training.train_episode
-
-    def stops_in_the_third(self):
-        if self.episode == 2:
-            raise KeyboardInterrupt
-        return real(self)
-
-    monkeypatch.setattr(training.Training, "train_episode", stops_in_the_third)
-    with pytest.raises(KeyboardInterrupt):
-        train(config, tmp_path / "resumed")
-    assert [path.name for path in (tmp_path / "resumed").glob("checkpoint*")]
-    assert not (tmp_path / "resumed" / "summary.json").exists()
-    monkeypatch.undo()
-    train(config, tmp_path / "resumed")
-    assert_same_run(tmp_path / "whole", tmp_path / "resumed")
-    if "period" in communication:
-        table = tables(tmp_path / "resumed")
-        assert table["rounds"]["episode"].tolist() == [2]
-        assert table["exchange"]["last_round_bytes"].sum() > 0
-    manifest = json.loads((tmp_path / "resumed" / "manifest.json").read_text())
-    assert manifest["resumed"] == 1
-
-
-def test_killed_run_leaves_nothing_that_looks_finished(tiny, tmp_path):
-    config, folder = tiny(training={"episodes": 100_000}), tmp_path / "run"
-    file = tmp_path / "run.yaml"
-    file.write_text(dump_yaml(config))
-    command = [sys.executable, "-m", "rsm", "train", "--config", str(file), "--out", str(folder)]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
-    while not (folder / "checkpoint.pt").exists() and process.poll() is None:
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert (folder / "checkpoint.pt").exists()
-    assert not (folder / "summary.json").exists()
-    assert finished_summary(folder, config) is None
-
-
-def test_finished_run_is_not_run_again_and_other_settings_rebuild_it(tiny, tmp_path):
-    folder = tmp_path / "run"
-    train(tiny(method="go"), folder)
-    written = (folder / "manifest.json").stat().st_mtime_ns
-    train(tiny(method="go"), folder)
-    assert (folder / "manifest.json").stat().st_mtime_ns == written
-    changed = train(tiny(method="go", seed=5), folder)
-    assert changed["seed"] == 5
-    assert json.loads((folder / "summary.json").read_text())["seed"] == 5
-
-
-def test_settings_file_in_the_run_folder_itself_survives_an_interruption(
-    tiny, tmp_path, monkeypatch
-):
-    config = tiny(method="go")
-    (tmp_path / "config.yaml").write_text("# mine\n" + dump_yaml(config))
-
-    def interrupted(self):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(training.Training, "measure_control", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        train(load_run(tmp_path / "config.yaml"), tmp_path)
-    assert load_run(tmp_path / "config.yaml") == config
-    assert finished_summary(tmp_path, config) is None
-
-
-def test_interrupted_folder_says_which_settings_it_is_of(tiny, tmp_path, monkeypatch):
-    train(tiny(method="go", seed=1), tmp_path)
-    monkeypatch.setattr(training, "carry_out", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        train(tiny(method="go", seed=2), tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
-    assert load_run(tmp_path / "config.yaml").seed == 2
-
-
-def test_run_that_another_process_finished_before_we_held_the_folder_is_left_alone(
-    tiny, tmp_path, monkeypatch
-):
-    config = tiny(method="go")
-    theirs = train(config, tmp_path)
-    written = (tmp_path / "manifest.json").stat().st_mtime_ns
-    answers = iter([None])  # not there when we look first
-    monkeypatch.setattr(
-        training, "finished_summary", lambda *a: next(answers, finished_summary(*a))
-    )
-    assert train(config, tmp_path) == theirs
-    assert (tmp_path / "manifest.json").stat().st_mtime_ns == written
-
-
-def test_manifest_names_the_tree_that_the_run_began_with(tiny, tmp_path, monkeypatch):
-    said = {"rev-parse": "before", "status": ""}
-    monkeypatch.setattr("rsm.runs.manifest._git", lambda command, *_: said[command])
-
-    def edited(self):
-        said.update({"rev-parse": "after", "status": " M rsm/training/loop.py"})
-        measure(self)
-
-    measure = training.Training.measure_control
-    monkeypatch.setattr(training.Training, "measure_control", edited)
-    train(tiny(method="go"), tmp_path)
-    manifest = json.loads((tmp_path / "manifest.json").read_text())
-    assert (manifest["commit"], manifest["dirty"]) == ("before", False)
-    assert manifest["started"] <= manifest["ended"]
-
-
-def test_manifest_does_not_call_clean_what_git_says_nothing_of(tiny, monkeypatch):
-    for answer, dirty in ((None, None), ("", False), (" M rsm/training/loop.py", True)):
-        monkeypatch.setattr("rsm.runs.manifest._git", lambda *_, answer=answer: answer)
-        assert manifest(tiny())["dirty"] is dirty
-
-
-def test_folder_that_holds_something_else_is_left_alone(tiny, tmp_path):
-    folder = tmp_path / "papers"
-    folder.mkdir()
-    (folder / "thesis.tex").write_text("precious")
-    with pytest.raises(ConfigError, match="thesis.tex"):
-        train(tiny(method="go"), folder)
-    assert [path.name for path in folder.iterdir()] == ["thesis.tex"]
-
-
-@pytest.mark.parametrize(
-    "communication", [{"topology": "regular:9"}, {"segments": 60_000}, {"topology": "regular:3"}]
-)
-def test_exchange_that_cannot_be_is_refused_before_anything_is_created(
-    communication, tiny, tmp_path
-):
-    with pytest.raises(ConfigError, match=r"communication\.(topology|segments): .* is not allowed"):
-        train(tiny(communication=communication), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
-def test_run_that_diverges_is_recorded_as_failed(tiny, tmp_path, monkeypatch):
-    def diverges(self):
-        raise Diverged("critic loss of agent 4 is nan at update 7, episode 1")
-
-    monkeypatch.setattr(training.Training, "update", diverges)
-    summary = train(tiny(), tmp_path / "run")
-    assert summary["status"] == "failed" and "agent 4" in summary["reason"]
-    assert summary["final_return"] is None
-    assert json.loads((tmp_path / "run" / "manifest.json").read_text())["status"] == "failed"
-
-
 def test_a_loss_that_is_not_finite_names_quantity_agent_and_step(tiny, tmp_path):
-    from rsm.traffic.environment import TrafficEnv
-
     config = tiny()
     with TrafficEnv(config.traffic) as env:
-        run = training.Training(config, env)
+        run = Training(config, env)
         run.train_episode()
         run.learner.critics[3] = float("nan")
         with pytest.raises(
@@ -343,22 +136,3 @@ def test_nothing_is_expected_beyond_a_horizon_that_is_a_termination(scenario, ti
     torch.testing.assert_close(discounts["truncation"], bootstraps)
     ends = torch.tensor([0.0, 0.0, 0.0, 0.9**3]).repeat(agents, 1)
     torch.testing.assert_close(discounts["termination"], ends)
-
-
-@pytest.mark.parametrize("method", ["rsm", "average"])
-def test_fleet_trains_exchanges_and_resumes_to_the_same_bits(method: str, tiny, tmp_path) -> None:
-    config = tiny(
-        method=method,
-        traffic={"scenario": "fleet-figure-eight:3", "actions": "target-speed", "observation": "relative"},
-        sac={"n_step": 3, "noise_correlation": 0.8, "random_decisions": 30},
-        communication={"topology": "ring", "share": "actor+critic"},
-    )  # fmt: skip
-    whole = train(config, tmp_path / "whole")
-    assert whole["agents"] == 3 and whole["bytes_sent"] > 0
-    with TrafficEnv(config.traffic) as env:
-        run = Training(config, env)
-        run.recorder.add("episodes", run.train_episode() | {"wall_s": 0.0})
-        (tmp_path / "again").mkdir()
-        run.save(tmp_path / "again")
-    train(config, tmp_path / "again")
-    assert_same_run(tmp_path / "whole", tmp_path / "again")

@@ -1,0 +1,111 @@
+"""Who drives: learned policies, a control, or the policies that a finished run left."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rsm.config.catalogue import SCENARIO_FORMS
+from rsm.config.run import RunConfig, Traffic, load_run
+from rsm.errors import ConfigError, shown
+from rsm.runs.policy import load_actors
+from rsm.sac import mlp
+from rsm.sac.learner import Learner
+from rsm.sac.policy import SquashedGaussian
+from rsm.seeding import Stream, numpy_generator, torch_generator
+from rsm.traffic.controllers import Commands, controller
+from rsm.traffic.environment import TrafficEnv
+from rsm.traffic.observation import observation_size
+
+MODES = ("deterministic", "stochastic")  # mean actions, or sampled ones
+Actions = NDArray[np.float64] | NDArray[np.float32]
+Act = Callable[[NDArray[np.float32]], Actions | Commands]  # observations [N, O] → what `step` takes
+Driver = Callable[[TrafficEnv, int], Act]  # for an episode of this seed
+
+
+def policy_driver(policy: SquashedGaussian, theta: Tensor, mode: str) -> Driver:
+    """Driver of learned policies `theta: [N, d]`: their mean action, or sampled by the episode's seed.
+
+    Where the scenario has more or fewer seats than there are policies, seat i takes policy i mod N.
+    """
+
+    def driver(env: TrafficEnv, seed: int) -> Act:
+        seated = theta[torch.arange(env.n_agents) % len(theta)]
+        network = mlp.layers(seated, policy.sizes)
+        generator = torch_generator(seed, Stream.CONTROLLER)
+
+        @torch.no_grad()
+        def act(observation: NDArray[np.float32]) -> Actions:
+            shape = (env.n_agents, 1, policy.action_size)
+            sampled = mode == "stochastic"
+            noise = torch.randn(shape, generator=generator) if sampled else torch.zeros(shape)
+            states = torch.from_numpy(observation).unsqueeze(1)
+            actions, _ = policy.sample(network, states, noise)
+            return (actions * policy.scale).flatten(1).numpy()
+
+        return act
+
+    return driver
+
+
+def controller_driver(name: str) -> Driver:
+    """Driver of a control: human, sumo, random, go, platoon or constant:<m/s²>; raises ConfigError."""
+    control = controller(name)
+
+    def driver(env: TrafficEnv, seed: int) -> Act:
+        control.reset(env, numpy_generator(seed, Stream.CONTROLLER))
+        return control.act
+
+    return driver
+
+
+def learner_drivers(learner: Learner) -> dict[str, Driver]:
+    """Mode → driver of the policies that a learner holds now."""
+    theta = learner.theta.detach().cpu()  # evaluation acts on the host
+    return {mode: policy_driver(learner.policy, theta, mode) for mode in MODES}
+
+
+def load_driver(folder: Path, mode: str = "deterministic") -> tuple[RunConfig, Driver]:
+    """The settings and the driver of a finished run that learned; raises ConfigError."""
+    config = load_run(folder / "config.yaml")
+    if not config.learns:
+        return config, controller_driver(config.method)
+    sizes = observation_size(config.traffic), TrafficEnv.action_size
+    policy, theta = load_actors(folder, *sizes)
+    return config, policy_driver(policy, theta, mode)
+
+
+def resolve_driver(name: str, scenario: str | None) -> tuple[Traffic, Driver]:
+    """What `--controller` names: a control, or the folder of a finished run with its own traffic settings.
+
+    Without a scenario a run drives in its own. Raises ConfigError for what is neither.
+    """
+    if os.path.isfile(Path(name) / "config.yaml"):
+        config, driver = load_driver(Path(name))
+        own = config.driven
+        return own.model_copy(update={"scenario": scenario or own.scenario}), driver
+    if "/" in name or os.path.isdir(name):
+        raise ConfigError(
+            f"--controller: {shown(name)} is not allowed: no finished run in that folder"
+        )
+    driver = controller_driver(name)
+    if scenario is None:
+        raise ConfigError(
+            f"--scenario: is missing: {shown(name)} can drive in any: {SCENARIO_FORMS}"
+        )
+    return Traffic.model_validate({"scenario": scenario}), driver
+
+
+def driver_name(name: str) -> str:
+    """Who drives, for a reader: the control, or the id of the learned run that `--controller` names."""
+    path = Path(name) / "config.yaml"
+    if not os.path.isfile(path):
+        return name
+    config = load_run(path)
+    return config.run_id if config.learns else config.method

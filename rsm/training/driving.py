@@ -1,0 +1,40 @@
+"""A step of the traffic as the learner sees it: tensors on its device, looked at before they are stored."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from rsm.config.run import Sac
+from rsm.sac.device import moved_together
+from rsm.traffic.environment import TrafficEnv
+from rsm.training.finite import Watch
+
+
+class Outcome(NamedTuple):
+    """What came of one decision of N agents."""
+
+    states: Tensor  # the next observations, [N, O]
+    rewards: Tensor  # shifted and scaled by the settings, [N]
+    terminated: Tensor  # whether a collision ended the episode, [N]
+    over: bool  # whether the episode has ended, by a collision or by its horizon
+
+
+def first_states(env: TrafficEnv, seed: int, device: torch.device) -> Tensor:
+    """The observations that an episode of this seed begins with, [N, O]."""
+    return torch.from_numpy(env.reset(seed)).to(device)
+
+
+def drive(
+    env: TrafficEnv, unit_actions: Tensor, settings: Sac, watch: Watch, device: torch.device
+) -> Outcome:
+    """Drive one decision with actions `[N, A]` in (−1, 1); raises Diverged for what is not finite."""
+    step = env.step(watch.to_host(unit_actions * env.action_limit).numpy())
+    states, rewards = torch.from_numpy(step.observation), torch.from_numpy(step.reward)
+    watch.require_finite({"reward": rewards, "observation": states})
+    rewards = (rewards + settings.reward_shift) * settings.reward_scale
+    terminated = torch.from_numpy(step.terminated)
+    states, rewards, terminated = moved_together(device, states, rewards, terminated)
+    return Outcome(states, rewards, terminated, step.over)

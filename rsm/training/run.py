@@ -1,0 +1,157 @@
+"""A run's life: begun, resumed, carried out, and written into its folder."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rsm.config.run import RunConfig
+from rsm.errors import ConfigError, RunError, one_line, shown
+from rsm.runs.checkpoint import load_checkpoint, prefer, remove_checkpoints
+from rsm.runs.folder import alone_in, check_folder, finished_summary, prepare_folder
+from rsm.runs.manifest import ended, manifest
+from rsm.runs.policy import save_policy
+from rsm.runs.recorder import exchange_rows
+from rsm.runs.summary import summary, write_config, write_run
+from rsm.sac.device import CPU, device_failure, gpu_name
+from rsm.seeding import held_out_seeds
+from rsm.traffic.environment import TrafficEnv
+from rsm.training.drivers import controller_driver
+from rsm.training.evaluation import evaluate
+from rsm.training.finite import Diverged
+from rsm.training.loop import Training
+
+RESUMABLE = "the last checkpoint is kept: run it again to resume from there"
+
+
+def train(config: RunConfig, folder: Path, device: torch.device = CPU) -> dict[str, Any]:
+    """Run `config` and leave its run folder; returns the content of summary.json. Tensors live on `device`.
+
+    Resumes from a checkpoint of the same settings, does nothing where the folder holds the finished run, and
+    rebuilds a folder whose settings differ. A run that diverges ends as a failed result, with what it has.
+    Raises ConfigError before anything is written, and RunError where SUMO, the disk or another process stops
+    the run; its last checkpoint stays.
+    """
+    torch.set_num_threads(1)
+    check_folder(folder)
+    if (finished := already_there(folder, config)) is not None:
+        return finished
+    with TrafficEnv(config.driven) as env:
+        run = begin(config, env, device)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"--out: {one_line(folder)} is not allowed: {error.strerror}; a new or run folder is expected"
+            ) from None
+        try:
+            with alone_in(folder):
+                # Another process may have finished it since we looked.
+                if (finished := already_there(folder, config)) is not None:
+                    return finished
+                prepare_folder(folder)
+                write_config(folder, config)  # an interrupted folder says what it is
+                return carry_out(run, folder)
+        except OSError as error:
+            raise RunError(
+                f"{config.run_id}: {folder}: {error.strerror or error}; {RESUMABLE}"
+            ) from None
+
+
+def already_there(folder: Path, config: RunConfig) -> dict[str, Any] | None:
+    """The summary of the finished run that the folder holds, without its checkpoints; None if there is none."""
+    finished = finished_summary(folder, config)
+    if finished is not None and finished.get("status") == "finished":
+        remove_checkpoints(folder)  # of a process that was killed before it could
+    return finished
+
+
+def begin(config: RunConfig, env: TrafficEnv, device: torch.device = CPU) -> Training:
+    """A run before its first episode; raises ConfigError for settings that cannot be."""
+    try:
+        return Training(config, env, device)
+    except (MemoryError, RuntimeError) as error:
+        full = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+        if not full and "allocate memory" not in str(error):
+            if (reason := device_failure(error, device)) is None:
+                raise
+            raise RunError(f"{config.run_id}: {reason}; try --device cpu") from None
+        raise ConfigError(
+            f"sac: hidden {config.sac.hidden}, replay_size {config.sac.replay_size} are not allowed: "
+            "they need more memory than there is"
+        ) from None
+
+
+def carry_out(run: Training, folder: Path) -> dict[str, Any]:
+    """Train or measure, and write the run folder; returns the content of summary.json."""
+    config, failure = run.config, None
+    about = manifest(config, str(run.device), gpu_name(run.device))
+    if config.learns:
+        resume(run, folder)
+        failure = learn(run, folder)
+    else:
+        measure_control(run)
+    ledger, trace = run.ledger, run.recorder.table("zeta")
+    last_round = run.exchange.last_round if run.exchange else ledger.bytes_per_pair
+    run.recorder.add("exchange", *exchange_rows(ledger, last_round, trace))
+    content = summary(config, run.recorder, ledger, run.parameters, run.wall_s, failure)
+    if config.learns:
+        save_policy(folder, run.learner, config.settings_hash)
+    write_run(folder, config, run.recorder, about | ended(run.resumed), content)
+    if not failure:
+        remove_checkpoints(folder)
+    return content
+
+
+def resume(run: Training, folder: Path) -> None:
+    """Restore the checkpoint in the folder, if there is one of these settings.
+
+    Raises RunError for one that does not fit this version: a run restored in part must not be resumed.
+    """
+    found = load_checkpoint(folder, run.config.settings_hash)
+    if found is None:
+        return
+    if (written := found.state.get("device", "cpu")) != run.device.type:
+        raise RunError(
+            f"{folder}: its checkpoint was written on {shown(written)}, not on "
+            f"{run.device.type!r}, whose noise is another: resume with --device "
+            f"{one_line(written)}, or remove the folder to begin anew"
+        )
+    try:
+        run.load_state_dict(found.state)
+    except ConfigError:
+        raise
+    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise RunError(
+            f"{folder}: its checkpoint does not fit this version of rsm ({type(error).__name__}); "
+            "remove the folder to begin anew, or resume with the version that wrote it"
+        ) from None
+    prefer(folder, found)
+
+
+def learn(run: Training, folder: Path) -> str | None:
+    """Train to the last episode; returns what diverged, None if nothing did. Raises RunError."""
+    try:
+        run.learn(folder)
+    except Diverged as failure:
+        print(f"{run.config.run_id}: FAILED: {failure}", file=sys.stderr, flush=True)
+        return str(failure)
+    except RuntimeError as error:
+        reason = error if isinstance(error, RunError) else device_failure(error, run.device)
+        if reason is None:
+            raise
+        raise RunError(
+            f"{run.config.run_id}: episode {run.episode}: {reason}; {RESUMABLE}"
+        ) from None
+    return None
+
+
+def measure_control(run: Training) -> None:
+    """A control does not learn: one evaluation, its only mode called deterministic."""
+    drivers = {"deterministic": controller_driver(run.config.method)}
+    seeds = held_out_seeds(run.config.seed, run.config.evaluation.control_episodes)
+    now = {"episode": 0, "env_steps": 0, "bytes_sent": 0}
+    run.recorder.add("evaluations", *(row | now for row in evaluate(run.env, drivers, seeds)))
