@@ -30,7 +30,7 @@ class Case(NamedTuple):
     evidence: Evidence
 
     def q(self, observations: Tensor, unit_actions: Tensor) -> Tensor:
-        return self.critic.smaller(self.phi, observations, unit_actions)
+        return self.critic.min_q(self.phi, observations, unit_actions)
 
     def verdict(self, version: str, **changes) -> Verdict:
         given = {"q_function": self.q, "gamma": GAMMA, "zeta_max": ZETA_MAX} | changes
