@@ -54,7 +54,7 @@ FLEET = "fleet-figure-eight"  # `fleet-figure-eight:<N>`: N loops with one learn
 FLEET_TRAITS = ScenarioTraits(collision="teleport")  # one loop must not end the others
 MOST_LOOPS = 256
 SCENARIO_FORMS = f"{', '.join(SCENARIOS)}, {FLEET}:<loops>"
-RULES = ("theorem2", "certified", "line-search", "trust-region", "fixed")
+RULES = ("theorem2", "certified", "line-search", "trust-region", "fixed", "coin")
 
 TOPOLOGY_FORMS = (
     "radius:<metres>, complete, ring, star, regular:<degree>, erdos-renyi:<probability>, "

@@ -6,8 +6,10 @@
 | `line-search`  | largest of that grid with E[g] > 0 and KL ≤ δ, held out   | likely improvement |
 | `trust-region` | min(ζ_max, sqrt(2δ/q))                                    | KL ≤ δ to second order |
 | `fixed`        | min(ζ_max, a given ζ)                                     | nothing |
+| `coin`         | that of `trust-region` with probability ½                 | nothing |
 
-All of them mix only where A⁺ > 0.
+All but `coin` mix only where A⁺ > 0. A rule is a function of a `Case`, which says nothing of how its numbers
+were found: training estimates them from the replay, the checks of theory/theorem2.py have them exactly.
 """
 
 from __future__ import annotations
@@ -58,7 +60,10 @@ class Judge(NamedTuple):
     gamma: float
     settings: Mixing
     choice: Evidence  # decides on A⁺
-    held_out: Evidence | None  # decides on ζ where a line search does, and is needed only there
+    held_out: (
+        Evidence | None
+    )  # decides on ζ where the rule says `held_out`, and is needed only there
+    coin: Tensor | None = None  # [N], uniform in [0, 1), where the rule says `needs_coin`
 
     def value(self, output: Tensor, evidence: Evidence) -> Tensor:
         """E_{a~π}[Q − α log π] by the estimator of the settings, `[N, B]`, of a policy by its output there."""
@@ -74,51 +79,93 @@ class Judge(NamedTuple):
         return tilde - own
 
 
+class Moved(NamedTuple):
+    """What is known of π_ζ, the policy of θ + ζ(θ̃ − θ), at one ζ; each `[N]`."""
+
+    gain: Tensor  # E_s[g_ζ(s)]
+    largest: Tensor  # max_s |g_ζ(s)|
+    total_variation: Callable[[], Tensor]  # E_s[TV(π_ζ, π)]
+    kl_divergence: Callable[[], Tensor]  # E_s[KL(π ‖ π_ζ)]
+
+
 class Case(NamedTuple):
     """N receivers and what is known of them when ζ is to be found."""
 
-    judge: Judge
-    theta: Tensor  # [N, d]
-    direction: Tensor  # [N, d], θ̃ − θ
-    gate: Tensor  # [N], whether to mix at all
-    output: Tensor  # of π_θ at the states of choice
-    value: Tensor  # [N, B], of π_θ there
+    settings: Mixing
+    gamma: float | Tensor  # [N] where it differs between them
+    advantage: Tensor  # [N], A⁺
     form: Tensor  # [N], q
     bound: Tensor  # [N], of Theorem 2
+    moved: Callable[[float], Moved]  # on held-out states where the rule says so
+    coin: Tensor | None = None  # as in `Judge`
+
+    @property
+    def gate(self) -> Tensor:
+        """Who mixes at all, bool `[N]`."""
+        return RULES[self.settings.rule].gate(self)
+
+
+def promises_gain(case: Case) -> Tensor:
+    """The gate of the method: A⁺ > 0, and the policies differ. Comparisons are False for NaN."""
+    return (case.advantage > 0) & (case.form > 0)
 
 
 class Rule(NamedTuple):
     """A way of finding ζ."""
 
     zeta: Callable[[Case], Tensor]  # [N], without ζ_max; means nothing where the gate is closed
+    gate: Callable[[Case], Tensor] = promises_gain  # [N], who mixes at all
     held_out: bool = False  # whether it needs held-out evidence
+    needs_coin: bool = False  # whether it needs a uniform draw for every receiver
 
 
 @torch.no_grad()
 def mixing_metric(judge: Judge, theta: Tensor, theta_tilde: Tensor) -> Verdict:
     """Judge the referential policies `theta_tilde: [N, d]` of N receivers with policies `theta: [N, d]`."""
-    direction, choice = theta_tilde - theta, judge.choice
+    policy, choice, settings = judge.policy, judge.choice, judge.settings
+    rule, direction = RULES[settings.rule], theta_tilde - theta
     # One pass of the current policy serves V^π, q and, where they are needed, TV and KL.
-    output, tangent = judge.policy.output_and_tangent(theta, direction, choice.observations)
+    output, tangent = policy.output_and_tangent(theta, direction, choice.observations)
     value = judge.value(output, choice)
-    tilde = judge.value(judge.policy.output(theta_tilde, choice.observations), choice)
+    tilde = judge.value(policy.output(theta_tilde, choice.observations), choice)
     per_state = tilde - value
     advantage, epsilon = per_state.mean(dim=1), per_state.abs().amax(dim=1)
-    form = form_of_tangent(judge.policy, output, tangent)
+    form = form_of_tangent(policy, output, tangent)
     constant = theorem2_constant(epsilon, judge.gamma)
     bound = theorem2_bound(advantage, constant, form)
 
-    identical = form == 0
-    # Comparisons are False for NaN: a policy that cannot be judged is rejected.
-    gate = (advantage > 0) & (form > 0)
-    case = Case(judge, theta, direction, gate, output, value, form, bound)
-    found = RULES[judge.settings.rule].zeta(case)
-    zeta = torch.where(gate, found.clamp_max(judge.settings.zeta_max), 0).nan_to_num(nan=0.0)
-    accepted = zeta > 0
-    return Verdict(advantage, epsilon, form, constant, bound, zeta, accepted, identical)
+    states = choice
+    if rule.held_out:
+        if judge.held_out is None:
+            raise ValueError(f"{settings.rule} needs held-out evidence")
+        states = judge.held_out
+        output = policy.output(theta, states.observations)
+        value = judge.value(output, states)
+    own = policy.split(output)
+
+    def moved(zeta: float) -> Moved:
+        there = policy.output(theta + zeta * direction, states.observations)
+        gain, gaussian = judge.value(there, states) - value, policy.split(there)
+        return Moved(
+            gain.mean(dim=1),
+            gain.abs().amax(dim=1),
+            lambda: gaussian_tv(own, gaussian).mean(dim=1),
+            lambda: gaussian_kl(own, gaussian).mean(dim=1),
+        )
+
+    case = Case(settings, judge.gamma, advantage, form, bound, moved, judge.coin)
+    zeta = step_size(case)
+    return Verdict(advantage, epsilon, form, constant, bound, zeta, zeta > 0, form == 0)
 
 
-def theorem2_constant(epsilon: Tensor, gamma: float) -> Tensor:
+def step_size(case: Case) -> Tensor:
+    """ζ `[N]` by the rule of the settings, at most ζ_max; 0 where its gate is closed or nothing is found."""
+    found = RULES[case.settings.rule].zeta(case).clamp_max(case.settings.zeta_max)
+    # A policy that cannot be judged is rejected.
+    return torch.where(case.gate, found, 0).nan_to_num(nan=0.0)
+
+
+def theorem2_constant(epsilon: Tensor, gamma: float | Tensor) -> Tensor:
     """C = 2γε / (1−γ)², `[N]`."""
     return 2 * gamma * epsilon / (1 - gamma) ** 2
 
@@ -129,55 +176,47 @@ def theorem2_bound(advantage: Tensor, constant: Tensor, form: Tensor) -> Tensor:
     return torch.where((advantage > 0) & (form > 0), bound, torch.nan)
 
 
+def _heads(case: Case) -> Tensor:
+    """What the coin says, whatever A⁺ is, where the policies differ."""
+    if case.coin is None:
+        raise ValueError(f"{case.settings.rule} needs a draw in [0, 1) for every receiver: coin")
+    return (case.coin < 0.5) & (case.form > 0)
+
+
+def _trust_region(case: Case) -> Tensor:
+    """sqrt(2δ / q): KL ≤ δ to second order."""
+    return torch.sqrt(2 * case.settings.kl_limit / case.form)
+
+
 def _certified(case: Case) -> Tensor:
     """The largest ζ of the grid with E_s[g_ζ] > (2γ/(1−γ)) max_s|g_ζ| E_s[TV(π_ζ, π)]: `[N]`.
 
     The performance-difference bound of the parameter mixture itself.
     """
-    judge = case.judge
-    evidence, own = judge.choice, judge.policy.split(case.output)
-
-    def passes(mixed: Tensor) -> Tensor:
-        output = judge.policy.output(mixed, evidence.observations)
-        gain = judge.value(output, evidence) - case.value
-        distance = gaussian_tv(own, judge.policy.split(output)).mean(dim=1)
-        penalty = 2 * judge.gamma / (1 - judge.gamma) * gain.abs().amax(dim=1) * distance
-        return gain.mean(dim=1) > penalty
-
-    return _largest_passing(case, passes)
+    weight = 2 * case.gamma / (1 - case.gamma)
+    return _largest_passing(
+        case, lambda moved: moved.gain > weight * moved.largest * moved.total_variation()
+    )
 
 
 def _line_search(case: Case) -> Tensor:
-    """The largest ζ of the grid with E_s[g_ζ] > 0 and E_s[KL(π ‖ π_ζ)] ≤ δ on held-out states: `[N]`."""
-    judge = case.judge
-    evidence = judge.held_out
-    if evidence is None:
-        raise ValueError("a line search needs held-out evidence")
-    output = judge.policy.output(case.theta, evidence.observations)
-    own, value = judge.policy.split(output), judge.value(output, evidence)
-
-    def passes(mixed: Tensor) -> Tensor:
-        output = judge.policy.output(mixed, evidence.observations)
-        gain = (judge.value(output, evidence) - value).mean(dim=1)
-        divergence = gaussian_kl(own, judge.policy.split(output)).mean(dim=1)
-        return (gain > 0) & (divergence <= judge.settings.kl_limit)
-
-    return _largest_passing(case, passes)
+    """The largest ζ of the grid with E_s[g_ζ] > 0 and E_s[KL(π ‖ π_ζ)] ≤ δ: `[N]`."""
+    limit = case.settings.kl_limit
+    return _largest_passing(case, lambda moved: (moved.gain > 0) & (moved.kl_divergence() <= limit))
 
 
-def _largest_passing(case: Case, passes: Callable[[Tensor], Tensor]) -> Tensor:
-    """The largest ζ of the halving grid for which θ + ζ·direction passes, 0 where none does: `[N]`.
+def _largest_passing(case: Case, passes: Callable[[Moved], Tensor]) -> Tensor:
+    """The largest ζ of the halving grid at which the policy passes, 0 where none does: `[N]`.
 
-    Agents whose gate is closed are not waited for, and what they get means nothing.
+    Receivers whose gate is closed are not waited for, and what they get means nothing.
     """
-    judge, gate = case.judge, case.gate
-    found = torch.zeros_like(judge.alpha)
+    gate, found = case.gate, torch.zeros_like(case.form)
     for halvings in range(GRID):
         # Looked at only where it costs no transfer: a GPU tries them all, which finds the same.
         if found.device.type == "cpu" and bool((~gate | (found > 0)).all()):
             break
-        zeta = judge.settings.zeta_max * 0.5**halvings
-        found = torch.where((found == 0) & passes(case.theta + zeta * case.direction), zeta, found)
+        zeta = case.settings.zeta_max * 0.5**halvings
+        found = torch.where((found == 0) & passes(case.moved(zeta)), zeta, found)
     return found
 
 
@@ -186,6 +225,7 @@ RULES: dict[str, Rule] = {
     "theorem2": Rule(lambda case: case.bound),
     "certified": Rule(_certified),
     "line-search": Rule(_line_search, held_out=True),
-    "trust-region": Rule(lambda case: torch.sqrt(2 * case.judge.settings.kl_limit / case.form)),
-    "fixed": Rule(lambda case: torch.full_like(case.form, case.judge.settings.zeta_fixed)),
+    "trust-region": Rule(_trust_region),
+    "fixed": Rule(lambda case: torch.full_like(case.form, case.settings.zeta_fixed)),
+    "coin": Rule(_trust_region, gate=_heads, needs_coin=True),
 }

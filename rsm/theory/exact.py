@@ -8,12 +8,11 @@ import math
 import numpy as np
 import pandas as pd
 
-from rsm.config.catalogue import RULES
 from rsm.config.run import Mixing
 from rsm.theory import mdp as worlds
 from rsm.theory.mdp import Floats
 from rsm.theory.theorem1 import Theorem1, random_draws, random_pair, theorem1, tight_example
-from rsm.theory.theorem2 import Pair, bound, random_pairs, smallest_example, step_sizes
+from rsm.theory.theorem2 import GATED, Pair, bound, random_pairs, smallest_example, step_sizes
 
 DRAWS = {"theorem1": 60_000, "theorem2": 10_000}
 SCALES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.0)
@@ -101,7 +100,7 @@ def theorem2_tables(
     tables, shown = [], []
     for spread in SPREADS:
         pairs = random_pairs(generator, draws, spread)
-        rules = {name: [step_sizes(p, name, Mixing()) for p in pairs] for name in RULES}
+        rules = {name: [step_sizes(p, Mixing(rule=name)) for p in pairs] for name in GATED}
         rules |= {
             "any ζ < bound": [_below_bound(generator, p) for p in pairs],
             "ζ = bound / 100": [0.01 * np.minimum(bound(p), 1) for p in pairs],
@@ -114,7 +113,7 @@ def theorem2_tables(
             )
             taken = steps[steps["zeta"] > 0]
             tables.append(_summary(spread, name, taken, len(steps), downhill))
-            if spread == SPREAD and name in RULES:
+            if spread == SPREAD and name in GATED:
                 few = taken.groupby(level=0, group_keys=False).head(SHOWN)
                 shown.append(few.assign(rule=name).reset_index(drop=True))
     table = pd.DataFrame(tables)

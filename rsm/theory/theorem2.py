@@ -6,17 +6,26 @@ which alone Theorem 1 applies, so the sign of A⁺(π̃) need not be that of the
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from rsm.config.run import Mixing
-from rsm.mixing.rules import GRID, theorem2_bound, theorem2_constant
+from rsm.mixing.rules import (
+    RULES,
+    Case,
+    Moved,
+    step_size,
+    theorem2_bound,
+    theorem2_constant,
+)
 from rsm.theory import mdp as worlds
 from rsm.theory.mdp import Evaluation, FiniteMDP, Floats
 from rsm.theory.theorem1 import ROUNDING, SIZES, random_logits
+
+# `coin` is left out: pairs here have A⁺ > 0, so that it would take the steps of `trust-region`, half of them.
+GATED = tuple(name for name, rule in RULES.items() if not rule.needs_coin)
 
 
 class Pair(NamedTuple):
@@ -105,17 +114,40 @@ def _joined(parts: list[Pair], count: int) -> Pair:
     return pair(mdp, theta, theta + direction)
 
 
-def step_sizes(drawn: Pair, rule: str, settings: Mixing) -> Floats:
-    """ζ `[B]` under the named rule of `rsm.mixing.rules`, from exact quantities; 0 where it rejects."""
-    zeta = {
-        "theorem2": lambda: bound(drawn),
-        "certified": lambda: _largest_passing(drawn, _certified, settings),
-        "line-search": lambda: _largest_passing(drawn, _in_trust_region, settings),
-        "trust-region": lambda: np.sqrt(2 * settings.kl_limit / drawn.form),
-        "fixed": lambda: np.full_like(drawn.form, settings.zeta_fixed),
-    }[rule]()
-    positive = (drawn.advantage > 0) & (drawn.form > 0)
-    return np.where(positive, np.minimum(zeta, settings.zeta_max), 0.0)
+def step_sizes(
+    drawn: Pair, settings: Mixing, generator: np.random.Generator | None = None
+) -> Floats:
+    """ζ `[B]` by the rule of the settings, the function that training calls, from exact quantities.
+
+    0 where it rejects. The generator tosses the coin of a rule that needs one.
+    """
+    coin = None
+    if RULES[settings.rule].needs_coin:
+        if generator is None:
+            raise ValueError(f"{settings.rule} needs a generator")
+        coin = torch.from_numpy(generator.uniform(size=len(drawn.form)))
+
+    def moved(zeta: float) -> Moved:
+        visits = drawn.evaluated.visitation
+        policy = drawn.moved(np.full_like(drawn.form, zeta))
+        gain = worlds.merl_advantage(drawn.mdp, drawn.evaluated, policy)
+
+        def mean(values: Floats) -> torch.Tensor:
+            return torch.from_numpy(worlds.expectation(visits, values))
+
+        return Moved(
+            mean(gain),
+            torch.from_numpy(np.abs(gain).max(axis=1)),
+            lambda: mean(worlds.total_variation(drawn.policy, policy)),
+            lambda: mean(worlds.kl_divergence(drawn.policy, policy)),
+        )
+
+    advantage, form, gamma, limit = (
+        torch.from_numpy(values)
+        for values in (drawn.advantage, drawn.form, drawn.mdp.gamma, bound(drawn))
+    )
+    case = Case(settings, gamma, advantage, form, limit, moved, coin)
+    return np.asarray(step_size(case).numpy())
 
 
 def bound(drawn: Pair) -> Floats:
@@ -124,34 +156,7 @@ def bound(drawn: Pair) -> Floats:
         torch.from_numpy(values)
         for values in (drawn.advantage, drawn.epsilon, drawn.form, drawn.mdp.gamma)
     )
-    constant = theorem2_constant(epsilon, gamma)  # type: ignore[arg-type]
-    return np.asarray(theorem2_bound(advantage, constant, form).numpy())
-
-
-def _largest_passing(
-    drawn: Pair, test: Callable[[Pair, Floats, Mixing], Floats], settings: Mixing
-) -> Floats:
-    found = np.zeros_like(drawn.form)
-    for halvings in range(GRID):
-        zeta = np.full_like(found, settings.zeta_max * 0.5**halvings)
-        found = np.where((found == 0) & test(drawn, zeta, settings), zeta, found)
-    return found
-
-
-def _certified(drawn: Pair, zeta: Floats, _: Mixing) -> Floats:
-    moved, gamma = drawn.moved(zeta), drawn.mdp.gamma
-    gain = worlds.merl_advantage(drawn.mdp, drawn.evaluated, moved)
-    visits = drawn.evaluated.visitation
-    distance = worlds.expectation(visits, worlds.total_variation(drawn.policy, moved))
-    penalty = 2 * gamma / (1 - gamma) * np.abs(gain).max(axis=1) * distance
-    return np.asarray(worlds.expectation(visits, gain) > penalty)
-
-
-def _in_trust_region(drawn: Pair, zeta: Floats, settings: Mixing) -> Floats:
-    moved, visits = drawn.moved(zeta), drawn.evaluated.visitation
-    gain = worlds.expectation(visits, worlds.merl_advantage(drawn.mdp, drawn.evaluated, moved))
-    divergence = worlds.expectation(visits, worlds.kl_divergence(drawn.policy, moved))
-    return np.asarray((gain > 0) & (divergence <= settings.kl_limit))
+    return np.asarray(theorem2_bound(advantage, theorem2_constant(epsilon, gamma), form).numpy())
 
 
 def smallest_example(gamma: float = 0.9) -> Pair:

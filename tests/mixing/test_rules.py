@@ -13,11 +13,13 @@ from rsm.mixing.rules import (
     Judge,
     Rule,
     mixing_metric,
+    promises_gain,
     theorem2_bound,
     theorem2_constant,
 )
 
 GAMMA = 0.99
+GATED = tuple(name for name, rule in RULES.items() if rule.gate is promises_gain)
 
 
 def judge_of(world, seed: int = 0, **settings) -> Judge:
@@ -32,6 +34,7 @@ def judge_of(world, seed: int = 0, **settings) -> Judge:
         Mixing(**settings),
         Evidence(world.states, *unused, world.noise),
         Evidence(held_out, *unused, world.noise),
+        torch.rand(2, generator=generator, dtype=torch.float64),
     )
 
 
@@ -44,7 +47,7 @@ def verdicts(make_world, rule: str, **settings):
         yield judge, world.theta, other, mixing_metric(judge, world.theta, other)
 
 
-@pytest.mark.parametrize("rule", NAMES)
+@pytest.mark.parametrize("rule", GATED)
 def test_replica_without_a_positive_advantage_is_rejected(rule, make_world):
     seen = {True: 0, False: 0}
     for _, _, _, verdict in verdicts(make_world, rule):
@@ -153,6 +156,34 @@ def test_rule_gets_held_out_evidence_only_where_it_says_that_it_needs_it(rule, w
             mixing_metric(judge, world.theta, other)
     else:
         mixing_metric(judge, world.theta, other)
+
+
+@pytest.mark.parametrize("rule", NAMES)
+def test_rule_gets_a_draw_only_where_it_says_that_it_needs_one(rule, world):
+    judge = judge_of(world, rule=rule)._replace(coin=None)
+    other = world.theta + world.direction
+    if RULES[rule].needs_coin:
+        with pytest.raises(ValueError, match="coin needs a draw"):
+            mixing_metric(judge, world.theta, other)
+    else:
+        mixing_metric(judge, world.theta, other)
+
+
+def test_coin_takes_the_step_of_the_trust_region_by_its_draw_alone(make_world):
+    signs = set()
+    for seed in range(12):
+        world = make_world(seed)
+        other = world.theta + world.direction
+        judge = judge_of(world, rule="coin")
+        form = fisher_quadratic_form(world.policy, world.theta, other - world.theta, world.states)
+        step = torch.sqrt(2 * 0.01 / form).clamp_max(0.8)
+        for draw, heads in (([0.0, 0.5], [True, False]), ([0.999, 0.4999], [False, True])):
+            tossed = judge._replace(coin=torch.tensor(draw, dtype=torch.float64))
+            verdict = mixing_metric(tossed, world.theta, other)
+            assert verdict.accepted.tolist() == heads
+            torch.testing.assert_close(verdict.zeta, torch.where(torch.tensor(heads), step, 0))
+            signs |= set((verdict.advantage[torch.tensor(heads)] > 0).tolist())
+    assert signs == {True, False}
 
 
 def test_new_rule_is_a_line_of_the_table(world, monkeypatch):

@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rsm.config.catalogue import RULES
 from rsm.config.run import Mixing
 from rsm.theory import mdp as worlds
 from rsm.theory.exact import _summary, theorem2_example, wilson_interval
-from rsm.theory.theorem2 import bound, pair, random_pairs, smallest_example, step_sizes
+from rsm.theory.theorem2 import GATED, bound, pair, random_pairs, smallest_example, step_sizes
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +21,7 @@ def lowered(pairs, rule: str) -> tuple[int, int]:
     """(accepted steps that lower J, accepted steps)."""
     down = steps = 0
     for drawn in pairs:
-        zeta = step_sizes(drawn, rule, Mixing())
+        zeta = step_sizes(drawn, Mixing(rule=rule))
         assert (zeta >= 0).all() and (zeta <= 0.8).all()
         down += int((drawn.lowers(zeta) & (zeta > 0)).sum())
         steps += int((zeta > 0).sum())
@@ -93,13 +92,13 @@ def test_first_order_gain_is_the_slope_of_the_return(pairs):
         np.testing.assert_allclose(slope, drawn.first_order_gain(), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", GATED)
 def test_pair_without_a_positive_advantage_is_not_mixed(rule, pairs):
     drawn = pairs[0]
     reverse = pair(drawn.mdp, drawn.theta, drawn.theta - drawn.direction)
     negative = reverse.advantage <= 0
     assert negative.sum() > 100
-    assert (step_sizes(reverse, rule, Mixing())[negative] == 0).all()
+    assert (step_sizes(reverse, Mixing(rule=rule))[negative] == 0).all()
 
 
 def test_interval_of_no_success_excludes_only_large_shares():

@@ -54,8 +54,10 @@ _VARIANTS: dict[str, tuple[Dash, str]] = {
     "certified": ((0, (3, 1, 1, 1)), "*"),
     "line-search": ((0, (3, 1)), "X"),
     "fixed": ((0, (1, 2.2)), "h"),
-    "code aug": ((0, (2, 1, 1, 1)), ">"),
-    "code jul": ((0, (2, 1, 1, 1, 1, 1)), "<"),
+    "coin": ((0, (6, 1, 1, 1, 1, 1)), "8"),
+    # Not rules: the two versions of the published code, named in the same place of a label.
+    "code aug": ((0, (4, 2, 1, 2)), "<"),
+    "code jul": ((0, (2, 2)), ">"),
 }
 _FILLINGS: tuple[Literal["full", "none", "left", "bottom"], ...] = (
     "full",

@@ -19,6 +19,7 @@ COLORS = {
     "line-search": "#7A1F5C",
     "trust-region": "#C8500A",
     "fixed": "#CF9420",
+    "coin": "#4E8A52",
 }
 SEQUENCE = ("#000000", "#7A1F5C", "#0B56A4", "#C8500A", "#CF9420", "#86C5EA")
 DASHES: tuple[Any, ...] = (

@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rsm.analysis.figures.style import PAGE
-from rsm.config.catalogue import RULES
 from rsm.theory.figures import palette
+from rsm.theory.theorem2 import GATED
 
 CURVES: dict[str, dict[str, Any]] = {
     "mixture of distributions": {"color": "#CF9420", "linestyle": (0, (5, 1.5))},
@@ -39,7 +39,7 @@ def draw(data: pd.DataFrame) -> Figure:
     example.legend(loc="lower right", handlelength=2.6)
 
     shown = data[data["panel"] == "spreads"]
-    for rule in RULES:
+    for rule in GATED:
         line = shown[shown["rule"] == rule]
         rates.plot(
             line["spread"], line["lowered_percent"].clip(lower=FLOOR),
@@ -54,5 +54,5 @@ def draw(data: pd.DataFrame) -> Figure:
     rates.set_xticks([0.3, 1, 3, 10], ["0.3", "1", "3", "10"])
     rates.set_yticks([FLOOR, 0.1, 1, 10], ["0", "0.1", "1", "10"])
     rates.minorticks_off()
-    palette.legend(figure, [(c, palette.of_rule(c)) for c in RULES])
+    palette.legend(figure, [(c, palette.of_rule(c)) for c in GATED])
     return figure

@@ -7,17 +7,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rsm.analysis.figures.style import PAGE, share_y
-from rsm.config.catalogue import RULES
 from rsm.theory.figures import palette
+from rsm.theory.theorem2 import GATED
 
 LOSS = "#C8500A"
 
 
 def draw(data: pd.DataFrame) -> Figure:
-    """Five panels on one scale; crosses are steps that lower J."""
+    """A panel per rule on one scale; crosses are steps that lower J."""
     figure = Figure(figsize=(PAGE, 2.2))
-    axes = list(figure.subplots(1, len(RULES)))
-    for axis, rule in zip(axes, RULES, strict=True):
+    axes = list(figure.subplots(1, len(GATED)))
+    for axis, rule in zip(axes, GATED, strict=True):
         steps = data[data["rule"] == rule]
         up, down = steps[~steps["lowers"]], steps[steps["lowers"]]
         axis.plot(

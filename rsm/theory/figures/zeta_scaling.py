@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rsm.analysis.figures.style import PAGE, note
-from rsm.config.catalogue import RULES
 from rsm.theory.figures import palette
+from rsm.theory.theorem2 import GATED
 
 SHARES = {"actor": "full", "actor+critic": "none"}
 
@@ -75,11 +75,11 @@ def _by_distance(axis: Axes, part: pd.DataFrame, style: dict[str, Any]) -> None:
 
 def _by_rule(axis: Axes, part: pd.DataFrame) -> None:
     axis.set(title="c  by the way ζ is found, γ = 0.99", yscale="log", ylabel="ζ")
-    axis.set_xticks(range(len(RULES)), RULES, rotation=25, ha="right")
-    axis.set_xlim(-0.6, len(RULES) - 0.4)
+    axis.set_xticks(range(len(GATED)), GATED, rotation=25, ha="right")
+    axis.set_xlim(-0.6, len(GATED) - 0.4)
     if part.empty:
         return note(axis, "no replica accepted")
-    for number, rule in enumerate(RULES):
+    for number, rule in enumerate(GATED):
         for shift, (share, filling) in zip((-0.14, 0.14), SHARES.items(), strict=True):
             rows = part[(part["found_by"] == rule) & (part["share"] == share)]
             look = palette.of_rule(rule) | {"fillstyle": filling, "linestyle": ""}
