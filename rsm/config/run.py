@@ -204,8 +204,13 @@ class Mixing(Settings):
     )
     advantage: Literal["direct", "importance"] = Field(
         "direct",
-        description="Estimator of A⁺. The stored densities of `importance` are those of uncorrelated "
-        "noise: with sac.noise_correlation they are an approximation.",
+        description="Estimator of A⁺. `importance` needs the densities of uncorrelated noise: it is refused "
+        "with sac.noise_correlation.",
+    )
+    accept_biased_critic: bool = Field(
+        False,
+        description="Allow `rsm` to judge with the critic of n-step returns under correlated noise. It is not "
+        "that of the policy, so A⁺ and ζ say little (not published).",
     )
     states: int = Field(256, ge=2, le=100_000, description="Replayed states that judge a replica.")
     recent: int = Field(
@@ -213,7 +218,7 @@ class Mixing(Settings):
     )
     zeta_max: float = Field(0.8, gt=0, le=1, description="Largest ζ.")
     kl_limit: Positive = Field(
-        0.01, description="δ in nats, of `line-search` and `trust-region` (not published)."
+        0.01, description="δ in nats, of `line-search`, `trust-region` and `coin` (not published)."
     )
     zeta_fixed: float = Field(
         0.1,
@@ -221,6 +226,20 @@ class Mixing(Settings):
         le=1,
         description="ζ of the rule `fixed`, at most `zeta_max` (not published).",
     )
+
+    @model_validator(mode="after")
+    def _published_code_has_its_own_rule_and_estimator(self) -> Mixing:
+        if self.published_code:
+            for name in ("rule", "advantage"):
+                default = type(self).model_fields[name].default
+                if getattr(self, name) != default:
+                    raise KeyedError(
+                        "mixing.published_code",
+                        self.published_code,
+                        f"it has a rule and an estimator of its own; allowed: with mixing.{name} {default}, "
+                        f"not {getattr(self, name)}",
+                    )
+        return self
 
 
 class Training(Settings):
@@ -304,6 +323,28 @@ class RunConfig(RunSettings):
                 shift,
                 "a negative reward in ordinary driving makes it best to end the episode by a collision; "
                 "allowed: at least 0, or traffic.collision: teleport",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _critic_is_that_of_the_policy(self) -> RunConfig:
+        """A⁺ rests on it; exploration that is correlated over decisions teaches another one."""
+        traits, correlation = METHODS.get(self.method), self.sac.noise_correlation
+        if not (traits and traits.judged and correlation):
+            return self
+        if self.mixing.advantage == "importance":
+            raise KeyedError(
+                "mixing.advantage",
+                "importance",
+                "it is biased under correlated noise; allowed: direct, or importance with "
+                f"sac.noise_correlation 0, not {correlation:g}",
+            )
+        if self.sac.n_step > 1 and not self.mixing.accept_biased_critic:
+            raise KeyedError(
+                "sac.noise_correlation",
+                correlation,
+                f"with sac.n_step {self.sac.n_step} the critic is not that of the policy that A⁺ is about; "
+                "allowed: 0, or sac.n_step 1, or mixing.accept_biased_critic true",
             )
         return self
 

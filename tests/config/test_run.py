@@ -119,3 +119,20 @@ def test_negative_zero_is_the_same_setting_as_zero():
         for sign in (1, -1)
     }
     assert len(hashes) == 1
+
+
+def test_biased_critic_is_allowed_by_name_and_where_no_critic_judges():
+    noisy = {"sac": {"n_step": 5, "noise_correlation": 0.8}}
+    for content in (
+        noisy | {"mixing": {"accept_biased_critic": True}},
+        noisy | {"method": "average", "mixing": {"advantage": "importance"}},
+        {"sac": {"n_step": 5}, "mixing": {"advantage": "importance"}},
+        {"sac": {"noise_correlation": 0.8}},
+    ):
+        parse_run(content, "x")
+
+
+def test_published_code_is_part_of_the_name_of_a_run():
+    run = parse_run({"mixing": {"published_code": "jul"}}, "x")
+    assert run.run_id == "rsm-code-jul-radius90-p4-k3-seed0"
+    assert run.axes["published_code"] == "jul"

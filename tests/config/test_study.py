@@ -140,7 +140,7 @@ def test_setting_with_one_value_holds_for_its_grid_and_names_nothing():
     runs = parse_study(BASE | {"grid": grid, "also": [more], "seeds": [0]}, "tiny.yaml").runs()
     assert {name: run.sac.gradient_clip for name, run in runs.items()} == {
         "rsm-ring-p4-k3-seed0": None,
-        "rsm-aug-ring-p4-k3-seed1": 0.5,
+        "rsm-code-aug-ring-p4-k3-seed1": 0.5,
     }
 
 

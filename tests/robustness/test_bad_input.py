@@ -155,8 +155,28 @@ RUNS: dict[str, tuple[str | bytes, list[str]]] = {
     "horizon zero": ("traffic: {horizon: 0}", ["traffic.horizon", "0", "1"]),
     "horizon huge": ("traffic: {horizon: 10000000}", ["traffic.horizon", "10000000", "100000"]),
     "interval": ("traffic: {decision_interval: 1501}", ["decision_interval", "1501", "1500"]),
-    "constant": ("mixing: {constant: theorem3}", ["mixing.rule", "'theorem3'", "'certified'"]),
+    "rule": ("mixing: {rule: theorem3}", ["mixing.rule", "'theorem3'", "'certified'"]),
     "advantage": ("mixing: {advantage: both}", ["mixing.advantage", "'both'", "'direct'"]),
+    "published code": (
+        "mixing: {published_code: sep}",
+        ["mixing.published_code", "'sep'", "'aug'"],
+    ),
+    "published code and rule": (
+        "mixing: {published_code: aug, rule: coin}",
+        ["mixing.published_code", "'aug'", "mixing.rule theorem2", "not coin"],
+    ),
+    "published code and estimator": (
+        "mixing: {published_code: jul, advantage: importance}",
+        ["mixing.published_code", "'jul'", "mixing.advantage direct", "not importance"],
+    ),
+    "importance under correlated noise": (
+        "sac: {noise_correlation: 0.8}\nmixing: {advantage: importance}",
+        ["mixing.advantage", "'importance'", "allowed: direct", "sac.noise_correlation 0, not 0.8"],
+    ),
+    "biased critic": (
+        "sac: {noise_correlation: 0.8, n_step: 5}",
+        ["sac.noise_correlation", "0.8", "sac.n_step 5", "mixing.accept_biased_critic"],
+    ),
     "one state": ("mixing: {states: 1}", ["mixing.states", "1", "greater than or equal to 2"]),
     "zeta max": ("mixing: {zeta_max: 1.01}", ["mixing.zeta_max", "1.01", "1"]),
     "zeta fixed": ("mixing: {zeta_fixed: 0}", ["mixing.zeta_fixed", "0", "greater than 0"]),

@@ -195,6 +195,7 @@ def test_fleet_trains_exchanges_and_resumes_to_the_same_bits(method: str, tiny, 
         method=method,
         traffic={"scenario": "fleet-figure-eight:3", "actions": "target-speed", "observation": "relative"},
         sac={"n_step": 3, "noise_correlation": 0.8, "random_decisions": 30},
+        mixing={"accept_biased_critic": True},
         communication={"topology": "ring", "share": "actor+critic"},
     )  # fmt: skip
     whole = train(config, tmp_path / "whole")
