@@ -37,6 +37,9 @@ class Replay:
         self._data = torch.zeros(agents, capacity, sum(self._widths), device=device, dtype=dtype)
         self._offsets = torch.arange(agents, device=device).unsqueeze(1) * capacity
         self._added = 0
+        # All rings are in step, so one episode number serves the transitions of all agents at a place.
+        self._episodes = torch.zeros(capacity, dtype=torch.int64)
+        self._episode = 0
 
     def __len__(self) -> int:
         """Transitions stored, per agent."""
@@ -56,7 +59,12 @@ class Replay:
         log_density, rewards, discount = (values.unsqueeze(1) for values in numbers)
         parts = (observations, unit_actions, log_density, rewards, next_observations, discount)
         torch.cat(parts, dim=1, out=self._data[:, self._added % self.capacity])
+        self._episodes[self._added % self.capacity] = self._episode
         self._added += 1
+
+    def end_episode(self) -> None:
+        """What is added from now on belongs to another episode."""
+        self._episode += 1
 
     def sample(self, batch_size: int, generator: torch.Generator) -> Batch:
         """Transitions drawn uniformly with replacement, for each agent its own."""
@@ -72,30 +80,45 @@ class Replay:
     ) -> Batch:
         """The same among the `recent` latest transitions: the best proxy of d^π in the replay.
 
-        With several `folds`, of these only every `folds`-th, so that batches of different folds share
-        no transition. Raises ValueError where there are fewer transitions than folds.
+        With several `folds`, of these only those of one fold. Batches of different folds share no transition,
+        and no episode unless the window holds too little but one (`_fold`). Raises ValueError where there are
+        fewer transitions than folds.
         """
         window = min(recent, len(self))
         if window < folds:
             raise ValueError(f"{window} transitions cannot be parted in {folds} folds")
-        return self._draw(batch_size, window, generator, fold, folds)
+        if folds == 1:
+            return self._draw(batch_size, window, generator)
+        ages = self._fold(window, fold, folds).to(self._data.device)
+        drawn = torch.randint(
+            len(ages), (self.agents, batch_size), generator=generator, device=ages.device
+        )
+        return self._of_age(ages[drawn])
 
     def latest(self, count: int) -> Batch:
         """The `count` latest transitions of each agent, the newest first; all where there are fewer."""
         age = torch.arange(min(count, len(self)), device=self._data.device)
         return self._of_age(age.repeat(self.agents, 1))
 
-    def _draw(
-        self,
-        batch_size: int,
-        window: int,
-        generator: torch.Generator,
-        fold: int = 0,
-        folds: int = 1,
-    ) -> Batch:
+    def _fold(self, window: int, fold: int, folds: int) -> Tensor:
+        """Ages, below `window`, of the transitions of one fold.
+
+        Fold f has the episodes whose number is f modulo `folds`. This could leave a fold fewer than a quarter of
+        its fair share: the window holds one episode, or one and the beginning of another. Then the window is
+        parted by time, fold 0 being the latest, and a tenth of it is left out between two folds, since states
+        that follow one another are alike.
+        """
+        ages = torch.arange(window)
+        number = self._episodes[(self._added - 1 - ages) % self.capacity] % folds
+        if int(torch.bincount(number, minlength=folds).min()) * folds * 4 >= window:
+            return ages[number == fold]
+        gap = window // 10 if folds * (window // 10) < window // 2 else 0
+        size = (window - gap * (folds - 1)) // folds
+        return ages[fold * (size + gap) :][:size]
+
+    def _draw(self, batch_size: int, window: int, generator: torch.Generator) -> Batch:
         shape, device = (self.agents, batch_size), self._data.device
-        drawn = torch.randint(window // folds, shape, generator=generator, device=device)
-        return self._of_age(fold + folds * drawn)
+        return self._of_age(torch.randint(window, shape, generator=generator, device=device))
 
     def _of_age(self, age: Tensor) -> Batch:
         """Transitions by `age: [N, B]`, 0 being the latest."""
@@ -113,18 +136,22 @@ class Replay:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps: the stored transitions and how many were ever added."""
+        """What a checkpoint keeps: the stored transitions, their episodes, and how many were ever added."""
         stored = self._data[:, : len(self)]
         # A view would be saved with all of the storage behind it, empty or not.
         return {
             "data": stored if len(self) == self.capacity else stored.clone(),
             "added": self._added,
+            "episodes": self._episodes[: len(self)].clone(),
+            "episode": self._episode,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
         self._added = state["added"]
         self._data[:, : len(self)] = state["data"]
+        self._episodes[: len(self)] = state["episodes"]
+        self._episode = state["episode"]
 
 
 class NStepReturns:
@@ -158,6 +185,7 @@ class NStepReturns:
         """The episode is over: store what still waits for more steps."""
         while self._pending:
             self._store()
+        self._replay.end_episode()
 
     def _store(self) -> None:
         """Store the oldest pending step with all that followed it, and forget it."""

@@ -34,15 +34,49 @@ def test_recent_states_are_the_latest_ones():
     assert set(batch.rewards[0].tolist()) == {6.0, 7.0}
 
 
-def test_folds_of_the_recent_share_no_transition_and_are_as_recent():
-    replay, generator = filled(9, capacity=8), torch.Generator().manual_seed(0)
-    drawn = [
-        set(replay.sample_recent(500, 6, generator, fold, 2).rewards[0].tolist())
-        for fold in range(2)
+def folds_of(replay: Replay, recent: int, folds: int = 2) -> list[set[float]]:
+    """What the folds of the latest transitions can draw, for agent 0."""
+    generator = torch.Generator().manual_seed(0)
+    return [
+        set(replay.sample_recent(900, recent, generator, fold, folds).rewards[0].tolist())
+        for fold in range(folds)
     ]
-    assert drawn == [{8.0, 6.0, 4.0}, {7.0, 5.0, 3.0}]
+
+
+def in_episodes(lengths: list[int], capacity: int) -> Replay:
+    """Episodes of these lengths, one agent; transition t of all has t everywhere."""
+    replay, number = Replay(1, capacity, observation_size=1, action_size=1), 0
+    returns = MultiStep(replay, 3, 1.0)
+    for place, length in enumerate(lengths):
+        for _ in range(length):
+            value = torch.full((1,), float(number))
+            zero = torch.zeros(1)
+            returns.add(value[None], value[None], value, value, value[None], zero == 0)
+            number += 1
+        if place < len(lengths) - 1:
+            returns.flush()
+    return replay
+
+
+def test_folds_of_the_recent_are_of_different_episodes():
+    """Also where the ring has wrapped, and with n-step transitions that wait for the end of an episode."""
+    replay = in_episodes([10, 10, 10, 10, 0], capacity=35)
+    even, odd = folds_of(replay, 30)
+    assert even == {float(t) for t in range(20, 30)}
+    assert odd == {float(t) for t in (*range(10, 20), *range(30, 40))}
+    other = in_episodes([0], capacity=35)
+    other.load_state_dict(replay.state_dict())
+    assert folds_of(other, 30) == [even, odd]
+
+
+def test_folds_within_one_episode_are_apart_in_time():
+    for lengths in ([2, 60], [57, 5]):
+        later, earlier = folds_of(in_episodes(lengths, capacity=90), 50)
+        assert len(later) == len(earlier) == 22
+        assert min(later) - max(earlier) > 5
+    assert folds_of(filled(8), 5) == [{7.0, 6.0}, {5.0, 4.0}]
     with pytest.raises(ValueError, match="1 transitions cannot be parted in 2 folds"):
-        filled(1).sample_recent(1, 6, generator, 1, 2)
+        filled(1).sample_recent(1, 6, torch.Generator(), 1, 2)
 
 
 @pytest.mark.parametrize(
