@@ -32,7 +32,7 @@ AXES = (
         "mixing.published_code",
         "published_code",
         lambda m: m.judged,
-        str,
+        "code-{}".format,
         (None,),
     ),
     Axis("topology", "communication.topology", "topologies", lambda m: m.topology, _topology_word),

@@ -46,7 +46,7 @@ def folds_of(replay: Replay, recent: int, folds: int = 2) -> list[set[float]]:
 def in_episodes(lengths: list[int], capacity: int) -> Replay:
     """Episodes of these lengths, one agent; transition t of all has t everywhere."""
     replay, number = Replay(1, capacity, observation_size=1, action_size=1), 0
-    returns = MultiStep(replay, 3, 1.0)
+    returns = NStepReturns(replay, 3, 1.0)
     for place, length in enumerate(lengths):
         for _ in range(length):
             value = torch.full((1,), float(number))
