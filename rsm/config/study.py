@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from rsm.config.axes import AXES, assign, setting
 from rsm.config.catalogue import CONTROL, CONTROLS, METHODS, RULES, parse_topology
@@ -26,6 +26,10 @@ class Grid(Settings):
     Any other setting of a run varies by its dotted key, e.g. `sac.tau: [0.005, 0.02]`; one with a single value
     holds for this grid and is no word of a run id.
     """
+
+    model_config = ConfigDict(
+        json_schema_extra={"patternProperties": {r"\.": {"type": "array"}}}  # dotted keys
+    )
 
     methods: tuple[Literal[tuple(METHODS) + CONTROLS], ...] = Field(strict=False)  # type: ignore[valid-type]
     topologies: tuple[str, ...] = Field(("radius:90",), strict=False)
