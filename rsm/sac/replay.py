@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -38,7 +40,8 @@ class Replay:
         self._offsets = torch.arange(agents, device=device).unsqueeze(1) * capacity
         self._added = 0
         # All rings are in step, so one episode number serves the transitions of all agents at a place.
-        self._episodes = torch.zeros(capacity, dtype=torch.int64)
+        # On the host, whatever the device: it is only looked at to choose ages.
+        self._episodes = np.zeros(capacity, dtype=np.int64)
         self._episode = 0
 
     def __len__(self) -> int:
@@ -89,7 +92,7 @@ class Replay:
             raise ValueError(f"{window} transitions cannot be parted in {folds} folds")
         if folds == 1:
             return self._draw(batch_size, window, generator)
-        ages = self._fold(window, fold, folds).to(self._data.device)
+        ages = torch.from_numpy(self._fold(window, fold, folds)).to(self._data.device)
         drawn = torch.randint(
             len(ages), (self.agents, batch_size), generator=generator, device=ages.device
         )
@@ -100,17 +103,17 @@ class Replay:
         age = torch.arange(min(count, len(self)), device=self._data.device)
         return self._of_age(age.repeat(self.agents, 1))
 
-    def _fold(self, window: int, fold: int, folds: int) -> Tensor:
+    def _fold(self, window: int, fold: int, folds: int) -> NDArray[np.int64]:
         """Ages, below `window`, of the transitions of one fold.
 
-        Fold f has the episodes whose number is f modulo `folds`. This could leave a fold fewer than a quarter of
-        its fair share: the window holds one episode, or one and the beginning of another. Then the window is
+        Fold f has the episodes whose number is f modulo `folds`. This could leave a fold less than a
+        quarter of its fair share: the window holds one episode, or one and the beginning of another. Then the window is
         parted by time, fold 0 being the latest, and a tenth of it is left out between two folds, since states
         that follow one another are alike.
         """
-        ages = torch.arange(window)
+        ages = np.arange(window)
         number = self._episodes[(self._added - 1 - ages) % self.capacity] % folds
-        if int(torch.bincount(number, minlength=folds).min()) * folds * 4 >= window:
+        if int(np.bincount(number, minlength=folds).min()) * folds * 4 >= window:
             return ages[number == fold]
         gap = window // 10 if folds * (window // 10) < window // 2 else 0
         size = (window - gap * (folds - 1)) // folds
@@ -142,7 +145,7 @@ class Replay:
         return {
             "data": stored if len(self) == self.capacity else stored.clone(),
             "added": self._added,
-            "episodes": self._episodes[: len(self)].clone(),
+            "episodes": torch.from_numpy(self._episodes[: len(self)].copy()),
             "episode": self._episode,
         }
 
@@ -150,7 +153,7 @@ class Replay:
         """Restore what `state_dict` gave."""
         self._added = state["added"]
         self._data[:, : len(self)] = state["data"]
-        self._episodes[: len(self)] = state["episodes"]
+        self._episodes[: len(self)] = state["episodes"].numpy()
         self._episode = state["episode"]
 
 
