@@ -106,10 +106,10 @@ class Replay:
     def _fold(self, window: int, fold: int, folds: int) -> NDArray[np.int64]:
         """Ages, below `window`, of the transitions of one fold.
 
-        Fold f has the episodes whose number is f modulo `folds`. This could leave a fold less than a
-        quarter of its fair share: the window holds one episode, or one and the beginning of another. Then the window is
-        parted by time, fold 0 being the latest, and a tenth of it is left out between two folds, since states
-        that follow one another are alike.
+        Fold f has the episodes whose number is f modulo `folds`. This could leave a fold less than a quarter
+        of its fair share: the window holds one episode, or one and the beginning of another. Then the window
+        is parted by time, fold 0 being the latest, and a tenth of it is left out between two folds, since
+        states that follow one another are alike.
         """
         ages = np.arange(window)
         number = self._episodes[(self._added - 1 - ages) % self.capacity] % folds
