@@ -37,23 +37,29 @@ class OwnCritic:
     ) -> Verdict:
         """By the rule of the settings."""
         learner = self._learner
-        split = RULES[self._settings.rule].held_out
+        rule = RULES[self._settings.rule]
         judge = Judge(
             policy=learner.policy,
             q_function=lambda states, actions: learner.critic.min_q(critics, states, actions),
             alpha=_of(receivers, learner.alpha.detach()),
             gamma=learner.settings.gamma,
             settings=self._settings,
-            choice=self._evidence(receivers, 0, 2) if split else self._evidence(receivers),
-            held_out=self._evidence(receivers, 1, 2) if split else None,
+            choice=self._evidence(receivers, 0, 2 if rule.held_out else 1),
+            held_out=self._evidence(receivers, 1, 2) if rule.held_out else None,
+            coin=self._coin(receivers) if rule.needs_coin else None,
         )
         return mixing_metric(judge, theta, theta_tilde)
 
-    def _evidence(self, receivers: list[int], fold: int = 0, folds: int = 1) -> Evidence:
+    def _coin(self, receivers: list[int]) -> Tensor:
+        """A uniform draw in [0, 1) for each receiver."""
+        alpha = self._learner.alpha
+        draws = torch.rand(len(alpha), generator=self._generator, device=alpha.device)
+        return _of(receivers, draws)
+
+    def _evidence(self, receivers: list[int], fold: int, folds: int) -> Evidence:
         """States drawn anew, with replacement, from the `recent` latest transitions of each agent.
 
-        Held-out states are of another fold than those that choose θ̃: every other transition each, so that both
-        are as recent and none is in both.
+        Held-out states are of other episodes than those that choose θ̃ (Replay.sample_recent).
         """
         settings = self._settings
         batch = self._replay.sample_recent(

@@ -1,6 +1,7 @@
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -136,3 +137,25 @@ def test_nothing_is_expected_beyond_a_horizon_that_is_a_termination(scenario, ti
     torch.testing.assert_close(discounts["truncation"], bootstraps)
     ends = torch.tensor([0.0, 0.0, 0.0, 0.9**3]).repeat(agents, 1)
     torch.testing.assert_close(discounts["termination"], ends)
+
+
+@pytest.mark.parametrize(
+    "mixing", [{"rule": "coin"}, {"published_code": "aug"}, {"published_code": "jul"}]
+)
+def test_coin_and_published_code_accept_about_half_and_differ_from_the_method_as_written(
+    mixing, tiny, tmp_path
+):
+    traces = {}
+    for name, settings in (("written", {}), ("variant", mixing)):
+        train(tiny(mixing=settings), tmp_path / name)
+        traces[name] = pd.read_parquet(tmp_path / name / "zeta.parquet")
+    rounds = pd.read_parquet(tmp_path / "variant" / "rounds.parquet")
+    first = 1 if "published_code" in mixing else 4
+    assert rounds["updates"].tolist()[:2] == [first, first + 4]
+    accepted = traces["variant"]["outcome"] == "accepted"
+    assert len(accepted) > 200 and 0.3 < accepted.mean() < 0.7
+    if mixing == {"rule": "coin"}:  # whatever A⁺ is
+        assert 0.3 < accepted[traces["variant"]["advantage"] <= 0].mean() < 0.7
+    else:
+        assert not accepted[traces["variant"]["advantage"] <= 0].any()
+    assert not traces["variant"]["zeta"].equals(traces["written"]["zeta"])
