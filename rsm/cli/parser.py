@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from rsm import __version__
-from rsm.cli import commands
-from rsm.cli.commands import MACHINE
-from rsm.config.catalogue import SCENARIO_FORMS, parse_scenario
+from rsm.cli import checks, driving, results, studies, tracking, training
+from rsm.cli.options import driving_options, override_option, positive, seconds, study_option
+from rsm.cli.writing import MACHINE
 from rsm.errors import ConfigError, RunError, one_line, shown
 from rsm.theory import PARTS
 
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with stopped_by_sigterm():
             options = parser().parse_args(arguments)
-            if options.run is not commands.run_doctor:  # which has its own word on it
+            if options.run is not checks.run_doctor:  # which has its own word on it
                 check_threads()
             for name in SINGLE_THREAD:  # jobs run side by side; one thread each
                 os.environ.setdefault(name, "1")
@@ -121,7 +121,7 @@ def parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
-    train = command("train", commands.run_train, "train one run and write its run folder")
+    train = command("train", training.run_train, "train one run and write its run folder")
     what = train.add_mutually_exclusive_group(required=True)
     what.add_argument("--config", type=Path, metavar="FILE", help="settings of the run, YAML")
     what.add_argument("--study", metavar="NAME|FILE", help="a study that holds the run")
@@ -135,13 +135,13 @@ def parser() -> argparse.ArgumentParser:
     )
 
     evaluate = command(
-        "evaluate", commands.run_evaluate, "drive episodes and report speed and return"
+        "evaluate", driving.run_evaluate, "drive episodes and report speed and return"
     )
     driving_options(evaluate)
     evaluate.add_argument("--episodes", type=positive, default=5, metavar="N", help="default: 5")
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
 
-    render = command("render", commands.run_render, "draw one episode as an animation or a picture")
+    render = command("render", driving.run_render, "draw one episode as an animation or a picture")
     driving_options(render)
     render.add_argument(
         "--out",
@@ -159,65 +159,65 @@ def parser() -> argparse.ArgumentParser:
 
     record = command(
         "record",
-        commands.run_record,
+        driving.run_record,
         "drive one held-out episode of a run and write where all were",
     )
     record.add_argument("folder", type=Path, metavar="RUN_DIR")
     record.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .parquet file")
 
     figures = command(
-        "figures", commands.run_figures, "draw the figures of a study from its run folders"
+        "figures", results.run_figures, "draw the figures of a study from its run folders"
     )
     study_option(figures)
     figures.add_argument("--only", action="append", metavar="FIGURE", help="may be repeated")
 
     tables = command(
-        "tables", commands.run_tables, "write the tables of a study from its run folders"
+        "tables", results.run_tables, "write the tables of a study from its run folders"
     )
     study_option(tables)
 
     theory = command(
-        "theory", commands.run_theory, "check the theory: exact worlds, estimators, traces of ζ"
+        "theory", results.run_theory, "check the theory: exact worlds, estimators, traces of ζ"
     )
     theory.add_argument("part", choices=PARTS, metavar="PART", help=", ".join(PARTS))
     study_option(theory)
 
     sync = command(
-        "sync", commands.run_sync, "bring every finished run of a study into the MLflow store"
+        "sync", tracking.run_sync, "bring every finished run of a study into the MLflow store"
     )
     study_option(sync)
 
     store = command(
-        "store", commands.run_store, "create the MLflow store and the experiment of a study"
+        "store", tracking.run_store, "create the MLflow store and the experiment of a study"
     )
     study_option(store)
     override_option(store)
 
     publish = command(
-        "publish", commands.run_publish, "log one finished run folder to MLflow; idempotent"
+        "publish", tracking.run_publish, "log one finished run folder to MLflow; idempotent"
     )
     publish.add_argument("folder", type=Path, metavar="RUN_DIR")
     publish.add_argument("--study", required=True, metavar="NAME", help="its MLflow experiment")
     publish.add_argument("--receipt", type=Path, metavar="FILE", help="written when it is done")
 
     share = command(
-        "publish-results", commands.run_publish_results, "log figures and tables to MLflow"
+        "publish-results", tracking.run_publish_results, "log figures and tables to MLflow"
     )
     study_option(share)
     share.add_argument("--receipt", type=Path, metavar="FILE", help="written when it is done")
 
     resolve = command(
-        "resolve", commands.run_resolve, "write a study with every default and override in it"
+        "resolve", studies.run_resolve, "write a study with every default and override in it"
     )
     study_option(resolve)
     override_option(resolve)
     resolve.add_argument("--out", type=Path, required=True, metavar="FILE")
 
-    command("schema", commands.run_schema, "print the JSON schema of a study")
+    command("schema", studies.run_schema, "print the JSON schema of a study")
 
     verify = command(
         "verify",
-        commands.run_verify,
+        checks.run_verify,
         "recompute some committed numbers and compare them with results/reference",
     )
     verify.add_argument(
@@ -229,80 +229,7 @@ def parser() -> argparse.ArgumentParser:
 
     command(
         "doctor",
-        commands.run_doctor,
+        checks.run_doctor,
         "check Python, packages, SUMO, disk and the store against the pins",
     )
     return top
-
-
-def study_option(command: argparse.ArgumentParser) -> None:
-    """`--study`, by name or by file."""
-    command.add_argument(
-        "--study",
-        required=True,
-        metavar="NAME|FILE",
-        help="a name in workflow/studies, or a YAML file",
-    )
-
-
-def override_option(command: argparse.ArgumentParser) -> None:
-    """`--set`, what Snakemake's `--config` lays upon a study."""
-    command.add_argument(
-        "--set", default="{}", metavar="YAML", help="a mapping laid upon the study"
-    )
-
-
-def driving_options(command: argparse.ArgumentParser) -> None:
-    """Who drives where."""
-    command.add_argument(
-        "--scenario",
-        type=scenario_name,
-        metavar="NAME",
-        help=f"{SCENARIO_FORMS}; a run folder has one of its own",
-    )
-    command.add_argument(
-        "--controller",
-        required=True,
-        metavar="NAME",
-        help="human, sumo, random, go, platoon, constant:<m/s²>, or the folder of a finished run",
-    )
-    command.add_argument(
-        "--seed",
-        type=natural,
-        default=0,
-        metavar="S",
-        help="of the traffic, the next episodes S+1, …; runs train on seeds below 1000000. Default: 0",
-    )
-
-
-def scenario_name(text: str) -> str:
-    """The name of a scenario, for argparse."""
-    try:
-        parse_scenario(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not allowed: {error}") from None
-    return text
-
-
-def positive(text: str) -> int:
-    """A whole number of at least 1, for argparse."""
-    number = natural(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not allowed: a whole number of at least 1")
-    return number
-
-
-def seconds(text: str) -> float:
-    """A moment of an episode, for argparse."""
-    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text):
-        raise argparse.ArgumentTypeError(f"{shown(text)} is not allowed: seconds, such as 75.5")
-    return float(text)
-
-
-def natural(text: str) -> int:
-    """A whole number from 0 to 2 000 000 000, for argparse."""
-    if not (re.fullmatch("[0-9]{1,10}", text) and int(text) <= 2_000_000_000):
-        raise argparse.ArgumentTypeError(
-            f"{shown(text)} is not allowed: a whole number from 0 to 2000000000"
-        )
-    return int(text)

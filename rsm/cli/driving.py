@@ -1,0 +1,71 @@
+"""`rsm evaluate`, `rsm render` and `rsm record`: a control or a finished run drives."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from rsm.cli.writing import writing
+from rsm.errors import ConfigError, shown
+
+
+def run_evaluate(options: argparse.Namespace) -> None:
+    from rsm.training.evaluation import evaluation_report
+
+    report = evaluation_report(options.scenario, options.controller, options.episodes, options.seed)
+    if options.json:
+        print(json.dumps(report))
+        return
+    speed, score = report["mean_speed"], report["return"]
+    print(f"{report['scenario']}, driven by {report['controller']}, {report['episodes']} episodes")
+    print(f"mean speed  {speed['mean']:.3f} ± {speed['std']:.3f} m/s")
+    print(f"return      {score['mean']:.4f} ± {score['std']:.4f}")
+    clear = report["return_without_collision"]
+    if clear["values"]:
+        print(
+            f"            {clear['mean']:.4f} ± {clear['std']:.4f} over the {len(clear['values'])} episodes "
+            "without a collision"
+        )
+    print(f"collisions  {report['collisions']} ({report['collision']})")
+    print(f"steps       {report['steps']} ({report['steps_per_second']:.0f} per second)")
+
+
+def run_render(options: argparse.Namespace) -> None:
+    from rsm.traffic.environment import TrafficEnv
+    from rsm.traffic.rendering import check_output, render
+    from rsm.training.drivers import driver_name, resolve_driver
+    from rsm.training.trajectory import last_exchange
+
+    check_output(options.out)
+    if options.at is not None and options.out.suffix.lower() != ".png":
+        raise ConfigError(
+            f"--at: {options.at:g} is not allowed: a film shows every moment, a .png one"
+        )
+    traffic, driver = resolve_driver(options.controller, options.scenario)
+    links = last_exchange(options.controller)
+    who = driver_name(options.controller)
+    with TrafficEnv(traffic) as env, writing("--out", options.out):
+        render(
+            env,
+            lambda: driver(env, options.seed),
+            options.out,
+            options.seed,
+            options.at,
+            links,
+            who,
+        )
+    print(options.out)
+
+
+def run_record(options: argparse.Namespace) -> None:
+    from rsm.runs.files import write_parquet
+    from rsm.training.trajectory import record_trajectory
+
+    if options.out.suffix != ".parquet":
+        raise ConfigError(
+            f"--out: {shown(str(options.out))} is not allowed: it must end in .parquet"
+        )
+    table = record_trajectory(options.folder)
+    with writing("--out", options.out):
+        write_parquet(options.out, table)
+    print(options.out if len(table) else f"{options.out}: the run failed: nothing was driven")

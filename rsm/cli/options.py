@@ -1,0 +1,82 @@
+"""Options that several commands have, and the values that they take."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+from rsm.config.catalogue import SCENARIO_FORMS, parse_scenario
+from rsm.errors import shown
+
+
+def study_option(command: argparse.ArgumentParser) -> None:
+    """`--study`, by name or by file."""
+    command.add_argument(
+        "--study",
+        required=True,
+        metavar="NAME|FILE",
+        help="a name in workflow/studies, or a YAML file",
+    )
+
+
+def override_option(command: argparse.ArgumentParser) -> None:
+    """`--set`, what Snakemake's `--config` lays upon a study."""
+    command.add_argument(
+        "--set", default="{}", metavar="YAML", help="a mapping laid upon the study"
+    )
+
+
+def driving_options(command: argparse.ArgumentParser) -> None:
+    """Who drives where."""
+    command.add_argument(
+        "--scenario",
+        type=scenario_name,
+        metavar="NAME",
+        help=f"{SCENARIO_FORMS}; a run folder has one of its own",
+    )
+    command.add_argument(
+        "--controller",
+        required=True,
+        metavar="NAME",
+        help="human, sumo, random, go, platoon, constant:<m/s²>, or the folder of a finished run",
+    )
+    command.add_argument(
+        "--seed",
+        type=natural,
+        default=0,
+        metavar="S",
+        help="of the traffic, the next episodes S+1, …; runs train on seeds below 1000000. Default: 0",
+    )
+
+
+def scenario_name(text: str) -> str:
+    """The name of a scenario, for argparse."""
+    try:
+        parse_scenario(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed: {error}") from None
+    return text
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1, for argparse."""
+    number = natural(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed: a whole number of at least 1")
+    return number
+
+
+def seconds(text: str) -> float:
+    """A moment of an episode, for argparse."""
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text):
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not allowed: seconds, such as 75.5")
+    return float(text)
+
+
+def natural(text: str) -> int:
+    """A whole number from 0 to 2 000 000 000, for argparse."""
+    if not (re.fullmatch("[0-9]{1,10}", text) and int(text) <= 2_000_000_000):
+        raise argparse.ArgumentTypeError(
+            f"{shown(text)} is not allowed: a whole number from 0 to 2000000000"
+        )
+    return int(text)

@@ -1,0 +1,55 @@
+"""Studies on the command line: which one is meant, resolved, and the schema of them all."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+from rsm.cli.writing import writing
+from rsm.config.loading import parse_yaml
+from rsm.config.study import Study, load_study, study_file
+from rsm.errors import ConfigError, shown
+
+RESULTS = Path("results")
+
+
+def study_path(text: str) -> Path:
+    """The file of a study given by its name or by that file; raises ConfigError for an unknown name."""
+    looks_like_path = os.sep in text or text.endswith((".yaml", ".yml"))
+    return Path(text) if looks_like_path else study_file(text)
+
+
+def named_study(text: str, overrides: str = "{}") -> Study:
+    """A study by its name, or by the path of its file, `--set` laid upon it; raises ConfigError."""
+    return load_study(study_path(text), parse_yaml(overrides, "--set"))
+
+
+def finished_study(text: str) -> Study:
+    """The study as it was run: resolved with its overrides beside its results, if it is there."""
+    by_name = RESULTS / text / "study.yaml"
+    if text not in ("", ".", "..") and os.sep not in text and os.path.isfile(by_name):
+        study = load_study(by_name)
+        if study.name != text:
+            raise ConfigError(
+                f"{by_name}: name: {shown(study.name)} is not allowed: {text!r} is expected"
+            )
+        return study
+    study = named_study(text)
+    resolved = RESULTS / study.name / "study.yaml"
+    return load_study(resolved) if os.path.isfile(resolved) else study
+
+
+def run_resolve(options: argparse.Namespace) -> None:
+    from rsm.config.loading import dump_yaml
+    from rsm.runs.files import write_text
+
+    text = dump_yaml(named_study(options.study, options.set))
+    with writing("--out", options.out):
+        write_text(options.out, text)
+
+
+def run_schema(options: argparse.Namespace) -> None:
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    print(json.dumps(dialect | Study.model_json_schema(), indent=2, ensure_ascii=False))

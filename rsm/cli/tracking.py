@@ -1,0 +1,47 @@
+"""`rsm store`, `rsm publish`, `rsm publish-results` and `rsm sync`: the MLflow store."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from rsm.cli.studies import RESULTS, finished_study, named_study
+from rsm.cli.writing import writing
+
+
+def run_store(options: argparse.Namespace) -> None:
+    from rsm.tracking import create_store
+
+    study = named_study(options.study, options.set)
+    create_store(study.name, study.description)
+
+
+def run_publish(options: argparse.Namespace) -> None:
+    from rsm.tracking import publish
+
+    receipt = publish(options.folder, options.study)
+    write_receipt(options, receipt)
+
+
+def run_publish_results(options: argparse.Namespace) -> None:
+    from rsm.tracking import publish_results
+
+    study = finished_study(options.study)
+    receipt = publish_results(study.name, RESULTS / study.name)
+    write_receipt(options, receipt)
+
+
+def run_sync(options: argparse.Namespace) -> None:
+    from rsm.tracking import sync
+
+    study = finished_study(options.study)
+    print(f"{study.name}: {sync(study.name, study.description)}")
+
+
+def write_receipt(options: argparse.Namespace, receipt: dict[str, Any]) -> None:
+    """What a rule waits for: a file that says what the store holds now."""
+    from rsm.runs.files import write_json
+
+    if options.receipt is not None:
+        with writing("--receipt", options.receipt):
+            write_json(options.receipt, receipt)

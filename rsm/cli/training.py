@@ -1,0 +1,37 @@
+"""`rsm train`: one run of a study or of a file."""
+
+from __future__ import annotations
+
+import argparse
+
+from rsm.cli.studies import named_study
+from rsm.config.run import load_run
+from rsm.errors import ConfigError, shown
+
+
+def run_train(options: argparse.Namespace) -> None:
+    if options.config is not None:
+        if options.run_id is not None:
+            raise ConfigError("--run: belongs to --study, not to --config")
+        config = load_run(options.config)
+    else:
+        study = named_study(options.study)
+        known = study.runs()
+        if options.run_id not in known:
+            wrong = f": {shown(options.run_id)} is not allowed" if options.run_id else " is missing"
+            raise ConfigError(
+                f"--run{wrong}: study {study.name} has {len(known)} runs, such as {next(iter(known))}"
+            )
+        config = known[options.run_id]
+    from rsm.sac.device import device_of
+    from rsm.training.run import train
+
+    content = train(config, options.out, device_of(options.device))
+    if content["status"] == "failed":
+        print(f"{content['run_id']}: failed: {content['reason']}")
+    else:
+        print(
+            f"{content['run_id']}: final return {content['final_return']:.4f}, mean speed "
+            f"{content['final_mean_speed']:.2f} m/s, {content['bytes_sent'] / 1e6:.2f} MB sent, "
+            f"{content['wall_s']:.0f} s, in {options.out}"
+        )

@@ -1,0 +1,28 @@
+"""Files that the command line names: can they be written, and whose fault is it where not?"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+
+from rsm.errors import ConfigError, obstacle, one_line
+
+MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE)  # nobody's mistake
+
+
+@contextlib.contextmanager
+def writing(option: str, path: Path) -> Iterator[None]:
+    """Raise ConfigError for a file of the command line that cannot be written; a full disk stays one."""
+    try:
+        if (reason := "it is a folder" if path.is_dir() else obstacle(path)) is not None:
+            raise OSError(errno.EINVAL, reason)
+        yield
+    except OSError as error:
+        if error.errno in MACHINE:
+            raise
+        raise ConfigError(
+            f"{option}: {one_line(path)} is not allowed: it cannot be written ({error.strerror}); "
+            "a file in a folder that can be written is expected"
+        ) from None
