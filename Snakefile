@@ -11,7 +11,7 @@ from snakemake.utils import min_version, validate
 
 from rsm import analysis
 from rsm.runs.schema import TABLES
-from rsm.analysis.trajectories import recorded_runs
+from rsm.analysis.trajectories import trajectory_runs
 from rsm.errors import ConfigError
 from rsm.config.catalogue import CONTROLS, METHODS
 from rsm.config.loading import dump_yaml

@@ -17,11 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rsm.analysis.labels import identity, labels
-from rsm.analysis.trajectories import recorded_runs
+from rsm.analysis.trajectories import trajectory_runs
 from rsm.config.run import RunConfig
 from rsm.config.study import Study
 from rsm.errors import ConfigError
-from rsm.runs.schema import RECORDING, RECORDING_KEY, SUMMARY, TABLES
+from rsm.runs.schema import SUMMARY, TABLES, TRAJECTORY, TRAJECTORY_KEY
 
 # Identity columns that every table carries beside its own.
 IDENTITY = (
@@ -41,7 +41,7 @@ class Runs:
     study: str
     folder: Path
     index: pd.DataFrame
-    recorded: tuple[str, ...]  # ids of the runs that the study asks to record, for `recording`
+    with_trajectory: tuple[str, ...]  # ids of the runs whose `trajectory` the study shows
     target_return: float | None = None  # of the study, for the time it takes to reach it
     judged_on: int | None = None  # held-out episodes of a seed that count; None: all there are
 
@@ -92,16 +92,16 @@ class Runs:
         who = chosen.loc[tall.pop("row"), list(IDENTITY)].reset_index(drop=True)
         return pd.concat([who, tall], axis=1)
 
-    def recording(self, run_id: str) -> tuple[pd.DataFrame, dict[str, Any]] | None:
-        """The recording of a finished run (rsm.runs.schema.RECORDING) and what holds for all its rows.
+    def trajectory(self, run_id: str) -> tuple[pd.DataFrame, dict[str, Any]] | None:
+        """The trajectory of a finished run (rsm.runs.schema.TRAJECTORY) and what holds for all its rows.
 
         None where there is none of these settings. Raises ConfigError for a file that cannot be read.
         """
         path = self.folder.parent / "space_time" / f"{run_id}.parquet"
         try:
             table = pq.read_table(path)
-            about = json.loads((table.schema.metadata or {})[RECORDING_KEY])
-            frame = table.select(list(RECORDING)).to_pandas()
+            about = json.loads((table.schema.metadata or {})[TRAJECTORY_KEY])
+            frame = table.select(list(TRAJECTORY)).to_pandas()
         except FileNotFoundError:
             return None
         except (OSError, KeyError, ValueError, pa.ArrowException) as error:
@@ -135,7 +135,7 @@ def load_runs(study: Study, folder: Path) -> Runs:
     texts = set(IDENTITY) - {"segments", "replicas", "loss_rate"} | {"status", "reason", *_TEXTS}
     for name in frame.columns.difference(list(texts)):
         frame[name] = pd.to_numeric(frame[name])
-    runs = Runs(study.name, folder, frame, recorded_runs(study), study.target_return, judged_on)
+    runs = Runs(study.name, folder, frame, trajectory_runs(study), study.target_return, judged_on)
     if judged_on is not None and study.run.evaluation.control_episodes > judged_on:
         _judge_controls_alike(runs)
     return runs

@@ -1,6 +1,6 @@
 """The main table of a study, a row per cell, and one row per run beside it.
 
-Bytes are named by convention wherever they stand: `sent` counts all bytes put on the wire by anybody
+Bytes are named by convention wherever they stand: `sent` counts all bytes transmitted by anybody
 (requests, headers, payload, lost frames too); `payload per agent` counts parameter bytes over N.
 """
 

@@ -1,4 +1,4 @@
-"""Which runs of a study are driven once more and recorded, for the figure `space_time`."""
+"""Which runs of a study are driven once more, for the figure `space_time`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PUBLISHED_SEGMENTS = 4
 BEFORE, AFTER = ("human",), ("platoon",)
 
 
-def recorded_runs(study: Study) -> tuple[str, ...]:
+def trajectory_runs(study: Study) -> tuple[str, ...]:
     """Run ids: human driving, one cell per method, way of finding ζ and share, and the platoon.
 
     They are of the first seed alone. A cell is the first of the study with the published P, or with the

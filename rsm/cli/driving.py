@@ -1,4 +1,4 @@
-"""`rsm evaluate`, `rsm render` and `rsm record`: a control or a finished run drives."""
+"""`rsm evaluate`, `rsm render` and `rsm trajectory`: a control or a finished run drives."""
 
 from __future__ import annotations
 
@@ -57,15 +57,15 @@ def run_render(options: argparse.Namespace) -> None:
     print(options.out)
 
 
-def run_record(options: argparse.Namespace) -> None:
+def run_trajectory(options: argparse.Namespace) -> None:
     from rsm.runs.files import write_parquet
-    from rsm.training.trajectory import record_trajectory
+    from rsm.training.trajectory import held_out_trajectory
 
     if options.out.suffix != ".parquet":
         raise ConfigError(
             f"--out: {shown(str(options.out))} is not allowed: it must end in .parquet"
         )
-    table = record_trajectory(options.folder)
+    table = held_out_trajectory(options.folder)
     with writing("--out", options.out):
         write_parquet(options.out, table)
     print(options.out if len(table) else f"{options.out}: the run failed: nothing was driven")

@@ -157,13 +157,15 @@ def parser() -> argparse.ArgumentParser:
         help="the moment that a .png shows; default: the end",
     )
 
-    record = command(
-        "record",
-        driving.run_record,
+    trajectory = command(
+        "trajectory",
+        driving.run_trajectory,
         "drive one held-out episode of a run and write where all were",
     )
-    record.add_argument("folder", type=Path, metavar="RUN_DIR")
-    record.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .parquet file")
+    trajectory.add_argument("folder", type=Path, metavar="RUN_DIR")
+    trajectory.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="a .parquet file"
+    )
 
     figures = command(
         "figures", results.run_figures, "draw the figures of a study from its run folders"

@@ -116,7 +116,7 @@ def load_checkpoint(folder: Path, settings_hash: str) -> Checkpoint | None:
 
 
 def prefer(folder: Path, used: Checkpoint) -> None:
-    """The run goes on from `used`: what was passed over for it must not take its place at the next save."""
+    """The run resumes from `used`: what was passed over for it must not take its place at the next save."""
     if used.name == PREVIOUS:
         (folder / CURRENT).unlink(missing_ok=True)
 

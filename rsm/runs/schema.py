@@ -30,13 +30,13 @@ TABLES: dict[str, dict[str, tuple[pa.DataType, str]]] = {
         "actor_loss": (pa.float64(), "mean of α log π − Q over the episode's updates; NaN: none"),
         "entropy": (pa.float64(), "mean of −log π (unit action) over the episode's updates, nats; NaN: none"),
         "alpha": (pa.float64(), "temperature α at the end, mean over agents"),
-        "bytes_sent": (pa.int64(), "bytes put on the wire so far, by anybody"),
+        "bytes_sent": (pa.int64(), "bytes transmitted so far, by anybody"),
         "wall_s": (pa.float64(), "seconds of wall time of the episode"),
     },
     "evaluations": {
         "episode": (pa.int32(), "training episodes done before; 0 for a control"),
         "env_steps": (pa.int64(), "simulation steps driven in training so far"),
-        "bytes_sent": (pa.int64(), "bytes put on the wire so far, by anybody"),
+        "bytes_sent": (pa.int64(), "bytes transmitted so far, by anybody"),
         "mode": (pa.string(), "deterministic (mean action) or stochastic (sampled)"),
         "eval_seed": (pa.int64(), "held-out seed of the episode"),
         "return": (pa.float64(), "Σ reward / horizon, in [0, 1], mean over agents"),
@@ -94,10 +94,10 @@ TABLES: dict[str, dict[str, tuple[pa.DataType, str]]] = {
     },
 }  # fmt: skip
 
-# `results/<study>/space_time/<run-id>.parquet`: one held-out episode of a run (`rsm record`). A failed
-# run has no rows. What holds for all rows is JSON in the schema's metadata, under RECORDING_KEY: run_id,
+# `results/<study>/space_time/<run-id>.parquet`: one held-out episode of a run (`rsm trajectory`). A failed
+# run has no rows. What holds for all rows is JSON in the schema's metadata, under TRAJECTORY_KEY: run_id,
 # settings_hash, eval_seed, mean_speed (m/s), collisions, horizon (s), loop_length (m) and crossings (m).
-RECORDING: dict[str, tuple[pa.DataType, str]] = {
+TRAJECTORY: dict[str, tuple[pa.DataType, str]] = {
     "time": (pa.float64(), "s since the start of the episode"),
     "vehicle": (pa.int32(), "its place in the order at the start"),
     "loop": (pa.int32(), "number of the closed road it drives on, from 0"),
@@ -105,7 +105,7 @@ RECORDING: dict[str, tuple[pa.DataType, str]] = {
     "speed": (pa.float64(), "m/s"),
     "learner": (pa.bool_(), "whether it learns"),
 }
-RECORDING_KEY = b"rsm"
+TRAJECTORY_KEY = b"rsm"
 
 SUMMARY: dict[str, str] = {
     "run_id": "name of the run",
@@ -132,7 +132,7 @@ SUMMARY: dict[str, str] = {
     "updates": "SAC updates of every agent",
     "rounds": "communication rounds",
     "messages": "frames sent",
-    "bytes_sent": "bytes put on the wire by anybody",
+    "bytes_sent": "bytes transmitted by anybody",
     "payload_bytes": "parameter bytes sent by anybody",
     "payload_per_agent": "parameter bytes over agents",
     "heaviest_share": "share of all bytes sent or received by the busiest node; null without messages",
@@ -157,7 +157,7 @@ def _schema(columns: dict[str, tuple[pa.DataType, str]]) -> pa.Schema:
     )
 
 
-def recording_table(columns: dict[str, Any], about: dict[str, Any]) -> pa.Table:
-    """The columns of RECORDING, and what holds for all of them, as one table; no columns: no rows."""
-    kinds = _schema(RECORDING).with_metadata({RECORDING_KEY: json.dumps(about).encode()})
+def trajectory_table(columns: dict[str, Any], about: dict[str, Any]) -> pa.Table:
+    """The columns of TRAJECTORY, and what holds for all of them, as one table; no columns: no rows."""
+    kinds = _schema(TRAJECTORY).with_metadata({TRAJECTORY_KEY: json.dumps(about).encode()})
     return pa.table(columns, schema=kinds) if columns else kinds.empty_table()

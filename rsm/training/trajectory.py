@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from rsm.config.run import load_run
 from rsm.errors import ConfigError, one_line
 from rsm.runs.folder import finished_summary
-from rsm.runs.schema import recording_table
+from rsm.runs.schema import trajectory_table
 from rsm.seeding import held_out_seeds
 from rsm.traffic.environment import TrafficEnv
 from rsm.traffic.trajectory import drive_trajectory, space_time_table
 from rsm.training.drivers import load_driver
 
 
-def record_trajectory(folder: Path) -> pa.Table:
+def held_out_trajectory(folder: Path) -> pa.Table:
     """One episode of a finished run on its first held-out seed, mean actions, every second (rsm.runs.schema).
 
     A failed run gives a table without rows. Raises ConfigError where the folder holds no finished run.
@@ -34,7 +34,7 @@ def record_trajectory(folder: Path) -> pa.Table:
     [seed] = held_out_seeds(config.seed, 1)
     about = {"run_id": config.run_id, "settings_hash": config.settings_hash, "eval_seed": seed}
     if content.get("status") != "finished":
-        return recording_table({}, about)
+        return trajectory_table({}, about)
     _, driver = load_driver(folder)
     with TrafficEnv(config.driven) as env:
         every = round(1 / env.dt)
@@ -50,7 +50,7 @@ def record_trajectory(folder: Path) -> pa.Table:
                 {round(lanes[x] + lengths[x] / 2, 2) for x in lanes if x.startswith(":center")}
             ),
         }
-    return recording_table(dict(columns), about)
+    return trajectory_table(dict(columns), about)
 
 
 def last_exchange(name: str) -> NDArray[np.int64]:

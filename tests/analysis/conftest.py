@@ -16,13 +16,13 @@ from matplotlib.figure import Figure
 from rsm.analysis import figures
 from rsm.analysis.figures import style
 from rsm.analysis.load import Runs, load_runs
-from rsm.analysis.trajectories import recorded_runs
+from rsm.analysis.trajectories import trajectory_runs
 from rsm.config.catalogue import METHODS
 from rsm.config.loading import dump_yaml
 from rsm.config.run import RunConfig
 from rsm.config.study import Study, load_study, parse_study
 from rsm.runs.files import write_json, write_parquet, write_table, write_text
-from rsm.runs.schema import SERVER, TABLES, recording_table
+from rsm.runs.schema import SERVER, TABLES, trajectory_table
 
 AGENTS = 9
 PARAMETERS = 4866
@@ -75,13 +75,15 @@ def write_study(
     write_text(results / "study.yaml", dump_yaml(study))
     for run_id, config in study.runs().items():
         write_run(config, results / "runs" / run_id, accepted, run_id in failed)
-    for run_id in recorded_runs(study):
-        write_recording(results, study.runs()[run_id], run_id in failed)
+    for run_id in trajectory_runs(study):
+        write_trajectory(results, study.runs()[run_id], run_id in failed)
     return results
 
 
-def write_recording(results: Path, config: RunConfig, failed: bool = False, loops: int = 1) -> None:
-    """What `rsm record` leaves: 20 s of 14 vehicles per loop, the first of them learning."""
+def write_trajectory(
+    results: Path, config: RunConfig, failed: bool = False, loops: int = 1
+) -> None:
+    """What `rsm trajectory` leaves: 20 s of 14 vehicles per loop, the first of them learning."""
     time, vehicle = (grid.ravel() for grid in np.mgrid[0:21, 0 : 14 * loops])
     speed = 5 + 4 * np.sin(time / 3 + vehicle)
     columns = {
@@ -93,7 +95,7 @@ def write_recording(results: Path, config: RunConfig, failed: bool = False, loop
         "mean_speed": 4.4, "collisions": 0, "horizon": 20.0, "loop_length": 420.0,
         "crossings": [34.7, 245.67],
     }  # fmt: skip
-    table = recording_table({} if failed else columns, about)
+    table = trajectory_table({} if failed else columns, about)
     write_parquet(results / "space_time" / f"{config.run_id}.parquet", table)
 
 

@@ -89,7 +89,7 @@ def about(name: str, runs: Runs) -> pd.DataFrame:
             shown = shown[shown["share"].notna()]
             return cells.on_topology(shown, cells.topologies(shown)[0])
         case "space_time":
-            return shown[shown["run_id"].isin(runs.recorded)]
+            return shown[shown["run_id"].isin(runs.with_trajectory)]
         case _:
             return shown
 

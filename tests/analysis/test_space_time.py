@@ -1,4 +1,4 @@
-"""Which runs are recorded, and how their recordings are drawn."""
+"""Which runs are driven once more, and how their trajectories are drawn."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from matplotlib.figure import Figure
 
 from rsm.analysis.figures import space_time
 from rsm.analysis.load import Runs
-from rsm.analysis.trajectories import recorded_runs
+from rsm.analysis.trajectories import trajectory_runs
 from rsm.errors import ConfigError
 
-from .conftest import load_study_runs, redrawn, small_study, texts, write_recording
+from .conftest import load_study_runs, redrawn, small_study, texts, write_trajectory
 
 
 def drawn(data: pd.DataFrame) -> Figure:
     return redrawn("space_time", data)[1]
 
 
-def test_one_run_per_method_and_way_of_finding_zeta_of_the_first_seed_is_recorded() -> None:
-    assert recorded_runs(small_study(seeds=[4, 0])) == (
+def test_one_run_per_method_and_way_of_finding_zeta_of_the_first_seed_has_a_trajectory() -> None:
+    assert trajectory_runs(small_study(seeds=[4, 0])) == (
         "human-seed4",
         "independent-seed4",
         "average-radius90-seed4",
@@ -33,15 +33,15 @@ def test_one_run_per_method_and_way_of_finding_zeta_of_the_first_seed_is_recorde
         "rsm-trust-region-radius90-p4-k3-seed4",
         "platoon-seed4",
     )
-    assert recorded_runs(small_study(methods=["rsm"], segments=[1, 2], rules=["theorem2"])) == (
+    assert trajectory_runs(small_study(methods=["rsm"], segments=[1, 2], rules=["theorem2"])) == (
         "rsm-radius90-p2-k3-seed0",
     )
-    assert recorded_runs(small_study(methods=["random"])) == ()
+    assert trajectory_runs(small_study(methods=["random"])) == ()
 
 
-def test_what_is_shared_is_recorded_apart_where_it_varies() -> None:
+def test_what_is_shared_has_a_trajectory_apart_where_it_varies() -> None:
     grid = {"topologies": ["ring"], "rules": ["theorem2"], "share": ["actor", "actor+critic"]}
-    assert recorded_runs(small_study(methods=["independent", "fmarl", "rsm"], **grid)) == (
+    assert trajectory_runs(small_study(methods=["independent", "fmarl", "rsm"], **grid)) == (
         "independent-seed0",
         "fmarl-seed0",
         "fmarl-actor+critic-seed0",
@@ -84,31 +84,31 @@ def test_every_panel_draws_each_vehicle_and_learners_thicker(runs: Runs) -> None
 def test_only_the_first_loop_of_several_is_drawn(make: Callable[..., Path]) -> None:
     results = make(methods=["fmarl"], seeds=[0], episodes=10)
     config = small_study(methods=["fmarl"], seeds=[0], episodes=10).runs()["fmarl-seed0"]
-    write_recording(results, config, loops=3)
+    write_trajectory(results, config, loops=3)
     data = space_time.data(load_study_runs(results))
     assert data["vehicle"].dropna().unique().tolist() == list(range(14))
 
 
-def test_a_run_that_failed_or_is_not_recorded_keeps_a_panel_that_says_so(
+def test_a_run_that_failed_or_has_no_trajectory_keeps_a_panel_that_says_so(
     make: Callable[..., Path],
 ) -> None:
     results = make(methods=["fmarl", "average", "independent"], seeds=[0], failed=("fmarl-seed0",))
     (results / "space_time" / "independent-seed0.parquet").unlink()
     text = texts(drawn(space_time.data(load_study_runs(results))))
     assert "run failed" in text
-    assert "not recorded" in text
+    assert "no trajectory" in text
 
 
-def test_a_recording_of_other_settings_is_not_shown(make: Callable[..., Path]) -> None:
+def test_a_trajectory_of_other_settings_is_not_shown(make: Callable[..., Path]) -> None:
     results = make(methods=["fmarl", "average"], seeds=[0], episodes=10)
     other = small_study(methods=["fmarl"], seeds=[0], episodes=20).runs()["fmarl-seed0"]
-    write_recording(results, other)
+    write_trajectory(results, other)
     runs = load_study_runs(results)
-    assert runs.recording("fmarl-seed0") is None
-    assert "not recorded" in texts(drawn(space_time.data(runs)))
+    assert runs.trajectory("fmarl-seed0") is None
+    assert "no trajectory" in texts(drawn(space_time.data(runs)))
 
 
-def test_a_damaged_recording_is_named(make: Callable[..., Path]) -> None:
+def test_a_damaged_trajectory_is_named(make: Callable[..., Path]) -> None:
     results = make(methods=["fmarl"], seeds=[0], episodes=10)
     (results / "space_time" / "fmarl-seed0.parquet").write_bytes(b"PAR1")
     with pytest.raises(ConfigError, match=r"fmarl-seed0\.parquet: cannot be read"):

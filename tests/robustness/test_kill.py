@@ -64,7 +64,7 @@ def test_run_killed_at_random_moments_ends_as_if_it_had_been_left_alone(
     folder = tmp_path / "killed"
     while killed < KILLS:
         job = warm.start("train", "--config", file, "--out", folder, every_episode=True)
-        if killed:  # after the first kill, never before there is something to go on from
+        if killed:  # after the first kill, never before there is something to resume from
             wait_for_checkpoint(folder, job)
         job.wait(draw.uniform(0.02, 0.6) * duration)
         number = draw.choice([signal.SIGKILL, signal.SIGTERM])

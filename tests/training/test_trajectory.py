@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 
 from rsm.errors import ConfigError
-from rsm.runs.schema import RECORDING, RECORDING_KEY
+from rsm.runs.schema import TRAJECTORY, TRAJECTORY_KEY
 from rsm.seeding import held_out_seeds
 from rsm.training.run import train
-from rsm.training.trajectory import last_exchange, record_trajectory
+from rsm.training.trajectory import held_out_trajectory, last_exchange
 
 
 @pytest.mark.parametrize("method", ["average", "fmarl", "independent"])
@@ -39,12 +39,12 @@ def test_no_exchange_is_known_of_a_control_and_of_an_older_run(tmp_path):
 
 
 @pytest.mark.parametrize("method", ["rsm", "human"])
-def test_recording_of_a_run_is_its_held_out_episode_every_second(method, tiny, tmp_path):
+def test_trajectory_of_a_run_is_its_held_out_episode_every_second(method, tiny, tmp_path):
     config = tiny(method=method, seed=3, evaluation={"episodes": 1, "control_episodes": 1})
     summary = train(config, tmp_path / "run")
-    table = record_trajectory(tmp_path / "run")
-    assert set(table.column_names) == set(RECORDING)
-    about = json.loads(table.schema.metadata[RECORDING_KEY])
+    table = held_out_trajectory(tmp_path / "run")
+    assert set(table.column_names) == set(TRAJECTORY)
+    about = json.loads(table.schema.metadata[TRAJECTORY_KEY])
     assert about["settings_hash"] == config.settings_hash
     assert about["eval_seed"] == held_out_seeds(3, 1)[0]
     assert about["mean_speed"] == summary["final_mean_speed"]
@@ -53,15 +53,15 @@ def test_recording_of_a_run_is_its_held_out_episode_every_second(method, tiny, t
     assert set(frame["time"].diff().dropna().round(6)) <= {0.0, 1.0}
     assert frame["position"].between(0, about["loop_length"]).all()
     assert frame.groupby("vehicle")["learner"].first().sum() == 9
-    assert record_trajectory(tmp_path / "run").equals(table)
+    assert held_out_trajectory(tmp_path / "run").equals(table)
 
 
-def test_recording_of_a_failed_run_is_empty_and_of_an_unfinished_one_refused(tiny, tmp_path):
+def test_trajectory_of_a_failed_run_is_empty_and_of_an_unfinished_one_refused(tiny, tmp_path):
     config, folder = tiny(method="human"), tmp_path / "run"
     train(config, folder)
     content = json.loads((folder / "summary.json").read_text())
     (folder / "summary.json").write_text(json.dumps(content | {"status": "failed"}))
-    assert len(record_trajectory(folder)) == 0
+    assert len(held_out_trajectory(folder)) == 0
     (folder / "summary.json").unlink()
     with pytest.raises(ConfigError, match="no finished run"):
-        record_trajectory(folder)
+        held_out_trajectory(folder)

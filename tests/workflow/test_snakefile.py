@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rsm.analysis.trajectories import recorded_runs
+from rsm.analysis.trajectories import trajectory_runs
 from rsm.config.study import load_study
 
 from .conftest import ROOT, Workflow, job_counts
@@ -49,7 +49,7 @@ elif done == "train":
         write(Path(options.out, name), config.settings_hash)
     if config.learns:
         write(Path(options.out, "policy.safetensors"))
-elif done == "record":
+elif done == "trajectory":
     done += " " + Path(options.folder).name
     write(Path(options.out))
 elif done in ("publish", "publish-results"):
@@ -164,8 +164,8 @@ def test_only_what_changed_runs_again(stand_in: Workflow) -> None:
     study = load_study(ROOT / "workflow/studies/ci.yaml")
     first = run()
     assert trained(first) == set(study.runs())
-    recorded = {line.split()[1] for line in first if line.startswith("record")}
-    assert recorded == set(recorded_runs(study)), "what a figure shows is driven once more"
+    driven = {line.split()[1] for line in first if line.startswith("trajectory")}
+    assert driven == set(trajectory_runs(study)), "what a figure shows is driven once more"
     assert (stand_in.folder / "results/ci/report.html").is_file()
     assert run() == [], "a second call finds nothing to do"
 

@@ -16,30 +16,30 @@ SHOWN_AS = {
 
 
 # One held-out episode of the runs that the figure `space_time` shows.
-rule record:
+rule trajectory:
     input:
         f"{RESULTS}/runs/{{run}}/summary.json",
     output:
         f"{RESULTS}/space_time/{{run}}.parquet",
     log:
-        f"{RESULTS}/logs/record/{{run}}.log",
+        f"{RESULTS}/logs/trajectory/{{run}}.log",
     conda:
         "../../environment.yml"
     threads: 1
     params:
         folder=subpath(input[0], parent=True),
     shell:
-        "python -m rsm record {params.folder:q} --out {output:q} > {log:q} 2>&1"
+        "python -m rsm trajectory {params.folder:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule draw:
     input:
         study=rules.resolve.output[0],
         runs=expand("{results}/runs/{run}/summary.json", results=RESULTS, run=runs),
-        recorded=expand(
+        trajectories=expand(
             "{results}/space_time/{run}.parquet",
             results=RESULTS,
-            run=recorded_runs(study),
+            run=trajectory_runs(study),
         ),
     output:
         [

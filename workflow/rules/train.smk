@@ -1,5 +1,5 @@
 # One job a run. A run folder is written file by file; summary.json comes last. The checkpoint is
-# not declared as output, so that Snakemake leaves it where an interrupted run can go on from it.
+# not declared as output, so that Snakemake leaves it where an interrupted run can resume from it.
 
 RECORDS = [f"{table}.parquet" for table in TABLES]
 RUN_FILES = ["config.yaml", "manifest.json", *RECORDS, "summary.json"]

@@ -17,7 +17,7 @@ from rsm.analysis.load import Runs
 def data(runs: Runs) -> pd.DataFrame:
     """`cells.curves_and_levels`: evaluations of every method at one P, and the controls.
 
-    bytes_sent counts all bytes put on the wire by anybody, requests, headers and lost frames too.
+    bytes_sent counts all bytes transmitted by anybody, requests, headers and lost frames too.
     """
     return cells.curves_and_levels(runs)
 

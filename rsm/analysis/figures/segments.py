@@ -16,7 +16,7 @@ QUANTITIES = {"return": "final return", "megabytes": "bytes sent by all nodes (M
 
 
 def data(runs: Runs) -> pd.DataFrame:
-    """`cells.final_scores` of every learning run: return, and megabytes put on the wire by anybody."""
+    """`cells.final_scores` of every learning run: return, and megabytes transmitted by anybody."""
     index = cells.learners(runs)
     index = index.assign(megabytes=index["bytes_sent"] / 1e6)
     return cells.final_scores(index, {"final_return": "return", "megabytes": "megabytes"})

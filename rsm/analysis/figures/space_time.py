@@ -28,18 +28,18 @@ WIDTHS = {"yes": 1.25, "no": 0.55}  # of the line of a vehicle that learns or do
 
 
 def data(runs: Runs) -> pd.DataFrame:
-    """One recorded episode of each run of `runs.recorded`, the vehicles of the first loop alone.
+    """One episode of each run of `runs.with_trajectory`, the vehicles of the first loop alone.
 
     Columns of the first row of a run: those of `cells.CELL`, seed, status, eval_seed, mean_speed (m/s,
     of all vehicles), collisions, horizon (s), loop_length (m), crossings (m, where the road crosses
-    itself). Columns of its other rows, of which there are none without a recording: cell, time (s),
+    itself). Columns of its other rows, of which there are none without a trajectory: cell, time (s),
     vehicle, position (m), speed (m/s) and learner (a text).
     """
     frames = []
-    for run_id in runs.recorded:
+    for run_id in runs.with_trajectory:
         [run] = cells.records(runs.index[runs.index["run_id"] == run_id])
         row = {name: run[name] for name in (*cells.CELL, "seed", "status")}
-        found = runs.recording(run_id) if run["status"] == "finished" else None
+        found = runs.trajectory(run_id) if run["status"] == "finished" else None
         if found is None:
             frames.append(pd.DataFrame([row]))
             continue
@@ -61,9 +61,9 @@ def data(runs: Runs) -> pd.DataFrame:
 
 def draw(data: pd.DataFrame) -> Figure:
     """A panel per run on one time axis and one colour scale; thick lines are learning vehicles."""
-    facts, recorded = data[data["time"].isna()], data.dropna(subset=["time"])
-    if recorded.empty:
-        return style.empty("no run of this study is recorded: `rsm record` does it")
+    facts, driven = data[data["time"].isna()], data.dropna(subset=["time"])
+    if driven.empty:
+        return style.empty("no run of this study has a trajectory: `rsm trajectory` drives one")
     rows = -(-len(facts) // MOST)
     columns = -(-len(facts) // rows)
     figure = Figure(figsize=(style.PAGE, min(1.85 * rows + 0.65, style.TALLEST)))
@@ -74,7 +74,7 @@ def draw(data: pd.DataFrame) -> Figure:
             axis.remove()
             continue
         run = facts.iloc[place]
-        _draw_panel(axis, run, recorded[recorded["cell"] == run["cell"]], scale)
+        _draw_panel(axis, run, driven[driven["cell"] == run["cell"]], scale)
         if place + columns >= len(facts):
             axis.set_xlabel("time (s)")
             axis.tick_params(labelbottom=True)
@@ -92,9 +92,7 @@ def draw(data: pd.DataFrame) -> Figure:
         f"{known['eval_seed']:.0f}) for all; over the panels the mean speed of all vehicles.",
         x=0.01, ha="left", fontsize=mpl.rcParams["legend.fontsize"], color=style.GREY,
     )  # fmt: skip
-    figure.legend(
-        handles=_handles(recorded, known["crossings"]), loc="outside lower center", ncols=3
-    )
+    figure.legend(handles=_handles(driven, known["crossings"]), loc="outside lower center", ncols=3)
     return figure
 
 
@@ -104,12 +102,12 @@ def _colours() -> LinearSegmentedColormap:
     return LinearSegmentedColormap.from_list("speed", full(np.linspace(0, 0.92, 256)))
 
 
-def _handles(recorded: pd.DataFrame, crossings: Any) -> list[Line2D]:
+def _handles(driven: pd.DataFrame, crossings: Any) -> list[Line2D]:
     names = {"yes": "learning or controlled vehicle", "no": "human driver"}
     lines = [
         Line2D([], [], color="0.3", linewidth=WIDTHS[kind], label=name)
         for kind, name in names.items()
-        if (recorded["learner"] == kind).any()
+        if (driven["learner"] == kind).any()
     ]
     if _places(crossings):
         look: dict[str, Any] = {"linestyle": (0, (1, 1.5)), "linewidth": 0.7, "color": "0.5"}
@@ -128,7 +126,7 @@ def _draw_panel(axis: Axes, first: pd.Series, part: pd.DataFrame, scale: Normali
     if part.empty:
         axis.set_title("\n".join([first["label"], ", ".join(where)]), fontsize=6.5)
         style.note(
-            axis, "not recorded" if first["status"] == "finished" else f"run {first['status']}"
+            axis, "no trajectory" if first["status"] == "finished" else f"run {first['status']}"
         )
         return
     where.append(f"{first['mean_speed']:.2f} m/s")
