@@ -1,58 +1,14 @@
-"""The channel: delivers bytes between nodes, loses some if asked to, and keeps the ledger of all of them."""
+"""The channel: delivers bytes between nodes, and loses some if asked to."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rsm.errors import ConfigError
 from rsm.exchange.frames import overhead
-
-COUNTERS = ("messages", "request_bytes", "header_bytes", "payload_bytes", "lost", "refused")
-
-
-class Ledger:
-    """Counts per directed pair: each counter is `int64[N + 1, N + 1]`, [sender, receiver], server last."""
-
-    def __init__(self, agents: int) -> None:
-        self.agents = agents
-        self.counts = {name: np.zeros((agents + 1,) * 2, dtype=np.int64) for name in COUNTERS}
-
-    def copy(self) -> Ledger:
-        """A snapshot to take a difference with."""
-        other = Ledger(self.agents)
-        other.counts = {name: matrix.copy() for name, matrix in self.counts.items()}
-        return other
-
-    def since(self, earlier: Ledger) -> Ledger:
-        """What was counted after the snapshot `earlier`."""
-        other = Ledger(self.agents)
-        other.counts = {name: self.counts[name] - earlier.counts[name] for name in COUNTERS}
-        return other
-
-    @property
-    def bytes_per_pair(self) -> NDArray[np.int64]:
-        """All bytes sent, `[sender, receiver]`."""
-        counts = self.counts
-        return counts["request_bytes"] + counts["header_bytes"] + counts["payload_bytes"]
-
-    @property
-    def bytes_sent(self) -> int:
-        """All bytes put on the wire by anybody: requests, headers, payload, lost frames too."""
-        return int(self.bytes_per_pair.sum())
-
-    @property
-    def heaviest_share(self) -> float:
-        """Share of all bytes that the busiest node sent or received; NaN without bytes."""
-        pairs = self.bytes_per_pair
-        busiest = (pairs.sum(axis=0) + pairs.sum(axis=1)).max()
-        return float(busiest / pairs.sum()) if pairs.any() else float("nan")
-
-    def total(self, counter: str) -> int:
-        """Sum of one counter over all pairs."""
-        return int(self.counts[counter].sum())
+from rsm.exchange.ledger import Ledger
 
 
 class Channel:

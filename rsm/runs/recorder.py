@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
-from rsm.exchange.channel import Ledger
+from rsm.exchange.ledger import Ledger
 from rsm.runs.files import write_table
 from rsm.runs.schema import SERVER, TABLES, schema
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from rsm.config.loading import dump_yaml
 from rsm.config.run import RunConfig
-from rsm.exchange.channel import Ledger
+from rsm.exchange.ledger import Ledger
 from rsm.runs.files import write_json, write_text
 from rsm.runs.recorder import Recorder
 

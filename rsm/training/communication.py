@@ -13,8 +13,9 @@ from torch import Tensor
 from rsm import methods
 from rsm.config.catalogue import METHODS
 from rsm.config.run import RunConfig
-from rsm.exchange.channel import Channel, Ledger
+from rsm.exchange.channel import Channel
 from rsm.exchange.frames import frame_key
+from rsm.exchange.ledger import Ledger
 from rsm.exchange.replicas import Came, Post, Slot, Vectors, gather, numpy_type
 from rsm.exchange.segments import segment_slices
 from rsm.exchange.topology import neighbourhood

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from rsm.config.run import RunConfig
-from rsm.exchange.channel import Ledger
+from rsm.exchange.ledger import Ledger
 from rsm.runs.checkpoint import Pace, save_checkpoint
 from rsm.runs.recorder import Recorder
 from rsm.sac.device import CPU
