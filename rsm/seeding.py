@@ -22,6 +22,7 @@ class Stream(enum.IntEnum):
     SOURCES = 6
     CHANNEL = 7
     CONTROLLER = 8
+    JURORS = 9
 
 
 def numpy_generator(seed: int, stream: Stream) -> np.random.Generator:

@@ -12,10 +12,11 @@ from rsm import methods
 from rsm.config.catalogue import METHODS
 from rsm.config.run import Communication
 from rsm.exchange.channel import Channel
-from rsm.exchange.replicas import Post
+from rsm.exchange.replicas import Came, Post
 from rsm.methods.context import Context
 from rsm.mixing.rules import Verdict
 from rsm.training.communication import Exchange, synchronous_round, traced
+from rsm.training.judging import Opinion
 
 Judge = Callable[[torch.Tensor, torch.Tensor], Verdict]
 
@@ -58,5 +59,9 @@ def hold(method: str, parameters: torch.Tensor, place: Place) -> list[dict[str, 
 
 def exchange_of(place: Place, trace: list[dict[str, Any]]) -> Exchange:
     """What a round exchanges at a place, its judgements traced."""
-    metric = traced(lambda _, own, referential: place.judge(own, referential), trace)
+
+    def judge(came: Came, own: torch.Tensor, referential: torch.Tensor, _: int) -> Opinion:
+        return Opinion(place.judge(own, referential), [[] for _ in came.receivers])
+
+    metric = traced(judge, trace)
     return Exchange(Context(place.settings, place.neighbours, place.generator, metric), place.post)

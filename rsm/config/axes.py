@@ -35,6 +35,7 @@ AXES = (
         "code-{}".format,
         (None,),
     ),
+    Axis("judge", "mixing.judge", "judges", lambda m: m.judged, str, ("own",)),
     Axis("topology", "communication.topology", "topologies", lambda m: m.topology, _topology_word),
     Axis("segments", "communication.segments", "segments", lambda m: m.segments, "p{}".format),
     Axis("replicas", "communication.replicas", "replicas", lambda m: m.segments, "k{}".format),

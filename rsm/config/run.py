@@ -212,6 +212,12 @@ class Mixing(Settings):
         description="Allow `rsm` to judge with the critic of n-step returns under correlated noise. It is not "
         "that of the policy, so A⁺ and ζ say little (not published).",
     )
+    judge: Literal["own", "peers"] = Field(
+        "own",
+        description="Whose critics judge: the receiver's own (published), or those of neighbours that sent "
+        "nothing (docs/algorithm.md).",
+    )
+    jurors: int = Field(3, ge=1, le=255, description="m: neighbours asked by `judge: peers`.")
     states: int = Field(256, ge=2, le=100_000, description="Replayed states that judge a replica.")
     recent: int = Field(
         2000, ge=2, description="These states come from this many latest transitions."
@@ -228,18 +234,29 @@ class Mixing(Settings):
     )
 
     @model_validator(mode="after")
-    def _published_code_has_its_own_rule_and_estimator(self) -> Mixing:
+    def _published_code_has_its_own_judgement(self) -> Mixing:
         if self.published_code:
-            for name in ("rule", "advantage"):
-                default = type(self).model_fields[name].default
-                if getattr(self, name) != default:
-                    raise KeyedError(
-                        "mixing.published_code",
-                        self.published_code,
-                        f"it has a rule and an estimator of its own; allowed: with mixing.{name} {default}, "
-                        f"not {getattr(self, name)}",
-                    )
+            for name in ("rule", "advantage", "judge"):
+                self._only(name, (type(self).model_fields[name].default,), "published_code")
         return self
+
+    @model_validator(mode="after")
+    def _peers_are_asked_about_two_policies(self) -> Mixing:
+        """A rule that tries policies in between would have to ask anew for each of them."""
+        if self.judge == "peers":
+            self._only("advantage", ("direct",), "judge")
+            self._only("rule", ("theorem2", "trust-region", "fixed", "coin"), "judge")
+        return self
+
+    def _only(self, name: str, allowed: tuple[str, ...], by: str) -> None:
+        """Raises KeyedError unless the setting `name` has a value that goes with the setting `by`."""
+        value = getattr(self, name)
+        if value not in allowed:
+            raise KeyedError(
+                f"mixing.{name}",
+                value,
+                f"with mixing.{by} {getattr(self, by)} allowed: {', '.join(allowed)}",
+            )
 
 
 class Training(Settings):

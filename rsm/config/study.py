@@ -37,6 +37,7 @@ class Grid(Settings):
     replicas: tuple[int, ...] = Field((3,), strict=False)
     rules: tuple[Literal[RULES], ...] = Field(("theorem2",), strict=False)  # type: ignore[valid-type]
     published_code: tuple[Literal["aug", "jul"] | None, ...] = Field((None,), strict=False)
+    judges: tuple[Literal["own", "peers"], ...] = Field(("own",), strict=False)
     share: tuple[Literal["actor", "actor+critic"], ...] = Field(("actor",), strict=False)
     loss_rates: tuple[Fraction, ...] = Field((0.0,), strict=False)
     seeds: tuple[int, ...] | None = Field(

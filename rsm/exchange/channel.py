@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from rsm.errors import ConfigError
-from rsm.exchange.frames import overhead
+from rsm.exchange import frames
+from rsm.exchange.frames import kind_of, overhead
 from rsm.exchange.ledger import Ledger
 
 
@@ -29,13 +30,16 @@ class Channel:
 
     def send(self, frame: bytes, sender: int, receiver: int) -> None:
         """Put the bytes of one frame on the wire."""
-        counts, payload = self.ledger.counts, len(frame) - self._overhead
+        counts = self.ledger.counts
         counts["messages"][sender, receiver] += 1
-        if payload:
-            counts["header_bytes"][sender, receiver] += self._overhead
-            counts["payload_bytes"][sender, receiver] += payload
-        else:
-            counts["request_bytes"][sender, receiver] += len(frame)
+        match kind_of(frame):
+            case frames.SEGMENT:
+                counts["header_bytes"][sender, receiver] += self._overhead
+                counts["payload_bytes"][sender, receiver] += len(frame) - self._overhead
+            case frames.REQUEST:
+                counts["request_bytes"][sender, receiver] += len(frame)
+            case _:
+                counts["question_bytes"][sender, receiver] += len(frame)
         if self._loss_rate and self._generator.random() < self._loss_rate:
             counts["lost"][sender, receiver] += 1
         else:

@@ -22,7 +22,7 @@ from rsm.errors import ConfigError
 
 MAGIC = b"RSM"
 VERSION = 1
-REQUEST, SEGMENT = 0, 1
+REQUEST, SEGMENT, QUESTION, ANSWER = range(4)
 DTYPES: dict[int, np.dtype[Any]] = {1: np.dtype("<f4"), 2: np.dtype("<f8")}
 DTYPE_CODES = {dtype: code for code, dtype in DTYPES.items()}
 
@@ -38,9 +38,9 @@ class FrameError(ValueError):
 
 
 class Frame(NamedTuple):
-    """A request for a segment (empty values) or the segment itself."""
+    """A request for a segment (empty values), the segment itself, a question to a juror, or the answer."""
 
-    kind: int  # REQUEST or SEGMENT
+    kind: int  # REQUEST, SEGMENT, QUESTION or ANSWER
     run: int  # tag of the run, 64 bits
     round: int
     sender: int
@@ -71,6 +71,11 @@ def frame_key() -> bytes:
 def overhead(key: bytes) -> int:
     """Bytes of a frame that are not parameters."""
     return HEADER_SIZE + (TAG_SIZE if key else 0)
+
+
+def kind_of(data: bytes) -> int:
+    """The kind that an encoded frame names."""
+    return data[4]  # after magic and version
 
 
 def checksum_of(values: NDArray[np.floating]) -> int:
@@ -115,7 +120,7 @@ def decode(data: bytes, key: bytes = b"") -> Frame:
     magic, version, kind, code, *numbers, length = _FIELDS.unpack_from(data)
     if magic != MAGIC or version != VERSION:
         raise FrameError("not a frame of this version")
-    if kind not in (REQUEST, SEGMENT) or code not in DTYPES:
+    if kind > ANSWER or code not in DTYPES:
         raise FrameError("unknown kind or dtype")
     dtype = DTYPES[code]
     if length != len(data) - start or length % dtype.itemsize:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-COUNTERS = ("messages", "request_bytes", "header_bytes", "payload_bytes", "lost", "refused")
+COUNTERS = (
+    "messages",
+    "request_bytes",
+    "question_bytes",
+    "header_bytes",
+    "payload_bytes",
+    "lost",
+    "refused",
+)
+BYTES = ("request_bytes", "question_bytes", "header_bytes", "payload_bytes")
 
 
 class Ledger:
@@ -30,12 +39,11 @@ class Ledger:
     @property
     def bytes_per_pair(self) -> NDArray[np.int64]:
         """All bytes sent, `[sender, receiver]`."""
-        counts = self.counts
-        return counts["request_bytes"] + counts["header_bytes"] + counts["payload_bytes"]
+        return np.sum([self.counts[name] for name in BYTES], axis=0)
 
     @property
     def bytes_sent(self) -> int:
-        """All bytes put on the wire by anybody: requests, headers, payload, lost frames too."""
+        """Total bytes transmitted: requests, questions, answers, headers and payload, lost frames included."""
         return int(self.bytes_per_pair.sum())
 
     @property

@@ -25,6 +25,7 @@ class Context:
     neighbours: NDArray[np.bool_]  # [N, N], who hears whom
     generator: np.random.Generator  # of the choice of peers
     mixing_metric: MixingMetric
+    jurors: int = 0  # neighbours that `judged` methods leave unasked, so that somebody can judge
 
     @property
     def agents(self) -> int:
@@ -55,10 +56,13 @@ class Method(Protocol):
         """
 
 
-def random_segments(agent: int, context: Context) -> Ask:
-    """Kᵢ = min(K, |Ωᵢ|) replicas of Pᵢ = min(P, |Ωᵢ|) segments, each of another neighbour, drawn uniformly."""
+def random_segments(agent: int, context: Context, left: int = 0) -> Ask:
+    """Kᵢ = min(K, |Ωᵢ|) replicas of Pᵢ = min(P, |Ωᵢ|) segments, each of another neighbour, drawn uniformly.
+
+    With `left` neighbours to leave unasked, Pᵢ = max(1, min(P, |Ωᵢ| − left)).
+    """
     peers = context.peers(agent)
-    segments = min(context.settings.segments, len(peers))
+    segments = max(1, min(context.settings.segments, len(peers) - left))
     replicas = min(context.settings.replicas, len(peers))
     return Ask(
         [context.generator.choice(peers, segments, replace=False).tolist() for _ in range(replicas)]

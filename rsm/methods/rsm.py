@@ -9,8 +9,8 @@ from rsm.methods.context import Context, random_segments
 
 
 def ask(node: int, context: Context) -> Ask:
-    """Segments of random neighbours."""
-    return random_segments(node, context)
+    """Segments of random neighbours, of whom one is left to judge where peers do."""
+    return random_segments(node, context, left=context.jurors)
 
 
 def mix(own: Tensor, came: Came, context: Context) -> Tensor:

@@ -111,7 +111,7 @@ def promises_gain(case: Case) -> Tensor:
 
 
 class Rule(NamedTuple):
-    """A way of finding ζ."""
+    """A way of finding ζ. One that asks for `Case.moved` cannot be judged by peers, who know π and π̃ alone."""
 
     zeta: Callable[[Case], Tensor]  # [N], without ζ_max; means nothing where the gate is closed
     gate: Callable[[Case], Tensor] = promises_gain  # [N], who mixes at all
@@ -128,11 +128,7 @@ def mixing_metric(judge: Judge, theta: Tensor, theta_tilde: Tensor) -> Verdict:
     output, tangent = policy.output_and_tangent(theta, direction, choice.observations)
     value = judge.value(output, choice)
     tilde = judge.value(policy.output(theta_tilde, choice.observations), choice)
-    per_state = tilde - value
-    advantage, epsilon = per_state.mean(dim=1), per_state.abs().amax(dim=1)
-    form = form_of_tangent(policy, output, tangent)
-    constant = theorem2_constant(epsilon, judge.gamma)
-    bound = theorem2_bound(advantage, constant, form)
+    per_state, form = tilde - value, form_of_tangent(policy, output, tangent)
 
     states = choice
     if rule.held_out:
@@ -153,8 +149,22 @@ def mixing_metric(judge: Judge, theta: Tensor, theta_tilde: Tensor) -> Verdict:
             lambda: gaussian_kl(own, gaussian).mean(dim=1),
         )
 
-    case = Case(settings, judge.gamma, advantage, form, bound, moved, judge.coin)
-    zeta = step_size(case)
+    return verdict(settings, judge.gamma, per_state, form, moved, judge.coin)
+
+
+def verdict(
+    settings: Mixing,
+    gamma: float,
+    per_state: Tensor,
+    form: Tensor,
+    moved: Callable[[float], Moved],
+    coin: Tensor | None = None,
+) -> Verdict:
+    """What follows from A⁺(s) `[N, B]` and q `[N]`; the other arguments are as in `Case`."""
+    advantage, epsilon = per_state.mean(dim=1), per_state.abs().amax(dim=1)
+    constant = theorem2_constant(epsilon, gamma)
+    bound = theorem2_bound(advantage, constant, form)
+    zeta = step_size(Case(settings, gamma, advantage, form, bound, moved, coin))
     return Verdict(advantage, epsilon, form, constant, bound, zeta, zeta > 0, form == 0)
 
 

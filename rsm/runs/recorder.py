@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
-from rsm.exchange.ledger import Ledger
+from rsm.exchange.ledger import COUNTERS, Ledger
 from rsm.runs.files import write_table
 from rsm.runs.schema import SERVER, TABLES, schema
 
@@ -79,8 +79,9 @@ def exchange_rows(
     rows = []
     for sender, receiver in np.argwhere(ledger.counts["messages"]).tolist():
         row = {"sender": name(sender), "receiver": name(receiver)}
-        for column in ("messages", "request_bytes", "header_bytes", "payload_bytes", "lost"):
-            row[column] = int(ledger.counts[column][sender, receiver])
+        for column in TABLES["exchange"]:
+            if column in COUNTERS:
+                row[column] = int(ledger.counts[column][sender, receiver])
         row["judged"] = int(judged[sender, receiver])
         row["accepted"] = int(accepted[sender, receiver])
         row["last_round_bytes"] = int(last_round[sender, receiver])

@@ -15,7 +15,7 @@ from rsm.config.catalogue import METHODS
 from rsm.config.run import RunConfig
 from rsm.exchange.channel import Channel
 from rsm.exchange.frames import frame_key
-from rsm.exchange.ledger import Ledger
+from rsm.exchange.ledger import COUNTERS, Ledger
 from rsm.exchange.replicas import Came, Post, Slot, Vectors, gather, numpy_type
 from rsm.exchange.segments import segment_slices
 from rsm.exchange.topology import neighbourhood
@@ -24,9 +24,12 @@ from rsm.mixing.rules import Verdict
 from rsm.sac.learner import Learner
 from rsm.sac.replay import Replay
 from rsm.seeding import Stream, numpy_generator, torch_generator
-from rsm.training.judging import Judges, OwnCritic, PublishedCode
+from rsm.training.judging import Judgement, Judges, Opinion, OwnCritic, PublishedCode
+from rsm.training.jury import Peers
 
 Rows = list[dict[str, Any]]
+# What came, own and referential parameters [R, D] of R receivers, number of the replica from 0 → an opinion.
+Judge = Callable[[Came, Tensor, Tensor, int], Opinion]
 
 
 def synchronous_round(
@@ -117,8 +120,7 @@ class Communication:
         self._method = methods.load(config.method)
         self._sources = numpy_generator(config.seed, Stream.SOURCES)
         self._judging = torch_generator(config.seed, Stream.JUDGING, learner.theta.device)
-        kind = PublishedCode if config.mixing.published_code else OwnCritic
-        self._judges: Judges = kind(config.mixing, learner, replay, self._judging)
+        self._judges = judges_of(config)(config, learner, replay, self._judging)
         self.rounds = 0
         self.last_round = Ledger(agents).bytes_per_pair  # [sender, receiver], server last
 
@@ -131,13 +133,15 @@ class Communication:
         self.rounds += 1
         before = self.channel.ledger.copy()
         trace: Rows = []
+        neighbours = self._neighbours(positions)
+        post = Post(self.channel, int(self._config.settings_hash, 16), self.rounds)
         context = Context(
             self._config.communication,
-            self._neighbours(positions),
+            neighbours,
             self._sources,
-            traced(self._verdict, trace),
+            traced(self._judge(neighbours, post), trace),
+            jurors=1 if self._config.mixing.judge == "peers" else 0,
         )
-        post = Post(self.channel, int(self._config.settings_hash, 16), self.rounds)
         traits, exchange = self._traits, Exchange(context, post)
         if traits.judged and self._config.mixing.published_code:
             shared = sequential_round(self._shared(), self._method, traits.judged, exchange)
@@ -156,20 +160,23 @@ class Communication:
         first = 1 if self._traits.judged and self._config.mixing.published_code else 0
         return self._traits.exchanges and (updates - first) % self._config.communication.period == 0
 
-    def _verdict(self, receivers: list[int], own: Tensor, referential: Tensor) -> Verdict:
-        (theta, critics), (theta_tilde, _) = (
-            self._split(values, receivers) for values in (own, referential)
-        )
-        return self._judges.verdict(receivers, theta, critics, theta_tilde)
+    def _judge(self, neighbours: NDArray[np.bool_], post: Post) -> Judge:
+        def judge(came: Came, own: Tensor, referential: Tensor, replica: int) -> Opinion:
+            receivers = came.receivers
+            theta, critics = self._split(own, receivers)
+            theta_tilde, _ = self._split(referential, receivers)
+            case = Judgement(came, theta, critics, theta_tilde, neighbours, post)
+            return self._judges.opinion(case, replica)
+
+        return judge
 
     def _row(self, sent: Ledger, trace: Rows, links: int) -> dict[str, Any]:
         """The row of `rounds`."""
         mixed = [row["zeta"] for row in trace if row["outcome"] == "accepted"]
-        counters = ("messages", "request_bytes", "header_bytes", "payload_bytes", "lost", "refused")
         return {
             "round": self.rounds,
             "links": links,
-            **{name: sent.total(name) for name in counters},
+            **{name: sent.total(name) for name in COUNTERS},
             "bytes_sent": sent.bytes_sent,
             "heaviest_share": sent.heaviest_share,
             "judged": len(trace),
@@ -211,6 +218,7 @@ class Communication:
             "channel": self.channel.state_dict(),
             "sources": self._sources.bit_generator.state,
             "judging": self._judging.get_state(),
+            "judges": self._judges.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -220,25 +228,32 @@ class Communication:
         self.channel.load_state_dict(state["channel"])
         self._sources.bit_generator.state = state["sources"]
         self._judging.set_state(state["judging"])
+        self._judges.load_state_dict(state["judges"])
 
 
-def traced(judge: Callable[[list[int], Tensor, Tensor], Verdict], trace: Rows) -> MixingMetric:
-    """ζ of one replica of R receivers by `judge(receivers, own, referential)`; a row of each goes to the trace.
+def judges_of(config: RunConfig) -> Callable[..., Judges]:
+    """Who judges by these settings."""
+    if config.mixing.published_code:
+        return PublishedCode
+    return Peers if config.mixing.judge == "peers" else OwnCritic
+
+
+def traced(judge: Judge, trace: Rows) -> MixingMetric:
+    """ζ of one replica of R receivers by a judge; a row of each receiver goes to the trace.
 
     The rows are those of the table `zeta` (rsm.runs.schema), without the columns that the caller knows.
     """
     judged: dict[int, int] = {}  # agent → its replicas so far
 
     def mixing_metric(came: Came, own: Tensor, referential: Tensor) -> Tensor:
-        verdict = judge(came.receivers, own, referential)
+        number = max((judged.get(agent, 0) for agent in came.receivers), default=0)
+        verdict, jurors = judge(came, own, referential, number)
         asked, lost = came.asked[0], came.lost[0]
         # By one copy to the host: float64 holds every float32 and truth value as it is.
         values = torch.stack([column.double() for column in verdict]).T.tolist()
         for row in np.flatnonzero(asked).tolist():
-            agent, columns = (
-                came.receivers[row],
-                dict(zip(Verdict._fields, values[row], strict=True)),
-            )
+            agent = came.receivers[row]
+            columns = dict(zip(Verdict._fields, values[row], strict=True))
             judged[agent] = judged.get(agent, 0) + 1
             outcome = "accepted" if columns.pop("accepted") else "rejected"
             trace.append(
@@ -247,6 +262,7 @@ def traced(judge: Callable[[list[int], Tensor, Tensor], Verdict], trace: Rows) -
                     "replica": judged[agent],
                     "sources": came.sources[row][0],
                     "outcome": "identical" if columns.pop("identical") else outcome,
+                    "jurors": jurors[row],
                     "lost_segments": int(lost[row]),
                     **columns,
                 }

@@ -2,61 +2,97 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from rsm.config.run import Mixing
+from rsm.config.run import RunConfig
+from rsm.exchange.replicas import Came, Post
 from rsm.mixing.published_code import STATES, published_verdict
 from rsm.mixing.rules import RULES, Evidence, Judge, Verdict, mixing_metric
 from rsm.sac.learner import Learner
 from rsm.sac.replay import Batch, Replay
 
 
+class Judgement(NamedTuple):
+    """One referential policy of each of R receivers, to be judged."""
+
+    came: Came  # one replica of every receiver
+    theta: Tensor  # [R, d], actors
+    critics: Tensor  # [R, 2, c]
+    theta_tilde: Tensor  # [R, d], referential actors
+    neighbours: NDArray[np.bool_]  # [N, N]
+    post: Post  # of the round
+
+
+class Opinion(NamedTuple):
+    """A verdict, and whose it is."""
+
+    verdict: Verdict  # [R]
+    jurors: list[
+        list[int]
+    ]  # [r] peers whose answers it rests on; empty where the own critic judged
+
+
 class Judges(Protocol):
-    """Judges one referential policy of each of R receivers, by actors `[R, d]` and critics `[R, 2, c]`."""
+    """Whoever judges."""
 
-    def verdict(
-        self, receivers: list[int], theta: Tensor, critics: Tensor, theta_tilde: Tensor
-    ) -> Verdict:
-        """A⁺, q and ζ of `theta_tilde: [R, d]`."""
+    def opinion(self, case: Judgement, replica: int) -> Opinion:
+        """A⁺, q and ζ of the `replica`-th referential policies of a round."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
 
 
-class OwnCritic:
+class _Stateless:
+    """Judges that draw from the generator of the round alone."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing."""
+
+
+class OwnCritic(_Stateless):
     """The receivers judge by what each has learnt itself, on its recent states (algorithm.md)."""
 
     def __init__(
-        self, settings: Mixing, learner: Learner, replay: Replay, generator: torch.Generator
+        self, config: RunConfig, learner: Learner, replay: Replay, generator: torch.Generator
     ) -> None:
-        self._settings, self._learner, self._replay = settings, learner, replay
+        self._settings, self._learner, self._replay = config.mixing, learner, replay
         self._generator = generator
 
-    def verdict(
-        self, receivers: list[int], theta: Tensor, critics: Tensor, theta_tilde: Tensor
-    ) -> Verdict:
+    def opinion(self, case: Judgement, replica: int) -> Opinion:
         """By the rule of the settings."""
-        learner = self._learner
+        learner, receivers = self._learner, case.came.receivers
         rule = RULES[self._settings.rule]
         judge = Judge(
             policy=learner.policy,
-            q_function=lambda states, actions: learner.critic.min_q(critics, states, actions),
-            alpha=_of(receivers, learner.alpha.detach()),
+            q_function=lambda states, actions: learner.critic.min_q(case.critics, states, actions),
+            alpha=rows_of(receivers, learner.alpha.detach()),
             gamma=learner.settings.gamma,
             settings=self._settings,
-            choice=self._evidence(receivers, 0, 2 if rule.held_out else 1),
-            held_out=self._evidence(receivers, 1, 2) if rule.held_out else None,
-            coin=self._coin(receivers) if rule.needs_coin else None,
+            choice=self.evidence(receivers, 0, 2 if rule.held_out else 1),
+            held_out=self.evidence(receivers, 1, 2) if rule.held_out else None,
+            coin=self.coin(receivers) if rule.needs_coin else None,
         )
-        return mixing_metric(judge, theta, theta_tilde)
+        return Opinion(mixing_metric(judge, case.theta, case.theta_tilde), [[] for _ in receivers])
 
-    def _coin(self, receivers: list[int]) -> Tensor:
+    def coin(self, receivers: list[int]) -> Tensor:
         """A uniform draw in [0, 1) for each receiver."""
         alpha = self._learner.alpha
         draws = torch.rand(len(alpha), generator=self._generator, device=alpha.device)
-        return _of(receivers, draws)
+        return rows_of(receivers, draws)
 
-    def _evidence(self, receivers: list[int], fold: int, folds: int) -> Evidence:
+    def evidence(self, receivers: list[int], fold: int, folds: int) -> Evidence:
         """States drawn anew, with replacement, from the `recent` latest transitions of each agent.
 
         Held-out states are of other episodes than those that choose θ̃ (Replay.sample_recent).
@@ -71,40 +107,39 @@ class OwnCritic:
         return _evidence_of(receivers, batch, noise)
 
 
-class PublishedCode:
+class PublishedCode(_Stateless):
     """The receivers judge as a public version of the code does, on states of their whole replay."""
 
     def __init__(
-        self, settings: Mixing, learner: Learner, replay: Replay, generator: torch.Generator
+        self, config: RunConfig, learner: Learner, replay: Replay, generator: torch.Generator
     ) -> None:
-        assert settings.published_code is not None
-        self._version, self._zeta_max = settings.published_code, settings.zeta_max
+        assert config.mixing.published_code is not None
+        self._version, self._zeta_max = config.mixing.published_code, config.mixing.zeta_max
         self._learner, self._replay, self._generator = learner, replay, generator
 
-    def verdict(
-        self, receivers: list[int], theta: Tensor, critics: Tensor, theta_tilde: Tensor
-    ) -> Verdict:
+    def opinion(self, case: Judgement, replica: int) -> Opinion:
         """By the formulas of the version."""
-        learner = self._learner
+        learner, receivers = self._learner, case.came.receivers
         batch = self._replay.sample(STATES, self._generator)
-        return published_verdict(
+        verdict = published_verdict(
             learner.policy,
-            lambda states, actions: learner.critic.min_q(critics, states, actions),
-            _of(receivers, learner.alpha.detach()),
+            lambda states, actions: learner.critic.min_q(case.critics, states, actions),
+            rows_of(receivers, learner.alpha.detach()),
             learner.settings.gamma,
             self._zeta_max,
             self._version,
-            theta,
-            theta_tilde,
+            case.theta,
+            case.theta_tilde,
             _evidence_of(receivers, batch, torch.zeros_like(batch.unit_actions)),
         )
+        return Opinion(verdict, [[] for _ in receivers])
 
 
-def _of(receivers: list[int], values: Tensor) -> Tensor:
+def rows_of(receivers: list[int], values: Tensor) -> Tensor:
     """The rows of some agents; no copy where they are all of them."""
     return values if len(receivers) == len(values) else values[receivers]
 
 
 def _evidence_of(receivers: list[int], batch: Batch, noise: Tensor) -> Evidence:
     parts = (batch.observations, batch.unit_actions, batch.log_density, noise)
-    return Evidence(*(_of(receivers, part) for part in parts))
+    return Evidence(*(rows_of(receivers, part) for part in parts))
