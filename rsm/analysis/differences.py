@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from rsm.analysis import selection as cells
+from rsm.analysis import facets, selection
 from rsm.analysis.labels import topology_label
 from rsm.analysis.load import Runs
 from rsm.analysis.statistics import interquartile_mean, stratified_bootstrap_interval
@@ -26,26 +26,27 @@ _COLUMNS = (
 
 
 def differences(runs: Runs) -> pd.DataFrame:
-    """Return of every learning cell minus that of `independent` of the same seed, by training episode.
+    """Return of every learning configuration minus that of `independent` of the same seed, by training episode.
 
-    Columns: those of `cells.counts`, episode, env_steps (median over seeds), pairs (seeds that both finished),
-    difference (IQM over seeds) with its 95 % bootstrap interval as _low and _high, and above, the number of
-    seeds with a difference above 0. Deterministic evaluations; no row where the study has no `independent`.
+    Columns: those of `selection.counts`, episode, env_steps (median over seeds), pairs (seeds that both
+    finished), difference (IQM over seeds) with its 95 % bootstrap interval as _low and _high, and above, the
+    number of seeds with a difference above 0. Deterministic evaluations; no row where the study has no
+    `independent`.
     """
-    index = cells.learners(runs)
-    scores = cells.scores_by_seed(runs, index)
+    index = selection.learners(runs)
+    scores = facets.scores_by_seed(runs, index)
     alone = scores.get(ALONE)
     frames = []
-    for row in cells.records(cells.counts(index)):
-        own = scores.get(row["cell"])
-        if alone is None or own is None or row["cell"] == ALONE:
+    for row in selection.records(selection.counts(index)):
+        own = scores.get(row["configuration"])
+        if alone is None or own is None or row["configuration"] == ALONE:
             continue
         ours, theirs = (pd.DataFrame(side["return"]) for side in (own, alone))
         paired = (ours - theirs).dropna(axis="columns", how="all").dropna()
         if paired.empty:
             continue
         values = paired.to_numpy(dtype=np.float64).T  # [seeds, evaluations]
-        low, high = stratified_bootstrap_interval([values], cells.generator())
+        low, high = stratified_bootstrap_interval([values], selection.generator())
         frame = pd.DataFrame(
             {
                 "episode": paired.index,
@@ -61,7 +62,7 @@ def differences(runs: Runs) -> pd.DataFrame:
             }
         )
         frames.append(pd.DataFrame([row] * len(frame)).join(frame))
-    return cells.gathered(frames, _COLUMNS)
+    return facets.gathered(frames, _COLUMNS)
 
 
 def markdown(table: pd.DataFrame, study: str) -> str:
@@ -77,7 +78,7 @@ def markdown(table: pd.DataFrame, study: str) -> str:
             "return above independent": interval_text(row, "difference", "{:.3f}"),
             "seeds above": f"{row['above']:.0f} of {row['pairs']:.0f}",
         }
-        for row in cells.records(table)
+        for row in selection.records(table)
     ]
     heading = f"# {study}: ahead of learning alone"
     if not rows:

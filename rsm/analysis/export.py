@@ -94,7 +94,7 @@ def _gaps(runs: Runs) -> list[str]:
 
 
 # What the paper's table shows; all else stands in a second one, beneath the same rows.
-CELL = ("method", "topology", "P")
+CONFIGURATION = ("method", "topology", "P")
 FIRST = (
     "return", "speed (m/s)", "ratio to fmarl", "go–platoon gap (%)", "sent (MB)",
     "rounds to 95 % of fmarl", "accepted (%)", "wall (min)",
@@ -104,11 +104,11 @@ FIRST = (
 def latex(table: pd.DataFrame, runs: Runs) -> str:
     """The main table for `\\usepackage{booktabs,graphicx}`: two tables, each across both columns of a page."""
     frame = readable(table)
-    later = [name for name in frame.columns if name not in (*CELL, *FIRST)]
+    later = [name for name in frame.columns if name not in (*CONFIGURATION, *FIRST)]
     return "\n".join(
         [
-            _latex_table(frame[[*CELL, *FIRST]], caption(runs)),
-            _latex_table(frame[[*CELL, *later]], "The same runs: comparisons and costs."),
+            _latex_table(frame[[*CONFIGURATION, *FIRST]], caption(runs)),
+            _latex_table(frame[[*CONFIGURATION, *later]], "The same runs: comparisons and costs."),
         ]
     )
 
@@ -176,7 +176,7 @@ def marl_eval(runs: Runs) -> dict[str, Any]:
     """Evaluations in the JSON shape of instadeepai/marl-eval.
 
     scenario → task → algorithm → seed_<n> → step_<i> → step_count, return, mean_speed; and
-    absolute_metrics, the last evaluation. The scenario is its own single task and a cell is an
+    absolute_metrics, the last evaluation. The scenario is its own single task and a configuration is an
     algorithm; lists hold one value per held-out seed, deterministic mode. Controls have no steps and
     are left out. So have runs that failed or are missing: the tools read every key as an environment,
     task, algorithm or run, so that the file cannot name them. The main table beside it and runs.csv do.
@@ -187,7 +187,9 @@ def marl_eval(runs: Runs) -> dict[str, Any]:
     table = table[table["mode"] == "deterministic"].sort_values(["episode", "eval_seed"])
     scenario = dict(zip(runs.finished["run_id"], runs.finished["scenario"], strict=True))
     content: dict[str, Any] = {}
-    for (run_id, cell, seed), part in table.groupby(["run_id", "cell", "seed"], sort=False):
+    for (run_id, configuration, seed), part in table.groupby(
+        ["run_id", "configuration", "seed"], sort=False
+    ):
         steps: dict[str, Any] = {}
         metrics: dict[str, list[float]] = {}
         for number, (_, evaluation) in enumerate(part.groupby("episode")):
@@ -196,5 +198,7 @@ def marl_eval(runs: Runs) -> dict[str, Any]:
             steps[f"step_{number}"] = {"step_count": count} | metrics
         world = scenario[run_id]
         algorithms = content.setdefault(world, {}).setdefault(world, {})
-        algorithms.setdefault(cell, {})[f"seed_{seed}"] = steps | {"absolute_metrics": metrics}
+        algorithms.setdefault(configuration, {})[f"seed_{seed}"] = steps | {
+            "absolute_metrics": metrics
+        }
     return content

@@ -1,4 +1,4 @@
-"""What a cell of a study is called in a legend, a table and an axis."""
+"""What a configuration of a study is called in a legend, a table and an axis."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rsm.config.run import RunConfig
 
 
 def labels(configs: Iterable[RunConfig]) -> dict[str, str]:
-    """Cell → label of its method, with whatever sets it apart from other cells of that method.
+    """Configuration → label of its method, with whatever sets it apart from others of that method.
 
     Topology and P have axes of their own and are left out. The way ζ is found is named wherever it
     varies or is not the published one: `rsm (trust-region)`.
@@ -29,7 +29,9 @@ def labels(configs: Iterable[RunConfig]) -> dict[str, str]:
             for name, value in _traits(config).items()
             if len(varied[config.method][name]) > 1 or _always_named(name, value)
         ]
-        result[config.cell] = f"{config.method} ({', '.join(words)})" if words else config.method
+        result[config.configuration] = (
+            f"{config.method} ({', '.join(words)})" if words else config.method
+        )
     return result
 
 
@@ -46,7 +48,7 @@ def without(label: str, word: str) -> str:
 
 
 def _traits(config: RunConfig) -> dict[str, Any]:
-    """Settings, beside topology and P, in which cells of this method can differ, in the order of a label."""
+    """Settings, beside topology and P, in which configurations of a method differ, in the order of a label."""
     names = ("rule", "published_code", "replicas", "share", "loss_rate")
     found = {name: config.axes[name] for name in names if config.axes[name] is not None}
     if "published_code" in found:  # which has a ζ of its own
@@ -72,7 +74,7 @@ def identity(config: RunConfig, label: str) -> dict[str, Any]:
     """What a run is, as columns; None where its method has no such thing."""
     return {
         "run_id": config.run_id,
-        "cell": config.cell,
+        "configuration": config.configuration,
         "label": label,
         "method": config.method,
         "control": not config.learns,

@@ -25,7 +25,7 @@ from rsm.runs.schema import SUMMARY, TABLES, TRAJECTORY, TRAJECTORY_KEY
 
 # Identity columns that every table carries beside its own.
 IDENTITY = (
-    "run_id", "cell", "label", "method", "control", "topology", "segments", "replicas", "rule",
+    "run_id", "configuration", "label", "method", "control", "topology", "segments", "replicas", "rule",
     "published_code", "share", "loss_rate", "seed",
 )  # fmt: skip
 
@@ -127,7 +127,7 @@ def load_runs(study: Study, folder: Path) -> Runs:
         row |= dict.fromkeys(SUMMARY)
         row |= _summary(folder / run_id / "summary.json", config)
         row["status"] = row["status"] or "missing"
-        row |= identity(config, names[config.cell])
+        row |= identity(config, names[config.configuration])
         rows.append(row)
     frame = pd.DataFrame(rows)
     rest = [name for name in ("status", "reason", *SUMMARY) if name not in IDENTITY]

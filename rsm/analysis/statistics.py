@@ -2,7 +2,7 @@
 
 Definitions of Agarwal et al., "Deep reinforcement learning at the edge of the statistical
 precipice", NeurIPS 2021 (the package rliable, with which the tests agree). The unit is a run, that is
-a seed. Scores come as strata: one array [runs, ...] for each task (here a cell of the study), so that
+a seed. Scores come as strata: one array [runs, ...] for each task (here a configuration of the study), so that
 resampling never moves a run from one task to another. Randomness is a generator passed in.
 """
 

@@ -1,4 +1,4 @@
-"""The main table of a study, a row per cell, and one row per run beside it.
+"""The main table of a study, a row per configuration, and one row per run beside it.
 
 Bytes are named by convention wherever they stand: `sent` counts all bytes transmitted by anybody
 (requests, headers, payload, lost frames too); `payload per agent` counts parameter bytes over N.
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rsm.analysis import selection as cells
+from rsm.analysis import facets, selection
 from rsm.analysis.labels import topology_label
 from rsm.analysis.load import Runs
 from rsm.analysis.statistics import (
@@ -28,29 +28,31 @@ TARGET = 0.95  # of the final return of fmarl, for the rounds it takes to get th
 
 
 def main_table(runs: Runs) -> pd.DataFrame:
-    """One row per cell, controls last, full precision; NaN where a number does not exist.
+    """One row per configuration, controls last, full precision; NaN where a number does not exist.
 
-    Columns: those of `cells.counts`, replicas, finished; return_iqm, return_low, return_high;
+    Columns: those of `selection.counts`, replicas, finished; return_iqm, return_low, return_high;
     mean_speed (m/s, IQM); ratio_to_fmarl with _low and _high; improvement_over_fmarl and
     improvement_over_average with _low and _high (against `average` on the same topology);
     gap_share = (return − go) / (platoon − go) with _low and _high; megabytes_sent and
     payload_megabytes_per_agent (means over seeds); heaviest_share; rounds_to_target
-    and episode_to_target (first evaluation at which the cell's IQM reaches 95 % of the final return of
+    and episode_to_target (first evaluation at which the configuration's IQM reaches 95 % of the final return of
     fmarl); target_return with the number of
     seeds that `reached` it in training (mean of five episodes) and the median over seeds of episodes
     and rounds until then (NaN where half of the seeds or more did not); acceptance_rate; crashed (share of
     the deterministic evaluation episodes, all since the first, with a collision); wall_min (mean per run).
     """
-    index = cells.in_order(runs.index)
-    curves = cells.evaluation_curves(runs, index[~index["control"]])
-    finished = cells.with_return(index)
+    index = selection.in_order(runs.index)
+    curves = facets.evaluation_curves(runs, index[~index["control"]])
+    finished = selection.with_return(index)
     rows = []
-    for row in cells.records(cells.counts(index)):
-        part = finished[finished["cell"] == row["cell"]]
-        row["replicas"] = index.loc[index["cell"] == row["cell"], "replicas"].iloc[0]
+    for row in selection.records(selection.counts(index)):
+        part = finished[finished["configuration"] == row["configuration"]]
+        row["replicas"] = index.loc[
+            index["configuration"] == row["configuration"], "replicas"
+        ].iloc[0]
         row["finished"] = len(part)
-        row |= _spread("return", cells.estimate(part["final_return"]), "_iqm")
-        row["mean_speed"] = cells.estimate(part["final_mean_speed"]).value
+        row |= _spread("return", selection.estimate(part["final_return"]), "_iqm")
+        row["mean_speed"] = selection.estimate(part["final_mean_speed"]).value
         row |= _against_references(part, index)
         row |= _spread("gap_share", _gap_share(part, finished))
         row["megabytes_sent"] = part["bytes_sent"].mean() / 1e6
@@ -68,7 +70,7 @@ def main_table(runs: Runs) -> pd.DataFrame:
 
 def runs_table(runs: Runs) -> pd.DataFrame:
     """One row per run that the study asks for, missing and failed ones included: the summaries."""
-    return cells.in_order(runs.index).drop(columns=["label", "control"])
+    return selection.in_order(runs.index).drop(columns=["label", "control"])
 
 
 def _spread(name: str, estimate: Estimate, suffix: str = "") -> dict[str, float]:
@@ -94,22 +96,22 @@ def _against_references(part: pd.DataFrame, index: pd.DataFrame) -> dict[str, fl
     """Ratio to fmarl, and probability of improvement over the references."""
     row: dict[str, float] = {}
     own = part["final_return"].to_numpy(dtype=np.float64)
-    central = cells.reference(part, index, "fmarl")
+    central = selection.reference(part, index, "fmarl")
     ratio = UNKNOWN
-    if len(own) and set(part["cell"]) == set(central["cell"]):
+    if len(own) and set(part["configuration"]) == set(central["configuration"]):
         ratio = Estimate(1.0, np.nan, np.nan)  # itself: nothing to estimate
     elif len(own) and len(central):
         central_scores = central["final_return"].to_numpy(dtype=np.float64)
-        ratio = ratio_of_interquartile_means([own], [central_scores], cells.generator())
+        ratio = ratio_of_interquartile_means([own], [central_scores], selection.generator())
     row |= _spread("ratio_to_fmarl", ratio)
-    for name in cells.REFERENCES:
-        other = cells.reference(part, index, name)
+    for name in selection.REFERENCES:
+        other = selection.reference(part, index, name)
         estimate = UNKNOWN
         if len(own) and len(other) and not set(part["label"]) & set(other["label"]):
             names = [str(side["label"].iloc[0]) for side in (part, other)]
-            x, y = cells.paired(pd.concat([part, other]), *names)
+            x, y = selection.paired(pd.concat([part, other]), *names)
             if x:
-                estimate = probability_of_improvement_estimate(x, y, cells.generator())
+                estimate = probability_of_improvement_estimate(x, y, selection.generator())
         row |= _spread(f"improvement_over_{name}", estimate)
     return row
 
@@ -120,7 +122,7 @@ def _gap_share(part: pd.DataFrame, finished: pd.DataFrame) -> Estimate:
     if any(side.empty for side in sides):
         return UNKNOWN
     own, low, high = ([side["final_return"].to_numpy(dtype=np.float64)] for side in sides)
-    found = share_of_gap(own, low, high, cells.generator())
+    found = share_of_gap(own, low, high, selection.generator())
     if set(part["method"]) <= {"go", "platoon"}:  # an end itself: nothing to estimate
         return Estimate(found.value, np.nan, np.nan)
     return found
@@ -130,11 +132,13 @@ def _time_to_target(runs: Runs, part: pd.DataFrame, curves: pd.DataFrame) -> dic
     """First evaluation that reaches the target: its training episode and the rounds by then (median
     over seeds; NaN for a method without rounds)."""
     never = {"rounds_to_target": np.nan, "episode_to_target": np.nan}
-    central = cells.reference(part, runs.index, "fmarl")
+    central = selection.reference(part, runs.index, "fmarl")
     if part.empty or central.empty or curves.empty or part["control"].iloc[0]:
         return never
-    target = TARGET * cells.estimate(central["final_return"]).value
-    curve = curves[(curves["cell"] == part["cell"].iloc[0]) & (curves["return"] >= target)]
+    target = TARGET * selection.estimate(central["final_return"]).value
+    curve = curves[
+        (curves["configuration"] == part["configuration"].iloc[0]) & (curves["return"] >= target)
+    ]
     if curve.empty:
         return never
     episode = float(curve["episode"].iloc[0])
@@ -182,7 +186,7 @@ HEADINGS = (
 def readable(table: pd.DataFrame) -> pd.DataFrame:
     """The main table as text: value and interval in one cell of it, `–` where there is none."""
     rows = []
-    for row in cells.records(table):
+    for row in selection.records(table):
         rounds = number_text(row["rounds_to_target"], "{:.0f}")
         if np.isfinite(row["episode_to_target"]):
             rounds += f" (ep. {row['episode_to_target']:.0f})"

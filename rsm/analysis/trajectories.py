@@ -12,10 +12,10 @@ BEFORE, AFTER = ("human",), ("platoon",)
 
 
 def trajectory_runs(study: Study) -> tuple[str, ...]:
-    """Run ids: human driving, one cell per method, way of finding ζ and share, and the platoon.
+    """Run ids: human driving, one configuration per method, way of finding ζ and share, and the platoon.
 
-    They are of the first seed alone. A cell is the first of the study with the published P, or with the
-    largest where that is not run.
+    They are of the first seed alone. A configuration is the first of the study with the published P, or with
+    the largest where that is not run.
     """
     configs = [config for config in study.runs().values() if config.seed == study.seeds[0]]
     values = {config.communication.segments for config in configs if _has_segments(config)}

@@ -406,11 +406,11 @@ class RunConfig(RunSettings):
     @property
     def run_id(self) -> str:
         """Readable name, e.g. `rsm-radius90-p4-k3-seed0`; what is usual is left out."""
-        return f"{self.cell}-seed{self.seed}"
+        return f"{self.configuration}-seed{self.seed}"
 
     @property
-    def cell(self) -> str:
-        """The run id without its seed: runs of one cell differ in the seed alone."""
+    def configuration(self) -> str:
+        """The run id without its seed: runs of one configuration differ in the seed alone."""
         traits = METHODS.get(self.method, CONTROL)
         words = [self.method]
         for axis in AXES:

@@ -112,7 +112,7 @@ TRAJECTORY_KEY = b"rsm"
 
 SUMMARY: dict[str, str] = {
     "run_id": "name of the run",
-    "cell": "the run id without the seed",
+    "configuration": "the run id without the seed",
     "settings_hash": "guard of the resolved settings",
     "status": "finished, or failed with the key `reason`",
     "method": "method or control",

@@ -52,7 +52,7 @@ def summary(
 
     content: dict[str, Any] = {
         "run_id": config.run_id,
-        "cell": config.cell,
+        "configuration": config.configuration,
         "settings_hash": config.settings_hash,
         "status": "failed" if failure else "finished",
         "method": config.method,

@@ -16,7 +16,7 @@ from rsm.theory.variations import variations
 COLUMNS = ["round", "env_steps", "advantage", "epsilon", "quadratic_form", "constant", "bound"]
 COLUMNS += ["zeta", "outcome"]
 IDENTITY = ["rule", "share", "gamma", "ratio", "zeta_max"]
-CELL = ["variation", *IDENTITY[:-1]]
+CONFIGURATION = ["variation", *IDENTITY[:-1]]
 THIRDS = 3
 AT_CAP = 1 - 1e-6  # of ζ_max: float32 in training
 
@@ -56,20 +56,21 @@ def _trace(folder: Path, config: RunConfig) -> pd.DataFrame:
 
 
 def training_table(traces: pd.DataFrame) -> pd.DataFrame:
-    """One row per cell: acceptance over all and in the first and last third, ζ, and how often the cap binds.
+    """One row per configuration: acceptance over all and in the first and last third, ζ, how often the cap
+    binds.
 
     Shares in percent: `acceptance*` of judged replicas, `at_cap` of accepted ones, `bound_above_cap` of
     those with A⁺ > 0 (there the bound of Theorem 2 exceeds ζ_max, whatever rule was used).
     """
     rows = []
-    for cell, part in traces.groupby(CELL, sort=False):
+    for configuration, part in traces.groupby(CONFIGURATION, sort=False):
         taken = part[part["accepted"]]
         zeta = taken["zeta"]
         positive = part[part["bound"].notna()]
         thirds = 100 * part.groupby("third")["accepted"].mean()
         rows.append(
             {
-                **dict(zip(CELL, cell, strict=True)),
+                **dict(zip(CONFIGURATION, configuration, strict=True)),
                 "runs": part["seed"].nunique(),
                 "judged": len(part),
                 "accepted": len(taken),

@@ -4,8 +4,8 @@ A run folder is the source of truth. Publishing copies it into a store, whole an
 that is there with the same content is left alone, one that is there in part or with other content is
 replaced. The default store is SQLite below `results/mlflow/`; MLFLOW_TRACKING_URI names a server.
 
-An experiment per study. Its runs have the tag `kind`: `seed` for a run folder, `cell` for the parent of
-the seeds of a cell, made anew whenever a seed changes, and `results` for the figures and tables.
+An experiment per study. Its runs have the tag `kind`: `seed` for a run folder, `configuration` for the parent
+of the seeds of a configuration, made anew whenever a seed changes, and `results` for the figures and tables.
 """
 
 from rsm.tracking.folders import content_hash

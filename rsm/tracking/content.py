@@ -1,4 +1,4 @@
-"""What MLflow is told of a run folder, and of the seeds of a cell together.
+"""What MLflow is told of a run folder, and of the seeds of a configuration together.
 
 Steps are simulation steps driven in training. What happens within an episode (rounds, judged
 replicas) is summed up per episode and stands at the step at which the episode ended.
@@ -34,8 +34,8 @@ FINAL = (
     "wall_s",
 )
 JUDGED = ("final/return", "final/return_stochastic", "final/mean_speed")
-# Curves that every seed of a cell has at the same episodes.
-OF_A_CELL = ("eval/return", "eval/mean_speed", "eval/return_stochastic", "comm/bytes_sent")
+# Curves that every seed of a configuration has at the same episodes.
+OF_A_CONFIGURATION = ("eval/return", "eval/mean_speed", "eval/return_stochastic", "comm/bytes_sent")
 PREVIEWS = (
     "episodes",
     "evaluations",
@@ -132,11 +132,12 @@ def _points(key: str, steps: Iterable[Any], values: Iterable[Any]) -> Iterator[P
         yield Point(key, int(step), float(value))
 
 
-def cell_metrics(
+def configuration_metrics(
     finals: Sequence[dict[str, float]], curves: Mapping[str, Sequence[Sequence[tuple[int, float]]]]
 ) -> list[Point]:
-    """The numbers of a cell over its seeds, as in the tables and figures: interquartile means of what is
-    judged, plain means of what it cost.
+    """The numbers of a configuration over its seeds, as in the tables and figures.
+
+    Interquartile means of what is judged, plain means of what it cost.
 
     `finals` holds the latest values of each seed, of which those named `final/...` are taken; `curves`
     maps a metric to the (step, value) of each seed. The i-th values of all seeds belong to the same
@@ -156,13 +157,13 @@ def cell_metrics(
 
 def seed_note(summary: dict[str, Any]) -> str:
     """What a run is and how it ended, in a line."""
-    is_what = f"Seed {summary['seed']} of `{summary['cell']}`"
+    is_what = f"Seed {summary['seed']} of `{summary['configuration']}`"
     if summary["status"] == "failed":
         return f"{is_what}, **failed**: {summary.get('reason')}"
     return f"{is_what}: {_result(summary.get('final_return'), summary.get('final_mean_speed'))}."
 
 
-def cell_note(seeds: Sequence[tuple[str, dict[str, float]]], failed: Sequence[str]) -> str:
+def configuration_note(seeds: Sequence[tuple[str, dict[str, float]]], failed: Sequence[str]) -> str:
     """What a parent run is, and its seeds (with their latest values), the best first."""
     ranking = [
         f"seed {seed}: {_result(values.get('final/return'), values.get('final/mean_speed'))}"

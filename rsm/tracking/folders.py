@@ -53,7 +53,7 @@ def plain_files(files: list[Path]) -> list[Path]:
 def finished_summary(run_dir: Path) -> dict[str, Any]:
     """The summary of a finished run; raises ConfigError for one whose names could be something else."""
     summary = read_json(run_dir, "summary.json")
-    for key in ("run_id", "cell"):
+    for key in ("run_id", "configuration"):
         if not RUN_NAME.fullmatch(str(summary.get(key))):
             raise ConfigError(
                 f"{run_dir}: summary.json: {key}: {shown(summary.get(key))} is not allowed: "

@@ -11,7 +11,7 @@ import pandas as pd
 import yaml
 
 from rsm.errors import ConfigError, RunError, one_line, shown
-from rsm.tracking.cells import cell_settings, sum_up
+from rsm.tracking.configurations import configuration_settings, sum_up
 from rsm.tracking.content import PREVIEWS, TAGS, Point, metrics, parameters, seed_note
 from rsm.tracking.folders import (
     content_hash,
@@ -43,7 +43,7 @@ def publish(run_dir: Path, study: str) -> dict[str, Any]:
     receipt = _publish(run_dir, study)
     with locked_store(study):
         client = client_of_store()
-        sum_up(client, receipt["experiment_id"], finished_summary(run_dir)["cell"])
+        sum_up(client, receipt["experiment_id"], finished_summary(run_dir)["configuration"])
     return receipt
 
 
@@ -87,16 +87,16 @@ def sync(study: str, description: str = "") -> str:
     if not folders:
         raise ConfigError(f"study: {shown(study)}: results/{study}/runs holds no finished run")
     experiment = create_store(study, description)
-    unreadable, cells = [], set()
+    unreadable, configurations = [], set()
     for folder in folders:
         try:
             _publish(folder, study)
-            cells.add(finished_summary(folder)["cell"])
+            configurations.add(finished_summary(folder)["configuration"])
         except ConfigError as error:
             unreadable.append(str(error))
-    for cell in sorted(cells):
+    for configuration in sorted(configurations):
         with locked_store(study):
-            sum_up(client_of_store(), experiment, cell)
+            sum_up(client_of_store(), experiment, configuration)
     if unreadable:
         raise RunError(
             f"{len(folders) - len(unreadable)} of {len(folders)} finished runs are in the MLflow store; "
@@ -109,7 +109,7 @@ def sync(study: str, description: str = "") -> str:
 
 
 def _publish(run_dir: Path, study: str) -> dict[str, Any]:
-    """Publish a run folder; its cell is not summed up."""
+    """Publish a run folder; its configuration is not summed up."""
     summary, manifest = finished_summary(run_dir), read_json(run_dir, "manifest.json")
     content = content_hash(run_dir)
     try:
@@ -151,10 +151,10 @@ def _create(
     """Publish a run that is not there; its status stays RUNNING until all of it is."""
     start, end = time
     tags = {key: str(summary[key]) for key in TAGS if summary.get(key) is not None}
-    tags |= {key: str(summary[key]) for key in ("run_id", "cell", "seed", "settings_hash")}
+    tags |= {key: str(summary[key]) for key in ("run_id", "configuration", "seed", "settings_hash")}
     commit = str(manifest.get("commit") or "unknown")
     tags |= {"kind": "seed", "commit": commit, "content": content, NOTE: seed_note(summary)}
-    tags["cell_settings"] = cell_settings(settings)
+    tags["configuration_settings"] = configuration_settings(settings)
     tags |= SOURCE | {"mlflow.source.git.commit": commit}
     number: str = client.create_run(
         experiment, start_time=start, tags=tags, run_name=summary["run_id"]

@@ -12,12 +12,10 @@ import zlib
 from typing import Any
 
 # Of a note MLflow shows the first line: that is this one.
-HELP = (
-    "**Views** (top right) has the cells side by side, the best seeds, and the figures and tables."
-)
+HELP = "**Views** (top right) has the configurations side by side, the best seeds, and the figures and tables."
 BEST_FIRST = ("metrics.`final/return`", False)
 NEWEST_FIRST = ("attributes.start_time", False)
-CELL = ("tags.`method`", "tags.`topology`", "tags.`segments`", "tags.`rule`", "tags.`share`")
+AXES = ("tags.`method`", "tags.`topology`", "tags.`segments`", "tags.`rule`", "tags.`share`")
 NUMBERS = tuple(f"metrics.`final/{key}`" for key in ("return", "mean_speed", "bytes_sent"))
 # Chart sections in this order, ahead of what MLflow adds: metric, and whether it is a curve over training.
 CHARTS = {
@@ -30,9 +28,10 @@ CHARTS = {
 
 def tags() -> dict[str, str]:
     """Every view as a tag of an experiment."""
+    best = (*AXES, "tags.`best_seed`", *NUMBERS)
     found = (
-        ("cells", "Cells, best first", "cell", BEST_FIRST, (*CELL, "tags.`best_seed`", *NUMBERS)),
-        ("seeds", "Seeds, best first", "seed", BEST_FIRST, (*CELL, "tags.`seed`", *NUMBERS)),
+        ("configurations", "Configurations, best first", "configuration", BEST_FIRST, best),
+        ("seeds", "Seeds, best first", "seed", BEST_FIRST, (*AXES, "tags.`seed`", *NUMBERS)),
         ("results", "Figures and tables", "results", NEWEST_FIRST, ()),
     )
     return {

@@ -101,7 +101,7 @@ def write_trajectory(
 
 def write_run(config: RunConfig, folder: Path, accepted: bool, failed: bool) -> None:
     """One run folder as rsm.runs.schema describes it."""
-    rng = np.random.default_rng([*config.cell.encode(), config.seed])
+    rng = np.random.default_rng([*config.configuration.encode(), config.seed])
     traits = METHODS.get(config.method)
     tables: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     level = (CONTROL_RETURNS | FINAL_RETURNS).get(config.method, 0.2)  # a later method: any
@@ -232,7 +232,7 @@ def _summary(
     }
     content: dict[str, Any] = {
         "run_id": config.run_id,
-        "cell": config.cell,
+        "configuration": config.configuration,
         "settings_hash": config.settings_hash,
         "status": "finished",
         "method": config.method,

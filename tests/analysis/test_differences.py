@@ -15,16 +15,16 @@ from rsm.analysis.load import Runs
 from .conftest import load_study_runs
 
 
-def returns(runs: Runs, cell: str) -> pd.DataFrame:
+def returns(runs: Runs, configuration: str) -> pd.DataFrame:
     """Mean deterministic return, a row per evaluation and a column per seed."""
     rows = runs.table("evaluations")
-    rows = rows[(rows["cell"] == cell) & (rows["mode"] == "deterministic")]
+    rows = rows[(rows["configuration"] == configuration) & (rows["mode"] == "deterministic")]
     return rows.pivot_table(index="episode", columns="seed", values="return", aggfunc="mean")
 
 
 def test_difference_is_that_of_runs_of_one_seed(runs: Runs) -> None:
     table = differences(runs)
-    own = table[table["cell"] == "fmarl"].set_index("episode")
+    own = table[table["configuration"] == "fmarl"].set_index("episode")
     by_seed = returns(runs, "fmarl") - returns(runs, "independent")
     # Of three seeds the interquartile mean leaves out none.
     np.testing.assert_allclose(own["difference"], by_seed.mean(axis=1))
@@ -34,9 +34,9 @@ def test_difference_is_that_of_runs_of_one_seed(runs: Runs) -> None:
     assert (own["difference"] <= own["difference_high"]).all()
 
 
-def test_every_learning_cell_is_there_but_the_one_compared_with(runs: Runs) -> None:
-    learning = runs.index.loc[~runs.index["control"], "cell"]
-    assert set(differences(runs)["cell"]) == set(learning) - {"independent"}
+def test_every_learning_configuration_is_there_but_the_one_compared_with(runs: Runs) -> None:
+    learning = runs.index.loc[~runs.index["control"], "configuration"]
+    assert set(differences(runs)["configuration"]) == set(learning) - {"independent"}
 
 
 def test_seed_that_failed_on_either_side_is_no_pair(make: Callable[..., Path]) -> None:
@@ -46,7 +46,7 @@ def test_seed_that_failed_on_either_side_is_no_pair(make: Callable[..., Path]) -
         failed=("independent-seed0", "fmarl-seed1"),
     )
     runs = load_study_runs(results)
-    table = differences(runs).set_index(["cell", "episode"])
+    table = differences(runs).set_index(["configuration", "episode"])
     assert set(table.loc["fmarl", "pairs"]) == {1}
     assert set(table.loc["average-ring", "pairs"]) == {2}
     expected = (returns(runs, "fmarl") - returns(runs, "independent"))[2]
@@ -63,7 +63,7 @@ def test_study_with_nothing_to_compare_has_an_empty_table_that_says_so(
     assert "Nothing to compare" in markdown(table, "made")
 
 
-def test_text_has_a_row_per_cell_and_evaluation_with_true_minus_signs(runs: Runs) -> None:
+def test_text_has_a_row_per_configuration_and_evaluation_with_true_minus_signs(runs: Runs) -> None:
     table = differences(runs)
     table["difference"] *= -1
     text = markdown(table, "made")

@@ -13,8 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from rsm.analysis import FIGURES, figures
-from rsm.analysis import selection as cells
+from rsm.analysis import FIGURES, facets, figures, selection
 from rsm.analysis.figures import style
 from rsm.analysis.figures.looks import looks
 from rsm.analysis.labels import without
@@ -78,16 +77,16 @@ def texts(item: Figure | Axes) -> list[str]:
 
 def about(name: str, runs: Runs) -> pd.DataFrame:
     """The part of the index that a figure is about."""
-    index = cells.learners(runs)
+    index = selection.learners(runs)
     if name == "segments":
         return index
-    shown = cells.representative(index)
+    shown = selection.representative(index)
     match name:
         case "zeta":
             return shown[shown["rule"].notna()]
         case "exchange_heatmaps":
             shown = shown[shown["share"].notna()]
-            return cells.on_topology(shown, cells.topologies(shown)[0])
+            return facets.on_topology(shown, facets.topologies(shown)[0])
         case "space_time":
             return shown[shown["run_id"].isin(runs.with_trajectory)]
         case _:
@@ -116,13 +115,13 @@ def test_no_method_is_lost_and_what_failed_is_said(
 ) -> None:
     _, figure = drawn(name)
     written = texts(figure)
-    asked = cells.counts(about(name, study_runs))
-    shares = cells.shares(study_runs.index)
+    asked = selection.counts(about(name, study_runs))
+    shares = facets.shares(study_runs.index)
     for label in asked["label"].unique():
         names = (label, *(without(label, share) for share in shares))
         assert any(word in line for word in names for line in written), label
     if asked["failed"].any():
-        assert any(word in line for word in ("failed", cells.NONE) for line in written)
+        assert any(word in line for word in ("failed", selection.NONE) for line in written)
 
 
 def test_each_method_is_compared_with_the_references_that_finished(
@@ -130,11 +129,11 @@ def test_each_method_is_compared_with_the_references_that_finished(
 ) -> None:
     data, figure = drawn("profiles")
     rows = data[data["panel"] == "improvement"]
-    finished = set(cells.learners(study_runs).query("status == 'finished'")["method"])
-    for method in finished & set(cells.REFERENCES):
+    finished = set(selection.learners(study_runs).query("status == 'finished'")["method"])
+    for method in finished & set(selection.REFERENCES):
         known = rows[(rows["reference"] == method) & rows["value"].notna()]
         assert {label.split(" ")[0] for label in known["label"]} == finished - {method}
-    if finished >= set(cells.REFERENCES):
+    if finished >= set(selection.REFERENCES):
         assert "nothing to compare" not in texts(figure)
     heads = [axis.get_title(loc="left") for axis in panels(figure)]
     for against in rows["against"].dropna().unique():
@@ -159,7 +158,7 @@ def test_every_run_stands_nearest_to_its_own_interval(name: str, drawn: Drawn) -
 
 
 def test_labels_of_a_panel_differ_in_colour_line_or_marker(study_runs: Runs) -> None:
-    learned = cells.learners(study_runs)
-    labels = pd.concat([facet.part for facet in cells.facets(learned)])["label"]
+    learned = selection.learners(study_runs)
+    labels = pd.concat([facet.part for facet in facets.panels(learned)])["label"]
     found = looks(labels).values()
     assert len({(look.color, look.dash, look.marker) for look in found}) == len(found)

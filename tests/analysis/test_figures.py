@@ -14,8 +14,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from rsm.analysis import FIGURES, figures
-from rsm.analysis import selection as cells
+from rsm.analysis import FIGURES, facets, figures
 from rsm.analysis.figures import learning_curves, style, zeta
 from rsm.analysis.figures.looks import looks
 from rsm.analysis.load import Runs
@@ -144,9 +143,9 @@ def test_failed_runs_stand_in_the_legend(make: Callable[..., Path]) -> None:
 
 def test_curves_hold_the_mean_of_three_seeds_at_each_evaluation(runs: Runs) -> None:
     data = figures.module("learning_curves").data(runs)
-    curve = data[data["cell"] == "fmarl"]
+    curve = data[data["configuration"] == "fmarl"]
     table = runs.table("evaluations")
-    table = table[(table["cell"] == "fmarl") & (table["mode"] == "deterministic")]
+    table = table[(table["configuration"] == "fmarl") & (table["mode"] == "deterministic")]
     assert curve["episode"].tolist() == [0, 10, 20, 30]
     expected = table.groupby("episode")["return"].mean()
     assert curve["return"].to_numpy() == pytest.approx(expected.to_numpy())
@@ -172,10 +171,10 @@ def test_heatmaps_show_the_server_of_fmarl_and_mean_payload(runs: Runs) -> None:
 
 def test_acceptance_in_the_zeta_figure_is_that_of_the_trace(runs: Runs) -> None:
     data = figures.module("zeta").data(runs)
-    cell = data[data["cell"] == "rsm-ring-p4-k3"]
-    summary = runs.finished[runs.finished["cell"] == "rsm-ring-p4-k3"]
-    assert cell["judged"].sum() == summary["judged"].sum()
-    accepted = (cell["acceptance"] / 100 * cell["judged"]).sum()
+    configuration = data[data["configuration"] == "rsm-ring-p4-k3"]
+    summary = runs.finished[runs.finished["configuration"] == "rsm-ring-p4-k3"]
+    assert configuration["judged"].sum() == summary["judged"].sum()
+    accepted = (configuration["acceptance"] / 100 * configuration["judged"]).sum()
     assert accepted == pytest.approx(summary["accepted"].sum())
 
 
@@ -239,9 +238,9 @@ def test_what_is_shared_has_panels_of_its_own_where_it_varies(tmp_path: Path) ->
     grid = {"methods": ["independent", "average", "rsm"], "topologies": ["ring"], "segments": [4]}
     study = small_study(**grid, share=["actor", "actor+critic"], episodes=20)
     write_study(study, tmp_path)
-    frame = cells.curves_and_levels(load_study_runs(tmp_path))
-    learned, _ = cells.learned_and_levels(frame)
-    found = cells.facets(learned)
+    frame = facets.curves_and_levels(load_study_runs(tmp_path))
+    learned, _ = facets.learned_and_levels(frame)
+    found = facets.panels(learned)
     assert [(facet.topology, facet.share) for facet in found] == [
         ("ring", "actor"),
         ("ring", "actor+critic"),

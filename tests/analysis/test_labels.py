@@ -1,4 +1,4 @@
-"""A legend names what sets cells apart, and nothing else."""
+"""A legend names what sets configurations apart, and nothing else."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rsm.analysis import selection as cells
+from rsm.analysis import facets, selection
 from rsm.analysis.load import Runs
 
 from .conftest import load_study_runs, small_study, write_study
@@ -30,13 +30,13 @@ def test_runs_are_paired_on_the_topologies_that_both_have() -> None:
         ("rsm", "ring", 0.1), ("rsm", "star", 0.2), ("rsm", "ring", 0.3), ("average", "star", 0.4),
         ("average", "complete", 0.5),
     )  # fmt: skip
-    x, y = cells.paired(runs, "rsm", "average")
+    x, y = selection.paired(runs, "rsm", "average")
     assert [side.tolist() for side in (*x, *y)] == [[0.2], [0.4]]
 
 
 def test_strata_of_both_sides_come_in_the_same_order() -> None:
     runs = finished(("a", "ring", 1), ("a", "star", 2), ("b", "star", 3), ("b", "ring", 4))
-    x, y = cells.paired(runs, "a", "b")
+    x, y = selection.paired(runs, "a", "b")
     assert [side.tolist() for side in x] == [[1], [2]]
     assert [side.tolist() for side in y] == [[4], [3]]
 
@@ -45,34 +45,34 @@ def test_a_method_without_a_topology_is_one_stratum_against_every_topology_of_th
     runs = finished(
         ("rsm", "ring", 0.1), ("rsm", "star", 0.2), ("fmarl", None, 0.3), ("fmarl", None, 0.4)
     )
-    x, y = cells.paired(runs, "rsm", "fmarl")
+    x, y = selection.paired(runs, "rsm", "fmarl")
     assert [side.tolist() for side in x] == [[0.1], [0.2]]
     assert [side.tolist() for side in y] == [[0.3, 0.4]]
-    other = cells.paired(runs, "fmarl", "rsm")
+    other = selection.paired(runs, "fmarl", "rsm")
     assert [[part.tolist() for part in side] for side in other] == [[[0.3, 0.4]], [[0.1], [0.2]]]
 
 
 def test_methods_without_a_common_topology_or_without_runs_do_not_pair() -> None:
     runs = finished(("rsm", "ring", 0.1), ("average", "star", 0.2))
-    assert cells.paired(runs, "rsm", "average") == ([], [])
-    assert cells.paired(runs, "rsm", "fmarl") == ([], [])
+    assert selection.paired(runs, "rsm", "average") == ([], [])
+    assert selection.paired(runs, "rsm", "fmarl") == ([], [])
 
 
 def test_the_reference_shares_what_the_compared_method_does(tmp_path: Path) -> None:
     index = shared_runs(tmp_path, methods=["independent", "fmarl", "average"]).index
     for share in ("actor", "actor+critic"):
         part = index[index["label"] == f"average ({share})"]
-        assert set(cells.reference(part, index, "fmarl")["label"]) == {f"fmarl ({share})"}
+        assert set(selection.reference(part, index, "fmarl")["label"]) == {f"fmarl ({share})"}
     alone = index[index["method"] == "independent"]
-    assert set(cells.reference(alone, index, "fmarl")["label"]) == {"fmarl (actor)"}
-    assert cells.reference(alone, index, "rsm").empty
+    assert set(selection.reference(alone, index, "fmarl")["label"]) == {"fmarl (actor)"}
+    assert selection.reference(alone, index, "rsm").empty
 
 
 def test_a_reference_that_failed_is_not_replaced_by_another(tmp_path: Path) -> None:
     gone = tuple(f"fmarl-actor+critic-seed{seed}" for seed in range(3))
     index = shared_runs(tmp_path, gone, methods=["fmarl", "average"]).index
     part = index[index["label"] == "average (actor+critic)"]
-    assert cells.reference(part, index, "fmarl").empty
+    assert selection.reference(part, index, "fmarl").empty
 
 
 def test_there_is_no_panel_for_a_share_that_a_topology_was_not_run_with() -> None:
@@ -83,7 +83,7 @@ def test_there_is_no_panel_for_a_share_that_a_topology_was_not_run_with() -> Non
             "share": [None, "a", "b", "a", "b", "a"],
         }
     )
-    found = {facet[:2]: facet.part["label"].tolist() for facet in cells.facets(frame)}
+    found = {facet[:2]: facet.part["label"].tolist() for facet in facets.panels(frame)}
     expected = ["independent", "fmarl", "rsm"]
     assert found == dict.fromkeys([("ring", "a"), ("ring", "b"), ("star", "a")], expected)
 
@@ -92,18 +92,18 @@ def test_what_only_a_method_without_topology_shares_keeps_a_panel() -> None:
     frame = pd.DataFrame(
         {"label": ["fmarl (b)", "rsm"], "topology": [None, "ring"], "share": ["b", "a"]}
     )
-    found = {facet[:2]: facet.part["label"].tolist() for facet in cells.facets(frame)}
+    found = {facet[:2]: facet.part["label"].tolist() for facet in facets.panels(frame)}
     assert found == {("ring", "a"): ["rsm"], (None, "b"): ["fmarl"]}
 
 
-def test_what_is_missing_is_counted_over_the_cells_of_a_label() -> None:
-    states = {"cell": list("abca"), "label": ["rsm", "rsm", "fmarl", "rsm"]}
+def test_what_is_missing_is_counted_over_the_configurations_of_a_label() -> None:
+    states = {"configuration": list("abca"), "label": ["rsm", "rsm", "fmarl", "rsm"]}
     counts = {"seeds": [2, 2, 2, 2], "failed": [1, 0, 1, 1], "missing": [0, 1, 1, 0]}
-    assert cells.gaps(pd.DataFrame(states | counts)) == {
+    assert selection.gaps(pd.DataFrame(states | counts)) == {
         "rsm": "1 of 4 failed, 1 of 4 missing",
         "fmarl": "no run finished",
     }
 
 
 def test_an_estimate_of_nothing_is_unknown() -> None:
-    assert all(np.isnan(cells.estimate(pd.Series([np.nan, np.nan]))))
+    assert all(np.isnan(selection.estimate(pd.Series([np.nan, np.nan]))))

@@ -117,7 +117,7 @@ def test_a_damaged_trajectory_is_named(make: Callable[..., Path]) -> None:
 
 def test_the_time_after_a_collision_is_marked(runs: Runs) -> None:
     data = space_time.data(runs).reset_index(drop=True)
-    late = (data["cell"] == "fmarl") & (data["time"].fillna(0) > 8)
+    late = (data["configuration"] == "fmarl") & (data["time"].fillna(0) > 8)
     data = data[~late]
-    data.loc[(data["cell"] == "fmarl") & data["time"].isna(), "collisions"] = 1
+    data.loc[(data["configuration"] == "fmarl") & data["time"].isna(), "collisions"] = 1
     assert texts(drawn(data)).split("\n").count("collision") == 1

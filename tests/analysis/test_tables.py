@@ -25,12 +25,14 @@ from .conftest import load_study_runs, small_study, write_study
 
 @pytest.fixture(scope="module")
 def table(runs: Runs) -> pd.DataFrame:
-    """The main table by cell."""
-    return main_table(runs).set_index("cell")
+    """The main table by configuration."""
+    return main_table(runs).set_index("configuration")
 
 
-def test_every_cell_has_a_row_and_controls_come_last(table: pd.DataFrame, runs: Runs) -> None:
-    assert set(table.index) == set(runs.index["cell"])
+def test_every_configuration_has_a_row_and_controls_come_last(
+    table: pd.DataFrame, runs: Runs
+) -> None:
+    assert set(table.index) == set(runs.index["configuration"])
     assert list(table.index[-4:]) == ["human", "random", "go", "platoon"]
 
 
@@ -50,7 +52,9 @@ def test_gap_is_nothing_for_go_and_all_for_the_platoon(table: pd.DataFrame) -> N
 def test_gap_share_is_that_of_the_interquartile_means_with_its_interval(
     table: pd.DataFrame,
 ) -> None:
-    row, go, platoon = (table.loc[cell] for cell in ("rsm-ring-p4-k3", "go", "platoon"))
+    row, go, platoon = (
+        table.loc[configuration] for configuration in ("rsm-ring-p4-k3", "go", "platoon")
+    )
     gap = platoon["return_iqm"] - go["return_iqm"]
     assert row["gap_share"] == pytest.approx((row["return_iqm"] - go["return_iqm"]) / gap)
     assert row["gap_share_low"] < row["gap_share"] < row["gap_share_high"]
@@ -87,7 +91,7 @@ def test_study_of_controls_alone_counts_all_that_they_drove(make: Callable[..., 
 
 
 def test_average_is_compared_on_the_same_topology(table: pd.DataFrame, runs: Runs) -> None:
-    final = runs.finished.groupby("cell")["final_return"].apply(np.array)
+    final = runs.finished.groupby("configuration")["final_return"].apply(np.array)
     x, y = final["rsm-ring-p4-k3"], final["average-ring"]
     expected = np.mean(x[:, None] > y[None, :])
     assert table.loc["rsm-ring-p4-k3", "improvement_over_average"] == pytest.approx(expected)
@@ -100,7 +104,8 @@ def test_rounds_to_the_target_are_counted_at_the_first_evaluation_that_reaches_i
     target = 0.95 * table.loc["fmarl", "return_iqm"]
     evaluations = runs.table("evaluations")
     chosen = evaluations[
-        (evaluations["cell"] == "rsm-ring-p4-k3") & (evaluations["mode"] == "deterministic")
+        (evaluations["configuration"] == "rsm-ring-p4-k3")
+        & (evaluations["mode"] == "deterministic")
     ]
     curve = chosen.groupby("episode")["return"].mean()
     episode = curve.index[curve >= target][0]
@@ -110,7 +115,7 @@ def test_rounds_to_the_target_are_counted_at_the_first_evaluation_that_reaches_i
 
 
 def test_bytes_are_those_of_the_summaries(table: pd.DataFrame, runs: Runs) -> None:
-    rows = runs.finished[runs.finished["cell"] == "average-ring"]
+    rows = runs.finished[runs.finished["configuration"] == "average-ring"]
     assert table.loc["average-ring", "megabytes_sent"] == pytest.approx(
         rows["bytes_sent"].mean() / 1e6
     )
@@ -138,7 +143,7 @@ def test_failed_seeds_are_shown_and_do_not_count_as_returns(make: Callable[..., 
     grid = {"methods": ["fmarl", "human"], "episodes": 10}
     runs = load_study_runs(make(failed=("fmarl-seed1",), **grid))
     table = main_table(runs)
-    row = table.set_index("cell").loc["fmarl"]
+    row = table.set_index("configuration").loc["fmarl"]
     assert (row["seeds"], row["failed"], row["finished"]) == (3, 1, 2)
     assert np.isfinite(row["return_iqm"])
     assert readable(table)["seeds"].iloc[0] == "2 of 3 (1 failed)"
@@ -214,18 +219,18 @@ def test_time_to_the_target_return_is_the_first_five_episodes_that_have_it(tmp_p
     write_study(study, tmp_path)
     # Seeds reach it at episodes 9, 14 and never; a round falls in every second episode.
     for seed, jump in enumerate((5, 10, 99)):
-        for cell in ("average-ring", "independent"):
-            folder = tmp_path / "runs" / f"{cell}-seed{seed}"
+        for configuration in ("average-ring", "independent"):
+            folder = tmp_path / "runs" / f"{configuration}-seed{seed}"
             row = dict.fromkeys(TABLES["episodes"], 0)
             rows = [
                 row | {"episode": e, "return": 0.31 if e >= jump else 0.29} for e in range(1, 31)
             ]
             write_table(folder, "episodes", rows)
-            if cell != "independent":
+            if configuration != "independent":
                 row = dict.fromkeys(TABLES["rounds"], 0)
                 rows = [row | {"round": e // 2, "episode": e} for e in range(2, 31, 2)]
                 write_table(folder, "rounds", rows)
-    table = main_table(load_study_runs(tmp_path)).set_index("cell")
+    table = main_table(load_study_runs(tmp_path)).set_index("configuration")
     average = table.loc["average-ring"]
     assert (average["reached"], average["finished"]) == (2, 3)
     # The mean of five reaches 0.3 with three of them at 0.31: two episodes after the jump.

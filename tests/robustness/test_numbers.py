@@ -173,7 +173,7 @@ def test_failed_run_is_shown_as_failed_and_never_averaged_in(tmp_path: Path) -> 
         failed = value > 1
         summary = dict.fromkeys(SUMMARY) | {
             "run_id": config.run_id,
-            "cell": config.cell,
+            "configuration": config.configuration,
             "settings_hash": config.settings_hash,
             "status": "failed" if failed else "finished",
             "reason": "reward of agent 1 is inf" if failed else None,

@@ -30,7 +30,7 @@ from ..tracking.conftest import (  # noqa: F401 (the fixture that gives each tes
     STORE,
     STUDY,
     _in_a_folder_of_its_own,
-    cell_of,
+    configuration_of,
     everything,
     published,
     reader,
@@ -234,7 +234,7 @@ def test_publishers_at_once_in_two_checkouts_leave_one_of_everything(
     for folder in folders:
         run(server, "publish", folder, "--study", "at-once")
     assert_whole(published("at-once", server), folders, server)
-    parent = cell_of("at-once", server).info.run_id
+    parent = configuration_of("at-once", server).info.run_id
     below = {run.data.tags["mlflow.parentRunId"] for run in published("at-once", server).values()}
     assert below == {parent}
 

@@ -285,8 +285,8 @@ def test_name_of_a_study_cannot_leave_the_folder_of_the_store(study: str) -> Non
     assert sorted(str(path) for path in Path.cwd().rglob("*")) == before
 
 
-@pytest.mark.parametrize("key", ["run_id", "cell"])
-@pytest.mark.parametrize("name", ["x' or tags.kind = 'cell", "../../up", "", None, ["a"]])
+@pytest.mark.parametrize("key", ["run_id", "configuration"])
+@pytest.mark.parametrize("name", ["x' or tags.kind = 'configuration", "../../up", "", None, ["a"]])
 def test_names_in_the_summary_of_a_stranger_are_not_used_in_queries(key: str, name: object) -> None:
     import json
 

@@ -72,7 +72,7 @@ def write_run(config: RunConfig, final_return: float = 0.25, status: str = "fini
     )
     summary = dict.fromkeys(SUMMARY) | {
         "run_id": config.run_id,
-        "cell": config.cell,
+        "configuration": config.configuration,
         "settings_hash": config.settings_hash,
         "status": status,
         "method": config.method,
@@ -116,11 +116,11 @@ def history(run: Run, store: str = STORE) -> dict[str, list[tuple[int, float]]]:
     }
 
 
-def cell_of(study: str = STUDY, store: str = STORE) -> Run:
+def configuration_of(study: str = STUDY, store: str = STORE) -> Run:
     """The only parent run of the store."""
     client = reader(store)
     experiment = client.get_experiment_by_name(study).experiment_id
-    (parent,) = client.search_runs([experiment], filter_string="tags.kind = 'cell'")
+    (parent,) = client.search_runs([experiment], filter_string="tags.kind = 'configuration'")
     return parent
 
 

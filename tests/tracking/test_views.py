@@ -12,7 +12,7 @@ from rsm import tracking
 from rsm.config.run import RunConfig, parse_run
 from rsm.tracking.content import TAGS
 
-from .conftest import STUDY, cell_of, documented, published, reader, write_run
+from .conftest import STUDY, configuration_of, documented, published, reader, write_run
 
 
 def test_views_of_the_page_ask_for_kinds_metrics_and_tags_that_are_there() -> None:
@@ -27,9 +27,9 @@ def test_views_of_the_page_ask_for_kinds_metrics_and_tags_that_are_there() -> No
         if key.startswith("mlflow.sharedViewState.")
     }
     names = {view["name"] for view in found.values()}
-    assert names == {"Cells, best first", "Seeds, best first", "Figures and tables"}
+    assert names == {"Configurations, best first", "Seeds, best first", "Figures and tables"}
     assert all(len(value) <= 5000 for value in experiment.tags.values()), "MLflow's limit"
-    runs = [*published().values(), cell_of()]
+    runs = [*published().values(), configuration_of()]
     known = {f"metrics.`{key}`" for run in runs for key in run.data.metrics}
     known |= {f"tags.`{key}`" for run in runs for key in run.data.tags}
     known |= {f"tags.`{key}`" for key in TAGS}  # a run has those of its method
@@ -42,11 +42,11 @@ def test_views_of_the_page_ask_for_kinds_metrics_and_tags_that_are_there() -> No
 
 
 def test_searches_of_the_documentation_find_the_runs_that_they_name() -> None:
-    cells: list[dict[str, Any]] = [
+    configurations: list[dict[str, Any]] = [
         {"mixing": {"rule": "trust-region"}},
         {"method": "average", "communication": {"topology": "ring"}},
     ]
-    for changes in cells:
+    for changes in configurations:
         for seed, final in enumerate((0.1, 0.3)):
             tracking.publish(write_run(parse_run(changes | {"seed": seed}, "test"), final), STUDY)
     failed = write_run(RunConfig(method="human"), status="failed")

@@ -51,33 +51,35 @@ def test_results_are_of_the_study_as_it_is_and_of_all_its_runs(folder: Path) -> 
     assert {entry["run_id"]: entry["settings_hash"] for entry in manifests} == hashes
 
 
-def test_table_of_cells_is_that_of_the_runs(folder: Path) -> None:
+def test_table_of_configurations_is_that_of_the_runs(folder: Path) -> None:
     runs = pd.read_csv(folder / "tables/runs.csv")
-    done = runs[runs["status"] == "finished"].groupby("cell")["final_return"]
-    cells = pd.read_csv(folder / "tables/main.csv").set_index("cell")
-    for cell, scores in done:
-        assert cells.at[cell, "return_iqm"] == pytest.approx(float(interquartile_mean(scores)))
-        assert cells.at[cell, "finished"] == len(scores)
+    done = runs[runs["status"] == "finished"].groupby("configuration")["final_return"]
+    configurations = pd.read_csv(folder / "tables/main.csv").set_index("configuration")
+    for configuration, scores in done:
+        assert configurations.at[configuration, "return_iqm"] == pytest.approx(
+            float(interquartile_mean(scores))
+        )
+        assert configurations.at[configuration, "finished"] == len(scores)
 
 
 def test_differences_are_those_of_the_returns_of_every_seed(folder: Path) -> None:
     content = json.loads((folder / "tables/marl_eval.json").read_text(encoding="utf-8"))
     ((algorithms,),) = ([*tasks.values()] for tasks in content.values())
     by_step = {
-        (cell, seed, name): sum(step["return"]) / len(step["return"])
-        for cell, seeds in algorithms.items()
+        (configuration, seed, name): sum(step["return"]) / len(step["return"])
+        for configuration, seeds in algorithms.items()
         for seed, steps in seeds.items()
         for name, step in steps.items()
         if name.startswith("step_")
     }
     table = pd.read_csv(folder / "tables/differences.csv")
-    assert set(table["cell"]) == set(algorithms) - {"independent"}
-    table["step"] = "step_" + table.groupby("cell").cumcount().astype(str)
+    assert set(table["configuration"]) == set(algorithms) - {"independent"}
+    table["step"] = "step_" + table.groupby("configuration").cumcount().astype(str)
     for row in table.to_dict("records"):
         found = [
             score - by_step["independent", seed, step]
-            for (cell, seed, step), score in by_step.items()
-            if (cell, step) == (row["cell"], row["step"])
+            for (configuration, seed, step), score in by_step.items()
+            if (configuration, step) == (row["configuration"], row["step"])
         ]
         assert len(found) == row["pairs"]
         assert row["difference"] == pytest.approx(float(interquartile_mean(found)), abs=1e-12)

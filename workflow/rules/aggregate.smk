@@ -1,7 +1,7 @@
 # Tables over all runs of the study; the report shows the readable ones.
 
 SHOWN = {
-    "main.html": ("Tables", "table", "every cell of the study"),
+    "main.html": ("Tables", "table", "every configuration of the study"),
     "runs.csv": ("Tables", "runs", "every run"),
     "settings.html": ("Configuration", "configuration", "every setting of the study"),
 }

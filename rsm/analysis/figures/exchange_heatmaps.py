@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from rsm.analysis import selection as cells
+from rsm.analysis import facets, selection
 from rsm.analysis.figures import style
 from rsm.analysis.labels import topology_label, without
 from rsm.analysis.load import Runs
@@ -19,18 +19,18 @@ MOST = 5  # panels in a row
 
 
 def data(runs: Runs) -> pd.DataFrame:
-    """One cell per method that exchanges: one P and the first topology of the study.
+    """One configuration per method that exchanges: one P and the first topology of the study.
 
-    Columns: those of `cells.counts`, sender, receiver (−1 the server), payload_megabytes (mean over
+    Columns: those of `selection.counts`, sender, receiver (−1 the server), payload_megabytes (mean over
     seeds), judged and accepted (sums over seeds; of replicas for which a segment was asked of the sender). A
-    cell without traffic has one row without sender.
+    configuration without traffic has one row without sender.
     """
-    learners = cells.representative(cells.learners(runs))
+    learners = selection.representative(selection.learners(runs))
     chosen = learners[learners["share"].notna()]
-    chosen = cells.on_topology(chosen, cells.topologies(chosen)[0])
+    chosen = facets.on_topology(chosen, facets.topologies(chosen)[0])
     frames = []
-    for row in cells.records(cells.counts(chosen)):
-        part = chosen[chosen["cell"] == row["cell"]]
+    for row in selection.records(selection.counts(chosen)):
+        part = chosen[chosen["configuration"] == row["configuration"]]
         finished = max(int((part["status"] == "finished").sum()), 1)
         columns = ["sender", "receiver", "payload_bytes", "judged", "accepted"]
         pairs = runs.table("exchange", part, columns).groupby(["sender", "receiver"])
@@ -39,16 +39,16 @@ def data(runs: Runs) -> pd.DataFrame:
         if frame.empty:
             frame = pd.DataFrame([{"payload_megabytes": np.nan}])
         frames.append(pd.DataFrame([row] * len(frame)).join(frame))
-    return cells.gathered(frames, _COLUMNS)
+    return facets.gathered(frames, _COLUMNS)
 
 
 def draw(data: pd.DataFrame) -> Figure:
-    """First the payload of every cell on one colour scale, then accepted shares on another."""
+    """First the payload of every configuration on one colour scale, then accepted shares on another."""
     if data.empty:
         return style.empty("no method of this study exchanges parameters")
     labels = list(dict.fromkeys(data["label"]))
     regulated = [name for name in labels if _part(data, name)["judged"].fillna(0).sum() > 0]
-    incomplete = any(cells.gaps(data).values())
+    incomplete = any(selection.gaps(data).values())
     columns, rows, height = _layout(len(labels), len(regulated), 0.76 if incomplete else 0.65)
     figure = Figure(figsize=(style.PAGE, height))
     grid = figure.subplots(sum(rows), columns, squeeze=False)
@@ -77,12 +77,12 @@ def draw(data: pd.DataFrame) -> Figure:
     return figure
 
 
-def _layout(cells: int, regulated: int, text: float) -> tuple[int, list[int], float]:
+def _layout(configurations: int, regulated: int, text: float) -> tuple[int, list[int], float]:
     """Panels in a row, rows of either kind of panel, and the height of them all in inches, of which
     `text` around each panel: at most MOST in a row, but for a page that would be too tall."""
-    columns = max(3, -(-cells // -(-cells // MOST)))
+    columns = max(3, -(-configurations // -(-configurations // MOST)))
     while True:
-        rows = [-(-count // columns) for count in (cells, regulated)]
+        rows = [-(-count // columns) for count in (configurations, regulated)]
         height = sum(rows) * (text + 5.6 / columns)
         if height <= style.TALLEST:
             return columns, rows, height
@@ -120,13 +120,13 @@ def _draw_panel(
     label = without(first["label"], first["share"])
     lines = [label, first["share"]] if label != first["label"] else [label]
     axis.set_title("\n".join([*lines, ", ".join(where)]), fontsize=6.5)
-    gap = cells.gap(first)
+    gap = selection.gap(first)
     if column == "accepted_share" and not part["accepted"].sum():
         axis.set_xlabel(
             "\n".join(["receiver", "no replica accepted", *filter(None, [gap])]), labelpad=1
         )
     elif np.isnan(matrix).all():
-        style.note(axis, gap if gap == cells.NONE else "nothing sent")
+        style.note(axis, gap if gap == selection.NONE else "nothing sent")
     elif gap:
         axis.set_xlabel(f"receiver\n{gap}", labelpad=1)
     return image

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rsm.analysis import selection as cells
+from rsm.analysis import facets, selection
 from rsm.analysis.figures import style
 from rsm.analysis.figures.looks import Look, looks
 from rsm.analysis.load import Runs
@@ -15,23 +15,23 @@ QUANTITIES = {"return": "return", "mean_speed": "mean speed (m/s)"}
 
 
 def data(runs: Runs) -> pd.DataFrame:
-    """`cells.curves_and_levels`: evaluations of every method at one P, and the controls."""
-    return cells.curves_and_levels(runs)
+    """`facets.curves_and_levels`: evaluations of every method at one P, and the controls."""
+    return facets.curves_and_levels(runs)
 
 
 def draw(data: pd.DataFrame) -> Figure:
     """A column per topology and share; methods without one are repeated in every column."""
-    curves, levels = cells.learned_and_levels(data)
+    curves, levels = facets.learned_and_levels(data)
     if curves.empty and levels.empty:
         return style.empty("no run has finished")
-    facets = cells.facets(curves)
-    curves = pd.concat([facet.part for facet in facets])
+    panels = facets.panels(curves)
+    curves = pd.concat([panel.part for panel in panels])
     shown = looks(curves["label"])
-    figure, axes = style.panels(len(QUANTITIES), len(facets))
+    figure, axes = style.panels(len(QUANTITIES), len(panels))
     named: dict[Axes, dict[str, float]] = {}
     for (column, unit), row in zip(QUANTITIES.items(), axes, strict=True):
         values = dict(zip(levels["label"], levels[column], strict=True))
-        for (topology, share, part), axis in zip(facets, row, strict=True):
+        for (topology, share, part), axis in zip(panels, row, strict=True):
             _draw_panel(axis, part, column, shown)
             axis.set_title(style.panel_title(topology, part["segments"].max(), share))
             axis.set_ylabel(unit)
@@ -52,4 +52,4 @@ def _draw_panel(axis: Axes, part: pd.DataFrame, column: str, shown: dict[str, Lo
         steps = curve["env_steps"] / 1e3
         style.curve(axis, steps, curve, column, shown[str(label)], (number, count))
     if known.empty:
-        style.note(axis, cells.NONE)
+        style.note(axis, selection.NONE)

@@ -17,7 +17,7 @@ Dash = str | tuple[float, tuple[float, ...]]
 
 
 class Look(NamedTuple):
-    """How the cells of one label are drawn."""
+    """How the configurations of one label are drawn."""
 
     color: str
     dash: Dash

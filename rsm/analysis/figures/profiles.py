@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rsm.analysis import selection as cells
+from rsm.analysis import facets, selection
 from rsm.analysis.figures import style
 from rsm.analysis.figures.looks import Look, looks
 from rsm.analysis.labels import topology_label, without
@@ -24,7 +24,7 @@ from rsm.analysis.statistics import (
 THRESHOLDS = 121
 _COLUMNS = [
     "panel", "share", "topology", "segments", "label", "threshold", "reference", "against", "value",
-    "low", "high", "cell", *cells.STATES,
+    "low", "high", "configuration", *selection.STATES,
 ]  # fmt: skip
 
 
@@ -36,28 +36,29 @@ def data(runs: Runs) -> pd.DataFrame:
     `panel` is `profile` (rows: threshold → fraction of runs above it) or `improvement` (rows: reference,
     a method, and `against`, the label of it that was chosen → probability that a run of the label beats
     one of it on its topology). Columns: panel, share (where it varies), topology, segments (the P),
-    label, threshold, reference, against, value, low, high, and cell and the states of `cells.counts`
-    summed over the cells of a label. A label without a finished run has rows without value.
+    label, threshold, reference, against, value, low, high, and configuration and the states of
+    `selection.counts` summed over the configurations of a label. A label without a finished run has rows
+    without value.
     """
-    index = cells.representative(cells.learners(runs))
+    index = selection.representative(selection.learners(runs))
     if index.empty:
         return pd.DataFrame(columns=_COLUMNS)
-    scores = cells.with_return(index)["final_return"]
+    scores = selection.with_return(index)["final_return"]
     least, most = (scores.min(), scores.max()) if len(scores) else (0.0, 1.0)
     margin = 0.05 * max(most - least, 1e-3)
     thresholds = np.linspace(least - margin, most + margin, THRESHOLDS)
-    shares = cells.shares(index)
+    shares = facets.shares(index)
     frames = []
     for share in shares if len(shares) > 1 else [None]:
-        part = index if share is None else cells.of_share(index, share)
+        part = index if share is None else facets.of_share(index, share)
         topologies = _comparable(part)
         part, others = (
             rows[rows["topology"].isna() | rows["topology"].isin(topologies)]
             for rows in (part, index)
         )
         frame = pd.concat([_profiles(part, thresholds), _improvements(part, others, share)])
-        states = cells.counts(part).groupby("label", sort=False)[list(cells.STATES)].sum()
-        frame = frame.merge(states.reset_index().assign(cell=states.index), on="label")
+        states = selection.counts(part).groupby("label", sort=False)[list(selection.STATES)].sum()
+        frame = frame.merge(states.reset_index().assign(configuration=states.index), on="label")
         names = [topology_label(name) for name in topologies]
         where = f"{len(names)} topologies" if names[1:] else "".join(names)
         frames.append(frame.assign(share=share, topology=where, segments=part["segments"].max()))
@@ -76,13 +77,14 @@ def _profiles(part: pd.DataFrame, thresholds: Floats) -> pd.DataFrame:
     frames = []
     for label, runs in part.groupby("label", sort=False):
         strata = [
-            own["final_return"].to_numpy() for _, own in cells.with_return(runs).groupby("cell")
+            own["final_return"].to_numpy()
+            for _, own in selection.with_return(runs).groupby("configuration")
         ]
         frame = pd.DataFrame({"panel": "profile", "label": label, "threshold": thresholds})
         if strata:
             frame["value"] = performance_profile(strata, thresholds)
             frame["low"], frame["high"] = performance_profile_interval(
-                strata, thresholds, cells.generator()
+                strata, thresholds, selection.generator()
             )
         frames.append(frame)
     return pd.concat(frames) if frames else pd.DataFrame()
@@ -91,16 +93,18 @@ def _profiles(part: pd.DataFrame, thresholds: Floats) -> pd.DataFrame:
 def _improvements(part: pd.DataFrame, index: pd.DataFrame, share: str | None) -> pd.DataFrame:
     """A row per label and reference, which shares what the panel is about and is of `index`."""
     rows: list[dict[str, Any]] = []
-    for method in cells.REFERENCES:
+    for method in selection.REFERENCES:
         for label, own in part.groupby("label", sort=False):
-            other = cells.reference(own.assign(share=share or own["share"]), index, method)
+            other = selection.reference(own.assign(share=share or own["share"]), index, method)
             row = {"panel": "improvement", "label": label, "reference": method}
             if len(other):
                 row["against"] = against = str(other["label"].iloc[0])
-                both = pd.concat([cells.with_return(own), other])
-                x, y = cells.paired(both, str(label), against) if label != against else ([], [])
+                both = pd.concat([selection.with_return(own), other])
+                x, y = selection.paired(both, str(label), against) if label != against else ([], [])
                 if x:
-                    row |= probability_of_improvement_estimate(x, y, cells.generator())._asdict()
+                    row |= probability_of_improvement_estimate(
+                        x, y, selection.generator()
+                    )._asdict()
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -109,7 +113,7 @@ def draw(data: pd.DataFrame) -> Figure:
     """A row per share: profiles to the left, comparisons with each reference to the right."""
     if data.empty:
         return style.empty("no method of this study learns")
-    shares = cells.shares(data)
+    shares = facets.shares(data)
     parts = [data[data["share"] == share] for share in shares] or [data]
     parts = [
         part.assign(label=[without(label, share) for label in part["label"]])
@@ -120,7 +124,7 @@ def draw(data: pd.DataFrame) -> Figure:
     grid = figure.subplots(len(parts), 3, squeeze=False, width_ratios=(1.5, 1, 1))
     for part, (left, *others) in zip(parts, grid, strict=True):
         _draw_profiles(left, part[part["panel"] == "profile"], shown)
-        for method, axis in zip(cells.REFERENCES, others, strict=True):
+        for method, axis in zip(selection.REFERENCES, others, strict=True):
             rows = part[(part["panel"] == "improvement") & (part["reference"] == method)]
             _draw_improvement(axis, rows, method, shown)
         others[1].set_yticklabels([])  # the labels of its neighbour
@@ -146,7 +150,7 @@ def _draw_profiles(axis: Axes, part: pd.DataFrame, shown: dict[str, Look]) -> No
     axis.set_ylabel("runs with final return > τ")
     axis.set_ylim(-0.03, 1.03)
     if known.empty:
-        style.note(axis, cells.NONE)
+        style.note(axis, selection.NONE)
 
 
 def _draw_improvement(
@@ -165,13 +169,13 @@ def _draw_improvement(
         style.note(axis, "nothing to compare" if chosen else f"no finished run of {reference}")
         return
     axis.axvline(0.5, color="0.5", linewidth=0.7, linestyle="--")
-    for place, row in enumerate(reversed(cells.records(rows))):
+    for place, row in enumerate(reversed(selection.records(rows))):
         look = shown[row["label"]]
         if np.isfinite(row["value"]):
             axis.hlines(place, row["low"], row["high"], color=look.color, linewidth=1.6)
             axis.plot([row["value"]], [place], **look.point())
         else:
-            text = cells.gap(row) if cells.gap(row) == cells.NONE else "the reference"
+            text = selection.gap(row) if selection.gap(row) == selection.NONE else "the reference"
             axis.text(
                 0.52, place, text, va="center", color=style.GREY, style="italic", size=6,
             )  # fmt: skip

@@ -8,18 +8,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from rsm.analysis import selection as cells
+from rsm.analysis import facets, selection
 from rsm.analysis.figures import style
 from rsm.analysis.figures.looks import Look, looks
 from rsm.analysis.load import Runs
 
 
 def data(runs: Runs) -> pd.DataFrame:
-    """`cells.curves_and_levels`: evaluations of every method at one P, and the controls.
+    """`facets.curves_and_levels`: evaluations of every method at one P, and the controls.
 
     bytes_sent counts all bytes transmitted by anybody, requests, headers and lost frames too.
     """
-    return cells.curves_and_levels(runs)
+    return facets.curves_and_levels(runs)
 
 
 def draw(data: pd.DataFrame) -> Figure:
@@ -27,17 +27,17 @@ def draw(data: pd.DataFrame) -> Figure:
 
     A method that communicates begins with the first evaluation after its first round.
     """
-    curves, levels = cells.learned_and_levels(data)
+    curves, levels = facets.learned_and_levels(data)
     if curves.empty and levels.empty:
         return style.empty("no run has finished")
-    facets = cells.facets(curves)
-    curves = pd.concat([facet.part for facet in facets])
+    panels = facets.panels(curves)
+    curves = pd.concat([panel.part for panel in panels])
     shown = looks(curves["label"])
-    figure, [row] = style.panels(1, len(facets), height=2.3, most=2)
+    figure, [row] = style.panels(1, len(panels), height=2.3, most=2)
     values = dict(zip(levels["label"], levels["return"], strict=True))
     positive = curves.loc[curves["bytes_sent"] > 0, "bytes_sent"] / 1e6
     edges = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
-    for (topology, share, part), axis in zip(facets, row, strict=True):
+    for (topology, share, part), axis in zip(panels, row, strict=True):
         _draw_panel(axis, part, shown, edges)
         axis.set_title(style.panel_title(topology, part["segments"].max(), share))
         axis.set_ylabel("return")
@@ -68,7 +68,7 @@ def _draw_panel(
             axis.plot([place] * 2, last[["return_low", "return_high"]], color=look.color)
             axis.plot([place], [last["return"]], **look.point())
     if known.empty:
-        style.note(axis, cells.NONE)
+        style.note(axis, selection.NONE)
     _label_zero(axis, nothing, edges)
 
 

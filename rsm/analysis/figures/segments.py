@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rsm.analysis import selection as cells
+from rsm.analysis import facets, selection
 from rsm.analysis.figures import style
 from rsm.analysis.figures.looks import Look, looks
 from rsm.analysis.load import Runs
@@ -16,23 +16,23 @@ QUANTITIES = {"return": "final return", "megabytes": "bytes sent by all nodes (M
 
 
 def data(runs: Runs) -> pd.DataFrame:
-    """`cells.final_scores` of every learning run: return, and megabytes transmitted by anybody."""
-    index = cells.learners(runs)
+    """`facets.final_scores` of every learning run: return, and megabytes transmitted by anybody."""
+    index = selection.learners(runs)
     index = index.assign(megabytes=index["bytes_sent"] / 1e6)
-    return cells.final_scores(index, {"final_return": "return", "megabytes": "megabytes"})
+    return facets.final_scores(index, {"final_return": "return", "megabytes": "megabytes"})
 
 
 def draw(data: pd.DataFrame) -> Figure:
     """A column per topology and share; P is a category, methods without segments are levels across it."""
-    facets = [facet for facet in cells.facets(data) if facet.part["segments"].notna().any()]
-    if not facets:
+    panels = [panel for panel in facets.panels(data) if panel.part["segments"].notna().any()]
+    if not panels:
         return style.empty("no method of this study has segments")
     numbers = sorted(data["segments"].dropna().unique())
-    data = pd.concat([facet.part for facet in facets])
+    data = pd.concat([panel.part for panel in panels])
     shown = looks(data["label"])
-    figure, axes = style.panels(len(QUANTITIES), len(facets))
+    figure, axes = style.panels(len(QUANTITIES), len(panels))
     for (column, unit), row in zip(QUANTITIES.items(), axes, strict=True):
-        for (topology, share, part), axis in zip(facets, row, strict=True):
+        for (topology, share, part), axis in zip(panels, row, strict=True):
             _draw_panel(axis, part, column, numbers, shown)
             axis.set_title(style.panel_title(topology, np.nan, share))
             axis.set_ylabel(unit)
@@ -71,4 +71,4 @@ def _draw_panel(
     axis.set_xticks(range(len(numbers)), [f"{number:g}" for number in numbers])
     axis.grid(visible=False, axis="x")
     if split[column].isna().all():
-        style.note(axis, cells.NONE)
+        style.note(axis, selection.NONE)

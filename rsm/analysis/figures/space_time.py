@@ -13,7 +13,7 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rsm.analysis import selection as cells
+from rsm.analysis import selection
 from rsm.analysis.figures import style
 from rsm.analysis.labels import topology_label
 from rsm.analysis.load import Runs
@@ -30,15 +30,15 @@ WIDTHS = {"yes": 1.25, "no": 0.55}  # of the line of a vehicle that learns or do
 def data(runs: Runs) -> pd.DataFrame:
     """One episode of each run of `runs.with_trajectory`, the vehicles of the first loop alone.
 
-    Columns of the first row of a run: those of `cells.CELL`, seed, status, eval_seed, mean_speed (m/s,
-    of all vehicles), collisions, horizon (s), loop_length (m), crossings (m, where the road crosses
-    itself). Columns of its other rows, of which there are none without a trajectory: cell, time (s),
+    Columns of the first row of a run: those of `selection.CONFIGURATION`, seed, status, eval_seed, mean_speed
+    (m/s, of all vehicles), collisions, horizon (s), loop_length (m), crossings (m, where the road crosses
+    itself). Columns of its other rows, of which there are none without a trajectory: configuration, time (s),
     vehicle, position (m), speed (m/s) and learner (a text).
     """
     frames = []
     for run_id in runs.with_trajectory:
-        [run] = cells.records(runs.index[runs.index["run_id"] == run_id])
-        row = {name: run[name] for name in (*cells.CELL, "seed", "status")}
+        [run] = selection.records(runs.index[runs.index["run_id"] == run_id])
+        row = {name: run[name] for name in (*selection.CONFIGURATION, "seed", "status")}
         found = runs.trajectory(run_id) if run["status"] == "finished" else None
         if found is None:
             frames.append(pd.DataFrame([row]))
@@ -47,13 +47,15 @@ def data(runs: Runs) -> pd.DataFrame:
         for name in ("eval_seed", "mean_speed", "collisions", "horizon", "loop_length"):
             row[name] = round(about[name], 3)
         row["crossings"] = " ".join(f"{place:g}" for place in about["crossings"])
-        vehicles = vehicles[vehicles.pop("loop") == 0].round(2).assign(cell=run["cell"])
+        vehicles = (
+            vehicles[vehicles.pop("loop") == 0].round(2).assign(configuration=run["configuration"])
+        )
         learns = vehicles["learner"] & (run["method"] != "human")  # which drives every seat
         frames += [
             pd.DataFrame([row]),
             vehicles.assign(learner=learns.map({True: "yes", False: "no"})),
         ]
-    wanted = [*cells.CELL, *_COLUMNS]
+    wanted = [*selection.CONFIGURATION, *_COLUMNS]
     if not frames:
         return pd.DataFrame(columns=wanted)
     return pd.concat([frame.reindex(columns=wanted).astype(object) for frame in frames])
@@ -74,7 +76,7 @@ def draw(data: pd.DataFrame) -> Figure:
             axis.remove()
             continue
         run = facts.iloc[place]
-        _draw_panel(axis, run, driven[driven["cell"] == run["cell"]], scale)
+        _draw_panel(axis, run, driven[driven["configuration"] == run["configuration"]], scale)
         if place + columns >= len(facts):
             axis.set_xlabel("time (s)")
             axis.tick_params(labelbottom=True)

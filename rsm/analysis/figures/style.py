@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import offset_copy
 
-from rsm.analysis import selection as cells
+from rsm.analysis import selection
 from rsm.analysis.figures.looks import Dash, Look
 from rsm.analysis.labels import topology_label
 from rsm.analysis.statistics import Floats
@@ -256,7 +256,7 @@ def legend(
     figure: Figure, data: pd.DataFrame, shown: Mapping[str, Look], lines: bool = True
 ) -> None:
     """A legend below the panels: every label once, with runs that failed or are missing."""
-    gaps = cells.gaps(data)
+    gaps = selection.gaps(data)
     handles = []
     for label, look in shown.items():
         text = f"{label} [{gaps[label]}]" if gaps.get(label) else label

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rsm.analysis import selection as cells
+from rsm.analysis import facets, selection
 from rsm.analysis.figures import style
 from rsm.analysis.figures.looks import Look, looks
 from rsm.analysis.labels import topology_label
@@ -18,10 +18,10 @@ from rsm.analysis.load import Runs
 
 
 def data(runs: Runs) -> pd.DataFrame:
-    """`cells.final_scores` (return) of every learning run at one P, then a row per control."""
-    index = cells.representative(cells.learners(runs))
-    scores = cells.final_scores(index, {"final_return": "return"})
-    levels = cells.levels(runs).drop(columns="mean_speed")
+    """`facets.final_scores` (return) of every learning run at one P, then a row per control."""
+    index = selection.representative(selection.learners(runs))
+    scores = facets.final_scores(index, {"final_return": "return"})
+    levels = facets.levels(runs).drop(columns="mean_speed")
     return pd.concat([scores, levels], ignore_index=True)
 
 
@@ -35,12 +35,12 @@ class Group(NamedTuple):
 def draw(data: pd.DataFrame) -> Figure:
     """A panel per share and in it a group per topology; methods without one stand in a group of their
     own and as bands."""
-    learned, levels = cells.learned_and_levels(data)
+    learned, levels = facets.learned_and_levels(data)
     if learned.empty:
         return style.empty("no method of this study learns")
-    shares = cells.shares(learned)
+    shares = facets.shares(learned)
     varied = len(shares) > 1
-    parts = [cells.sharing(learned, share) for share in shares] if varied else [learned]
+    parts = [facets.sharing(learned, share) for share in shares] if varied else [learned]
     drawn = pd.concat(parts)
     shown, values = looks(drawn["label"]), dict(zip(levels["label"], levels["return"], strict=True))
     groups = [_groups(part) for part in parts]
@@ -85,7 +85,7 @@ def _draw_panel(axis: Axes, groups: list[Group], shown: Mapping[str, Look]) -> N
             style.intervals(axis, x.iloc[:1], runs.iloc[:1], "return", look)
             if runs["return"].isna().all():
                 axis.text(
-                    place + offset, 0.02, cells.NONE, transform=axis.get_xaxis_transform(),
+                    place + offset, 0.02, selection.NONE, transform=axis.get_xaxis_transform(),
                     rotation=90, ha="center", va="bottom", color=style.GREY, style="italic", size=6,
                     bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8},
                 )  # fmt: skip

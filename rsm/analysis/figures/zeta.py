@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rsm.analysis import selection as cells
+from rsm.analysis import facets, selection
 from rsm.analysis.figures import style
 from rsm.analysis.figures.looks import Look, looks
 from rsm.analysis.load import Runs
@@ -28,19 +28,21 @@ _TRACE = ["env_steps", "advantage", "quadratic_form", "zeta", "outcome"]
 
 
 def data(runs: Runs) -> pd.DataFrame:
-    """The ζ trace of every cell that has a ζ, at one P, in equal bins of environment steps.
+    """The ζ trace of every configuration that has a ζ, at one P, in equal bins of environment steps.
 
-    Columns: those of `cells.counts`, env_steps (middle of the bin), judged, acceptance (%), and for
+    Columns: those of `selection.counts`, env_steps (middle of the bin), judged, acceptance (%), and for
     zeta (accepted replicas), advantage and quadratic_form (all judged) the median over replicas of
-    all seeds with deciles 1 and 9 as `_low` and `_high`. A cell that judged nothing has one row.
+    all seeds with deciles 1 and 9 as `_low` and `_high`. A configuration that judged nothing has one row.
     """
-    learners = cells.representative(cells.learners(runs))
+    learners = selection.representative(selection.learners(runs))
     frames = []
-    for row in cells.records(cells.counts(learners[learners["rule"].notna()])):
-        trace = runs.table("zeta", learners[learners["cell"] == row["cell"]], _TRACE)
+    for row in selection.records(selection.counts(learners[learners["rule"].notna()])):
+        trace = runs.table(
+            "zeta", learners[learners["configuration"] == row["configuration"]], _TRACE
+        )
         frame = _binned(trace) if len(trace) else pd.DataFrame([{"judged": 0}])
         frames.append(pd.DataFrame([row] * len(frame)).join(frame))
-    return cells.gathered(frames, _COLUMNS)
+    return facets.gathered(frames, _COLUMNS)
 
 
 def _binned(trace: pd.DataFrame) -> pd.DataFrame:
@@ -70,13 +72,13 @@ def draw(data: pd.DataFrame) -> Figure:
     """A row per quantity and a column per topology and share; a line per way of finding ζ."""
     if data.empty:
         return style.empty("no method of this study finds a ζ")
-    facets = cells.facets(data)
-    data = pd.concat([facet.part for facet in facets])
+    panels = facets.panels(data)
+    data = pd.concat([panel.part for panel in panels])
     shown = looks(data["label"])
     last = np.nan_to_num(data["env_steps"].max() / 1e3, nan=1.0)  # none where no run finished
-    figure, axes = style.panels(len(QUANTITIES), len(facets), height=1.5)
+    figure, axes = style.panels(len(QUANTITIES), len(panels), height=1.5)
     for (column, unit), row in zip(QUANTITIES.items(), axes, strict=True):
-        for (topology, share, part), axis in zip(facets, row, strict=True):
+        for (topology, share, part), axis in zip(panels, row, strict=True):
             _draw_panel(axis, part, column, shown)
             axis.set_title(style.panel_title(topology, part["segments"].max(), share))
             axis.set_ylabel(unit)
@@ -122,8 +124,8 @@ def _draw_panel(axis: Axes, part: pd.DataFrame, column: str, shown: dict[str, Lo
 
 def _why(trace: pd.DataFrame) -> str:
     """What happened to a label that has no line."""
-    if cells.gaps(trace)[str(trace["label"].iloc[0])] == cells.NONE:
-        return cells.NONE
+    if selection.gaps(trace)[str(trace["label"].iloc[0])] == selection.NONE:
+        return selection.NONE
     return "no replica accepted" if trace["judged"].sum() else "no replica judged"
 
 

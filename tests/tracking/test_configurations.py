@@ -1,4 +1,4 @@
-"""The parent run of a cell: the numbers of its seeds together."""
+"""The parent run of a configuration: the numbers of its seeds together."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ import pytest
 from rsm import tracking
 from rsm.analysis.statistics import interquartile_mean
 from rsm.config.run import RunConfig, parse_run
-from rsm.tracking.content import cell_metrics
+from rsm.tracking.content import configuration_metrics
 
-from .conftest import STUDY, cell_of, history, published, reader, write_run
+from .conftest import STUDY, configuration_of, history, published, reader, write_run
 
 
-def test_seeds_of_a_cell_share_one_parent_run() -> None:
+def test_seeds_of_a_configuration_share_one_parent_run() -> None:
     for seed in range(3):
         tracking.publish(write_run(RunConfig(seed=seed)), STUDY)
     parents = {run.data.tags["mlflow.parentRunId"] for run in published().values()}
     assert len(parents) == 1
     parent = reader().get_run(parents.pop())
-    assert parent.data.tags["cell"] == RunConfig().cell
-    assert parent.info.run_name == RunConfig().cell
+    assert parent.data.tags["configuration"] == RunConfig().configuration
+    assert parent.info.run_name == RunConfig().configuration
 
 
 def test_parent_holds_the_interquartile_means_of_its_finished_seeds() -> None:
     for seed, final in enumerate((0.1, 0.2, 0.3, 0.9)):
         tracking.publish(write_run(RunConfig(seed=seed), final), STUDY)
     tracking.publish(write_run(RunConfig(seed=4), 0.0, status="failed"), STUDY)
-    found = history(cell_of())
+    found = history(configuration_of())
     scores = [0.1, 0.2, 0.3, 0.9]
     assert found["final/return"] == [(0, pytest.approx(interquartile_mean(scores)))]
     # Every seed of these has the same evaluations.
     assert dict(found["eval/return"]) == pytest.approx({0: 0.005, 300: 0.305})
 
 
-def test_costs_of_a_cell_are_plain_means_as_in_the_tables() -> None:
+def test_costs_of_a_configuration_are_plain_means_as_in_the_tables() -> None:
     finals = [
         {"final/return": x, "final/bytes_sent": x, "sac/alpha": x} for x in (0.0, 1.0, 1.0, 6.0)
     ]
-    assert {key: value for key, _, value in cell_metrics(finals, {})} == {
+    assert {key: value for key, _, value in configuration_metrics(finals, {})} == {
         "final/return": 1.0,
         "final/bytes_sent": 2.0,
     }
@@ -47,9 +47,9 @@ def test_costs_of_a_cell_are_plain_means_as_in_the_tables() -> None:
 
 def test_curve_of_a_parent_joins_the_same_evaluations_of_seeds_with_other_steps() -> None:
     curves = {"eval/return": [[(0, 1.0), (90, 2.0)], [(0, 3.0), (110, 4.0)], [(0, 5.0)]]}
-    points = cell_metrics([{}, {}, {}], curves)
+    points = configuration_metrics([{}, {}, {}], curves)
     assert points == [("eval/return", 0, 3.0)], "only where all seeds have been evaluated"
-    points = cell_metrics([{}, {}], {"eval/return": curves["eval/return"][:2]})
+    points = configuration_metrics([{}, {}], {"eval/return": curves["eval/return"][:2]})
     assert points == [("eval/return", 0, 2.0), ("eval/return", 100, 3.0)]
 
 
@@ -57,7 +57,7 @@ def test_parent_names_its_best_seed_and_lists_the_others_and_those_that_failed()
     for seed, final in enumerate((0.1, 0.3, 0.2)):
         tracking.publish(write_run(RunConfig(seed=seed), final), STUDY)
     tracking.publish(write_run(RunConfig(seed=3), status="failed"), STUDY)
-    parent = cell_of()
+    parent = configuration_of()
     assert parent.data.tags["best_seed"] == "1"
     first = parent.data.tags["mlflow.note.content"].splitlines()[0]
     assert first.startswith("Best first: seed 1: final return 0.300, mean speed 3.000 m/s; seed 2:")
@@ -68,14 +68,14 @@ def test_parent_names_its_best_seed_and_lists_the_others_and_those_that_failed()
 def test_parent_follows_when_a_seed_changes() -> None:
     for seed in range(2):
         tracking.publish(write_run(RunConfig(seed=seed), 0.25), STUDY)
-    before = cell_of()
+    before = configuration_of()
     tracking.publish(write_run(RunConfig(seed=1), 0.75), STUDY)
-    parent = cell_of()
+    parent = configuration_of()
     assert (before.data.metrics["final/return"], parent.data.metrics["final/return"]) == (0.25, 0.5)
     below = {run.data.tags["mlflow.parentRunId"] for run in published().values()}
     assert below == {parent.info.run_id}
     tracking.publish(write_run(RunConfig(seed=0), 0.25), STUDY)
-    assert cell_of().info.run_id == parent.info.run_id, "nothing new, nothing changed"
+    assert configuration_of().info.run_id == parent.info.run_id, "nothing new, nothing changed"
 
 
 def test_seeds_with_other_settings_have_a_parent_of_their_own_while_they_last() -> None:
@@ -86,7 +86,7 @@ def test_seeds_with_other_settings_have_a_parent_of_their_own_while_they_last() 
     experiment = client.get_experiment_by_name(STUDY).experiment_id
 
     def finals() -> list[float]:
-        parents = client.search_runs([experiment], filter_string="tags.kind = 'cell'")
+        parents = client.search_runs([experiment], filter_string="tags.kind = 'configuration'")
         return sorted(parent.data.metrics["final/return"] for parent in parents)
 
     assert finals() == [0.25, 0.75]
@@ -98,4 +98,4 @@ def test_seeds_with_other_settings_have_a_parent_of_their_own_while_they_last() 
 
 def test_parent_of_nothing_but_failed_seeds_has_no_numbers() -> None:
     tracking.publish(write_run(RunConfig(), status="failed"), STUDY)
-    assert cell_of().data.metrics == {} and "best_seed" not in cell_of().data.tags
+    assert configuration_of().data.metrics == {} and "best_seed" not in configuration_of().data.tags

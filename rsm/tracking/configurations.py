@@ -1,4 +1,4 @@
-"""The parent run of a cell: the numbers of its seeds together."""
+"""The parent run of a configuration: the numbers of its seeds together."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from rsm.tracking.content import OF_A_CELL, TAGS, cell_metrics, cell_note
+from rsm.tracking.content import OF_A_CONFIGURATION, TAGS, configuration_metrics, configuration_note
 from rsm.tracking.runs import SOURCE, find, is_whole, keep_first, keep_one, log
 from rsm.tracking.store import NOTE
 
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
 PARENT = "mlflow.parentRunId"
 
 
-def cell_settings(settings: dict[str, str]) -> str:
-    """Twelve hex digits of the settings without the seed: what the seeds of a cell have in common."""
+def configuration_settings(settings: dict[str, str]) -> str:
+    """Twelve hex digits of the settings without the seed: what the seeds of a configuration have in common."""
     shared = {key: value for key, value in settings.items() if key != "seed"}
     return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def sum_up(client: MlflowClient, experiment: str, cell: str) -> None:
-    """Give the published seeds of a cell a parent run that holds their numbers together.
+def sum_up(client: MlflowClient, experiment: str, configuration: str) -> None:
+    """Give the published seeds of a configuration a parent run that holds their numbers together.
 
     Seeds whose other settings differ, by an override or an older study of that name, do not belong
     together: each setting has a parent of its own, as long as it has seeds.
     """
-    condition = f"tags.cell = '{cell}' and tags.kind = "
+    condition = f"tags.configuration = '{configuration}' and tags.kind = "
     together: dict[str, list[Run]] = {}
     for run in find(client, experiment, condition + "'seed'"):
         if is_whole(run):
-            together.setdefault(run.data.tags["cell_settings"], []).append(run)
+            together.setdefault(run.data.tags["configuration_settings"], []).append(run)
     parents: dict[str, list[Run]] = {}
-    for run in find(client, experiment, condition + "'cell'"):
-        parents.setdefault(run.data.tags.get("cell_settings", ""), []).append(run)
+    for run in find(client, experiment, condition + "'configuration'"):
+        parents.setdefault(run.data.tags.get("configuration_settings", ""), []).append(run)
     for settings in parents.keys() - together.keys():
         keep_one(client, parents[settings], "")
     for settings, seeds in together.items():
@@ -45,8 +45,8 @@ def sum_up(client: MlflowClient, experiment: str, cell: str) -> None:
         content = digest.hexdigest()[:16]
         number = keep_one(client, parents.get(settings, []), content)
         if number is None:
-            number = _create_parent(client, experiment, cell, content, seeds)
-            mine = f"{condition}'cell' and tags.cell_settings = '{settings}'"
+            number = _create_parent(client, experiment, configuration, content, seeds)
+            mine = f"{condition}'configuration' and tags.configuration_settings = '{settings}'"
             number = keep_first(client, find(client, experiment, mine), content) or number
         for run in seeds:
             if run.data.tags.get(PARENT) != number:
@@ -54,7 +54,7 @@ def sum_up(client: MlflowClient, experiment: str, cell: str) -> None:
 
 
 def _create_parent(
-    client: MlflowClient, experiment: str, cell: str, content: str, seeds: list[Run]
+    client: MlflowClient, experiment: str, configuration: str, content: str, seeds: list[Run]
 ) -> str:
     finished = [run for run in seeds if run.info.status == "FINISHED"]
     curves = {
@@ -62,23 +62,28 @@ def _create_parent(
             sorted((m.step, m.value) for m in client.get_metric_history(run.info.run_id, key))
             for run in finished
         ]
-        for key in OF_A_CELL
+        for key in OF_A_CONFIGURATION
     }
-    points = cell_metrics([run.data.metrics for run in finished], curves)
+    points = configuration_metrics([run.data.metrics for run in finished], curves)
     shared = set.intersection(*(set(run.data.params.items()) for run in seeds))
     ranked = [(run.data.tags["seed"], run.data.metrics) for run in finished]
     ranked.sort(key=lambda seed: -seed[1].get("final/return", float("-inf")))
     failed = [run.data.tags["seed"] for run in seeds if run not in finished]
     tags = {key: value for key, value in seeds[0].data.tags.items() if key in TAGS}
-    tags |= {"kind": "cell", "cell": cell, "content": content, NOTE: cell_note(ranked, failed)}
-    tags["cell_settings"] = seeds[0].data.tags["cell_settings"]
+    tags |= {
+        "kind": "configuration",
+        "configuration": configuration,
+        "content": content,
+        NOTE: configuration_note(ranked, failed),
+    }
+    tags["configuration_settings"] = seeds[0].data.tags["configuration_settings"]
     tags |= {"seeds": " ".join(run.data.tags["seed"] for run in seeds)} | SOURCE
     if ranked:
         tags["best_seed"] = ranked[0][0]
     start = min(run.info.start_time for run in seeds)
     end = max(run.info.end_time for run in seeds)
     number: str = client.create_run(
-        experiment, start_time=start, tags=tags, run_name=cell
+        experiment, start_time=start, tags=tags, run_name=configuration
     ).info.run_id
     log(client, number, dict(sorted(shared)), points, end)
     client.set_terminated(number, status="FINISHED", end_time=end)
