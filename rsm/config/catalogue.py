@@ -17,6 +17,9 @@ class MethodTraits(NamedTuple):
     segments: bool = False  # its runs differ by segments and replicas
     judged: bool = False  # mixes replica by replica with ζ: its runs differ by `mixing.rule`
     server: bool = False  # a central server asks and mixes before the agents do
+    resilient: bool = (
+        False  # outvotes `communication.byzantine` neighbours; the module says `least`
+    )
     exchanges: bool = True  # has rounds: its runs differ by what is shared and by losses
 
 
@@ -28,6 +31,13 @@ METHODS: dict[str, MethodTraits] = {
         module="rsm.methods.segment_average", topology=True, segments=True
     ),
     "fmarl": MethodTraits(module="rsm.methods.fmarl", server=True),
+    "trimmed-mean": MethodTraits(module="rsm.methods.trimmed_mean", topology=True, resilient=True),
+    "median": MethodTraits(module="rsm.methods.median", topology=True, resilient=True),
+    "krum": MethodTraits(module="rsm.methods.krum", topology=True, resilient=True),
+    "multi-krum": MethodTraits(module="rsm.methods.multi_krum", topology=True, resilient=True),
+    "clipped-gossip": MethodTraits(
+        module="rsm.methods.clipped_gossip", topology=True, resilient=True
+    ),
     "rsm": MethodTraits(module="rsm.methods.rsm", topology=True, segments=True, judged=True),
 }
 

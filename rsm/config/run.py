@@ -183,6 +183,15 @@ class Communication(Settings):
     segments: int = Field(4, ge=1, le=65_535, description="P: segments of a parameter vector.")
     replicas: int = Field(3, ge=1, le=255, description="K: referential policies per round.")
     loss_rate: Fraction = Field(0.0, description="Probability that the channel loses a frame.")
+    byzantine: int = Field(
+        0,
+        ge=0,
+        le=127,
+        description="f: neighbours that `trimmed-mean`, `median`, `krum` and `multi-krum` are told to outvote.",
+    )
+    clip: Positive = Field(
+        1.0, description="Radius of `clipped-gossip`, in median distances to the neighbours."
+    )
 
     @field_validator("topology")
     @classmethod

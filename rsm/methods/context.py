@@ -44,7 +44,10 @@ class Context:
 
 
 class Method(Protocol):
-    """A module of `rsm.methods`, or of another package that names itself in `rsm.methods`."""
+    """A module of `rsm.methods`, or of another package that names itself in `rsm.methods`.
+
+    One that is `resilient` also has `least(byzantine) -> int`, the values it needs to outvote so many.
+    """
 
     def ask(self, node: int, context: Context) -> Ask:
         """What a node (an agent, or the server of a method that has one) asks for in a round."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from rsm import methods
 from rsm.config.catalogue import METHODS
 from rsm.config.run import RunConfig
+from rsm.errors import ConfigError
 from rsm.exchange.channel import Channel
 from rsm.exchange.frames import frame_key
 from rsm.exchange.ledger import COUNTERS, Ledger
@@ -118,6 +119,8 @@ class Communication:
         loss = numpy_generator(config.seed, Stream.CHANNEL)
         self.channel = Channel(agents, communication.loss_rate, loss, frame_key())
         self._method = methods.load(config.method)
+        if self._traits.resilient:
+            self._require_enough_neighbours(agents)
         self._sources = numpy_generator(config.seed, Stream.SOURCES)
         self._judging = torch_generator(config.seed, Stream.JUDGING, learner.theta.device)
         self._judges = judges_of(config)(config, learner, replay, self._judging)
@@ -154,6 +157,22 @@ class Communication:
         self.last_round = sent.bytes_per_pair
         row = self._row(sent, trace, int(context.neighbours.sum()))
         return row, [{"round": self.rounds, **judged} for judged in trace]
+
+    def _require_enough_neighbours(self, agents: int) -> None:
+        """Raises ConfigError where somebody's fixed neighbourhood is too small to outvote `byzantine`."""
+        topology, byzantine = (
+            getattr(self._config.communication, x) for x in ("topology", "byzantine")
+        )
+        if topology.startswith("radius"):
+            return  # decided by the vehicles' positions; who has too few then keeps its own
+        smallest = int(self._neighbours(np.zeros((agents, 2))).sum(axis=1).min()) + 1
+        needed = self._method.least(byzantine)  # type: ignore[attr-defined]
+        if smallest < needed:
+            raise ConfigError(
+                f"communication.byzantine: {byzantine} is not allowed: {self._config.method} needs {needed} "
+                f"values, its own included, and {topology} leaves somebody {smallest} values; allowed: a smaller "
+                "number or a denser topology"
+            )
 
     def due(self, updates: int) -> bool:
         """Whether a round follows this update: every U-th; in the published code the first of every U."""

@@ -48,7 +48,14 @@ _METHODS: dict[str, tuple[str, Dash, str]] = {
     "independent": ("#86C5EA", "-", "s"),
 }
 # Methods that came later, in the order of the registry: a new one needs no line here.
-_OTHERS = (("#5C0A48", "d"), ("#4E8A52", "<"), ("#B58FC2", "p"))
+_OTHERS = (
+    ("#5C0A48", "d"),
+    ("#4E8A52", "<"),
+    ("#B58FC2", "p"),
+    ("#7A5C3A", ">"),
+    ("#2F7F8F", "h"),
+    ("#9A9A2E", "8"),
+)
 _VARIANTS: dict[str, tuple[Dash, str]] = {
     "trust-region": ((0, (1, 0.8)), "^"),
     "certified": ((0, (3, 1, 1, 1)), "*"),
