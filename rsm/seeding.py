@@ -23,6 +23,7 @@ class Stream(enum.IntEnum):
     CHANNEL = 7
     CONTROLLER = 8
     JURORS = 9
+    ATTACK = 10
 
 
 def numpy_generator(seed: int, stream: Stream) -> np.random.Generator:
@@ -36,6 +37,11 @@ def torch_generator(
     """The same for torch; another device draws other numbers from the same seed."""
     words = np.random.SeedSequence(seed, spawn_key=(stream,)).generate_state(2, np.uint32)
     return torch.Generator(device).manual_seed(int(words[0]) << 31 | int(words[1]) >> 1)
+
+
+def chosen_agents(seed: int, stream: Stream, agents: int, count: int) -> list[int]:
+    """Which `count` of N agents are unlike the others, by the seed of the run."""
+    return sorted(numpy_generator(seed, stream).choice(agents, count, replace=False).tolist())
 
 
 def training_seed(seed: int, episode: int) -> int:

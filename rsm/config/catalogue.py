@@ -64,6 +64,7 @@ FLEET = "fleet-figure-eight"  # `fleet-figure-eight:<N>`: N loops with one learn
 FLEET_TRAITS = ScenarioTraits(collision="teleport")  # one loop must not end the others
 MOST_LOOPS = 256
 SCENARIO_FORMS = f"{', '.join(SCENARIOS)}, {FLEET}:<loops>"
+ATTACKS = ("sign-flip", "gaussian", "zero", "scaled", "stale", "alie", "ipm", "liar")
 RULES = ("theorem2", "certified", "line-search", "trust-region", "fixed", "coin")
 
 TOPOLOGY_FORMS = (

@@ -26,6 +26,7 @@ from pydantic import (
 
 from rsm.config.axes import AXES, setting
 from rsm.config.catalogue import (
+    ATTACKS,
     CONTROL,
     CONTROLS,
     FLEET,
@@ -268,6 +269,19 @@ class Mixing(Settings):
             )
 
 
+class Attack(Settings):
+    """Agents that send harm, chosen by the seed (not published)."""
+
+    agents: int = Field(
+        0, ge=0, le=255, description="How many; they drive and learn as the others do."
+    )
+    kind: Literal[ATTACKS] = Field(  # type: ignore[valid-type]
+        "sign-flip",
+        description="What they send: −θ, noise of the spread of θ, zeros, 10 θ, θ at the start, `alie` and "
+        "`ipm` (which know all honest θ); a `liar` sends θ and answers −Q as a juror.",
+    )
+
+
 class Training(Settings):
     """How long a run learns."""
 
@@ -306,6 +320,7 @@ class RunSettings(Settings):
     sac: Sac = Sac()
     communication: Communication = Communication()
     mixing: Mixing = Mixing()
+    attack: Attack = Attack()
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
 

@@ -14,6 +14,7 @@ from rsm import methods
 from rsm.config.catalogue import METHODS
 from rsm.config.run import RunConfig
 from rsm.errors import ConfigError
+from rsm.exchange.attacks import sent_parameters
 from rsm.exchange.channel import Channel
 from rsm.exchange.frames import frame_key
 from rsm.exchange.ledger import COUNTERS, Ledger
@@ -24,7 +25,7 @@ from rsm.methods.context import Context, Method, MixingMetric
 from rsm.mixing.rules import Verdict
 from rsm.sac.learner import Learner
 from rsm.sac.replay import Replay
-from rsm.seeding import Stream, numpy_generator, torch_generator
+from rsm.seeding import Stream, chosen_agents, numpy_generator, torch_generator
 from rsm.training.judging import Judgement, Judges, Opinion, OwnCritic, PublishedCode
 from rsm.training.jury import Peers
 
@@ -42,7 +43,7 @@ def synchronous_round(
     the order in which agents are visited.
     """
     context = hold.context
-    held: list[Vectors | None] = list(shared.detach().cpu().numpy())
+    held: list[Vectors | None] = list(hold.sent(shared).cpu().numpy())
     held.append(None)  # the server has nothing yet
     if server:
         came = hold.come([context.server], method, held, shared)
@@ -60,7 +61,7 @@ def sequential_round(shared: Tensor, method: Method, judged: bool, hold: Exchang
     """
     shared = shared.clone()
     for agent in range(hold.context.agents):
-        held = list(shared.detach().cpu().numpy())
+        held = list(hold.sent(shared).cpu().numpy())
         came = hold.come([agent], method, held, shared)
         shared[agent] = mixed(shared[agent : agent + 1], came, method, judged, hold.context)[0]
     return shared
@@ -80,6 +81,7 @@ class Exchange(NamedTuple):
 
     context: Context
     post: Post
+    sent: Callable[[Tensor], Tensor] = torch.detach  # true parameters [N, D] → what is sent
 
     def come(
         self, nodes: Iterable[int], method: Method, held: Sequence[Vectors | None], like: Tensor
@@ -122,7 +124,11 @@ class Communication:
         if self._traits.resilient:
             self._require_enough_neighbours(agents)
         self._sources = numpy_generator(config.seed, Stream.SOURCES)
-        self._judging = torch_generator(config.seed, Stream.JUDGING, learner.theta.device)
+        device = learner.theta.device
+        self._judging = torch_generator(config.seed, Stream.JUDGING, device)
+        self._attacking = torch_generator(config.seed, Stream.ATTACK, device)
+        self.attackers = attackers(config, agents)
+        self._start = self._shared()
         self._judges = judges_of(config)(config, learner, replay, self._judging)
         self.rounds = 0
         self.last_round = Ledger(agents).bytes_per_pair  # [sender, receiver], server last
@@ -145,7 +151,7 @@ class Communication:
             traced(self._judge(neighbours, post), trace),
             jurors=1 if self._config.mixing.judge == "peers" else 0,
         )
-        traits, exchange = self._traits, Exchange(context, post)
+        traits, exchange = self._traits, Exchange(context, post, self._sent)
         if traits.judged and self._config.mixing.published_code:
             shared = sequential_round(self._shared(), self._method, traits.judged, exchange)
         else:
@@ -170,8 +176,8 @@ class Communication:
         if smallest < needed:
             raise ConfigError(
                 f"communication.byzantine: {byzantine} is not allowed: {self._config.method} needs {needed} "
-                f"values, its own included, and {topology} leaves somebody {smallest} values; allowed: a smaller "
-                "number or a denser topology"
+                f"values, its own included, and {topology} leaves somebody {smallest} values; allowed: a "
+                "smaller number or a denser topology"
             )
 
     def due(self, updates: int) -> bool:
@@ -204,6 +210,12 @@ class Communication:
             "zeta_mean": float(np.mean(mixed)) if mixed else float("nan"),
             "spread": self._spread(),
         }
+
+    def _sent(self, shared: Tensor) -> Tensor:
+        """What all agents send, `[N, D]`, of what they have."""
+        kind = self._config.attack.kind
+        shared = shared.detach()
+        return sent_parameters(kind, shared, self._start, self.attackers, self._attacking)
 
     def _shared(self) -> Tensor:
         """A copy of what every agent shares, `[N, D]`: the actor, then the critics if they travel."""
@@ -238,6 +250,7 @@ class Communication:
             "sources": self._sources.bit_generator.state,
             "judging": self._judging.get_state(),
             "judges": self._judges.state_dict(),
+            "attacking": self._attacking.get_state(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -248,6 +261,18 @@ class Communication:
         self._sources.bit_generator.state = state["sources"]
         self._judging.set_state(state["judging"])
         self._judges.load_state_dict(state["judges"])
+        self._attacking.set_state(state["attacking"])
+
+
+def attackers(config: RunConfig, agents: int) -> list[int]:
+    """Numbers of the agents that send harm; raises ConfigError where nobody honest would be left."""
+    count = config.attack.agents
+    if count >= agents:
+        raise ConfigError(
+            f"attack.agents: {count} is not allowed: fewer than the {agents} agents of "
+            f"{config.traffic.scenario}"
+        )
+    return chosen_agents(config.seed, Stream.ATTACK, agents, count)
 
 
 def judges_of(config: RunConfig) -> Callable[..., Judges]:

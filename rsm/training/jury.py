@@ -16,7 +16,7 @@ from rsm.mixing.jury import Question, answer, jury_verdict, question
 from rsm.mixing.rules import RULES, Verdict
 from rsm.sac.learner import Learner
 from rsm.sac.replay import Replay
-from rsm.seeding import Stream, numpy_generator
+from rsm.seeding import Stream, chosen_agents, numpy_generator
 from rsm.training.judging import Judgement, Opinion, OwnCritic, rows_of
 
 _FLOAT = np.dtype(np.float32)  # of what travels, whatever the learner computes in
@@ -34,6 +34,8 @@ class Peers:
         self._settings, self._learner, self._generator = config.mixing, learner, generator
         self._own = OwnCritic(config, learner, replay, generator)
         self._draws = numpy_generator(config.seed, Stream.JURORS)
+        lies = config.attack.agents if config.attack.kind == "liar" else 0
+        self._liars = chosen_agents(config.seed, Stream.ATTACK, learner.agents, lies)
 
     def opinion(self, case: Judgement, replica: int) -> Opinion:
         """Ask, hear and conclude; `replica` numbers the question within the round."""
@@ -118,7 +120,8 @@ class Peers:
         )
         said = answers.cpu().numpy().astype(_FLOAT, copy=False)
         for (juror, slot, _), values in zip(questions, said, strict=True):
-            post.send(juror, slot.sender, values, slot[1:], ANSWER)
+            told = -values if juror in self._liars else values
+            post.send(juror, slot.sender, told, slot[1:], ANSWER)
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps."""

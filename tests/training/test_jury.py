@@ -100,3 +100,14 @@ def test_peers_and_own_critic_judge_differently(share, tiny, tmp_path):
     assert not np.allclose(own["advantage"], peers["advantage"])
     assert not own["jurors"].map(len).any()
     assert torch.isfinite(torch.tensor(peers["advantage"].to_numpy())).all()
+
+
+def test_liar_answers_the_opposite_of_what_its_critic_holds(tiny, tmp_path):
+    """All jurors of agent i lie where the four others do; entropies, which they do not know, are small."""
+    advantages = {}
+    for name, attack in (("honest", {}), ("liars", {"agents": 4, "kind": "liar"})):
+        run_of(tiny, tmp_path / name, sac={"alpha_init": 1e-4}, attack=attack)
+        trace = trace_of(tmp_path / name)
+        advantages[name] = trace[(trace["round"] == 1) & (trace["replica"] == 1)]["advantage"]
+    together = advantages["honest"].to_numpy(), advantages["liars"].to_numpy()
+    assert np.corrcoef(*together)[0, 1] < 0
