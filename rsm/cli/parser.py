@@ -170,7 +170,20 @@ def parser() -> argparse.ArgumentParser:
     figures = command(
         "figures", results.run_figures, "draw the figures of a study from its run folders"
     )
-    study_option(figures)
+    drawn = figures.add_mutually_exclusive_group(required=True)
+    drawn.add_argument(
+        "--study", metavar="NAME|FILE", help="a name in workflow/studies, or a YAML file"
+    )
+    drawn.add_argument(
+        "--from",
+        dest="source",
+        type=Path,
+        metavar="FOLDER",
+        help="a folder with figures/*.csv, such as results/committed/STUDY: draw again from these",
+    )
+    figures.add_argument(
+        "--out", type=Path, metavar="DIR", help="where --from draws; default: where its CSVs lie"
+    )
     figures.add_argument("--only", action="append", metavar="FIGURE", help="may be repeated")
 
     tables = command(

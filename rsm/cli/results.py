@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 from rsm.cli.studies import RESULTS, finished_study
+from rsm.errors import ConfigError
 
 
 def run_tables(options: argparse.Namespace) -> None:
@@ -18,8 +20,27 @@ def run_tables(options: argparse.Namespace) -> None:
 def run_figures(options: argparse.Namespace) -> None:
     from rsm.analysis.aggregate import write_figures
 
+    if options.source is not None:
+        redraw_figures(options)
+        return
+    if options.out is not None:
+        raise ConfigError("--out: is not allowed without --from: a study has a folder of its own")
     study = finished_study(options.study)
     for path in write_figures(study, RESULTS / study.name, options.only):
+        print(path)
+
+
+def redraw_figures(options: argparse.Namespace) -> None:
+    """Draw the figures of a folder again from their CSVs: those of a study and those of the theory."""
+    from rsm import analysis, theory
+    from rsm.analysis import figures
+    from rsm.theory import figures as theory_figures
+
+    known = {name: partial(figures.module, name) for name in analysis.FIGURES}
+    for name in (name for part in theory.FIGURES.values() for name in part):
+        known[name] = partial(theory_figures.module, name)
+    out = options.source / "figures" if options.out is None else options.out
+    for path in figures.redraw_folder(options.source, out, known, options.only):
         print(path)
 
 

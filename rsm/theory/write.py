@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from rsm.analysis.figures import redraw
 from rsm.config.study import Study
 from rsm.runs.files import write_csv, write_text
 from rsm.theory import FIGURES, TABLES
+from rsm.theory.figures import module
 
 Frames = dict[str, pd.DataFrame]
 SEED = 20_231  # of every experiment outside training
@@ -60,7 +60,7 @@ def write_part(part: str, study: Study, results: Path) -> list[Path]:
 
 def draw(name: str, table: Path) -> list[Path]:
     """Draw a figure from its CSV, as PDF and PNG beside it."""
-    return redraw(import_module(f"rsm.theory.figures.{name}"), table, table.parent)
+    return redraw(module(name), table, table.parent)
 
 
 def markdown(name: str, table: pd.DataFrame) -> str:

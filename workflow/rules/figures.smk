@@ -1,18 +1,10 @@
 # Figures over all runs of the study, each in every format, its data beside it.
+from rsm.analysis import figures
 
 OTHER_FORMATS = [kind for kind in analysis.FORMATS if kind != "png"]
 
-# Where the report shows a figure, and what it calls it.
-SHOWN_AS = {
-    "learning_curves": ("Performance", "Return over training"),
-    "profiles": ("Performance", "Performance profiles"),
-    "topologies": ("Performance", "Return by topology"),
-    "space_time": ("Performance", "Vehicles over time"),
-    "return_vs_bytes": ("Communication", "Return against bytes sent"),
-    "segments": ("Communication", "Number of segments P"),
-    "exchange_heatmaps": ("Communication", "Who sent to whom"),
-    "zeta": ("Regulation", "Mixing metric ζ"),
-}
+# What each figure's own file says of it: its title, its category and its caption.
+HEADINGS = {name: figures.heading(figures.module(name)) for name in analysis.FIGURES}
 
 
 # One held-out episode of the runs that the figure `space_time` shows.
@@ -44,13 +36,12 @@ rule draw:
     output:
         [
             report(
-                f"{RESULTS}/figures/{figure}.png",
-                caption=f"../report/{figure}.rst",
-                category=category,
-                labels={"figure": label},
+                f"{RESULTS}/figures/{name}.png",
+                caption=str(heading.caption),
+                category=heading.category,
+                labels={"figure": heading.title},
             )
-            for figure in analysis.FIGURES
-            for category, label in [SHOWN_AS.get(figure, ("More", figure))]
+            for name, heading in HEADINGS.items()
         ],
         expand(
             "{results}/figures/{figure}.{kind}",

@@ -1,5 +1,7 @@
 # The theory study only: exact checks, estimators of A⁺, and what ζ does in training (docs/theory.md).
 from rsm import theory
+from rsm.analysis import figures
+from rsm.theory.figures import module
 from rsm.theory.variations import variations
 
 try:
@@ -27,99 +29,49 @@ use rule train as train_variation with:
         folder=subpath(output[0], parent=True),
 
 
-rule theory_exact:
-    input:
-        study=rules.resolve.output[0],
-    output:
-        [
-            report(
-                f"{RESULTS}/figures/{name}.png",
-                caption=f"../report/theory/{name}.rst",
-                category="Theory",
-                labels={"figure": name.replace("_", " ")},
-            )
-            for name in theory.FIGURES["exact"]
-        ],
-        expand(
-            "{results}/{file}",
-            results=RESULTS,
-            file=theory.other_files("exact"),
-        ),
-    log:
-        f"{RESULTS}/logs/theory_exact.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/theory_exact.tsv"
-    conda:
-        "../../environment.yml"
-    threads: 1
-    shell:
-        "python -m rsm theory exact --study {input.study:q} > {log:q} 2>&1"
+# What a part waits for beside the study itself.
+THEORY_NEEDS = {
+    "training": [
+        *expand("{results}/runs/{run}/summary.json", results=RESULTS, run=runs),
+        *expand("{results}/variations/{run}/summary.json", results=RESULTS, run=varied),
+    ],
+}
 
 
-rule theory_estimators:
-    input:
-        study=rules.resolve.output[0],
-    output:
-        [
-            report(
-                f"{RESULTS}/figures/{name}.png",
-                caption=f"../report/theory/{name}.rst",
-                category="Theory",
-                labels={"figure": name.replace("_", " ")},
-            )
-            for name in theory.FIGURES["estimators"]
-        ],
-        expand(
-            "{results}/{file}",
-            results=RESULTS,
-            file=theory.other_files("estimators"),
-        ),
-    log:
-        f"{RESULTS}/logs/theory_estimators.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/theory_estimators.tsv"
-    conda:
-        "../../environment.yml"
-    threads: 1
-    shell:
-        "python -m rsm theory estimators --study {input.study:q} > {log:q} 2>&1"
+# One rule, once for each part: their files have no name in common that a wildcard could stand for.
+for part in theory.PARTS:
 
-
-rule theory_training:
-    input:
-        study=rules.resolve.output[0],
-        runs=expand("{results}/runs/{run}/summary.json", results=RESULTS, run=runs),
-        varied=expand(
-            "{results}/variations/{run}/summary.json", results=RESULTS, run=varied
-        ),
-    output:
-        [
-            report(
-                f"{RESULTS}/figures/{name}.png",
-                caption=f"../report/theory/{name}.rst",
-                category="Theory",
-                labels={"figure": name.replace("_", " ")},
-            )
-            for name in theory.FIGURES["training"]
-        ],
-        expand(
-            "{results}/{file}",
-            results=RESULTS,
-            file=theory.other_files("training"),
-        ),
-    log:
-        f"{RESULTS}/logs/theory_training.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/theory_training.tsv"
-    conda:
-        "../../environment.yml"
-    threads: 1
-    shell:
-        "python -m rsm theory training --study {input.study:q} > {log:q} 2>&1"
+    rule:
+        name:
+            f"theory_{part}"
+        input:
+            THEORY_NEEDS.get(part, []),
+            study=rules.resolve.output[0],
+        output:
+            [
+                report(
+                    f"{RESULTS}/figures/{name}.png",
+                    caption=str(heading.caption),
+                    category=heading.category,
+                    labels={"figure": heading.title},
+                )
+                for name in theory.FIGURES[part]
+                for heading in [figures.heading(module(name))]
+            ],
+            [f"{RESULTS}/{file}" for file in theory.other_files(part)],
+        log:
+            f"{RESULTS}/logs/theory_{part}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/theory_{part}.tsv"
+        conda:
+            "../../environment.yml"
+        threads: 1
+        params:
+            part=part,
+        shell:
+            "python -m rsm theory {params.part} --study {input.study:q} > {log:q} 2>&1"
 
 
 MORE += [
-    *rules.theory_exact.output,
-    *rules.theory_estimators.output,
-    *rules.theory_training.output,
+    file for part in theory.PARTS for file in getattr(rules, f"theory_{part}").output
 ]

@@ -1,5 +1,8 @@
 """Figures of a study: a module each, with `data(runs)` → what is drawn and `draw(data)` → Figure.
 
+A module also has a TITLE and a CATEGORY, and beside it lies its caption, `<name>.rst`: all that the report
+says of the figure. How a figure is added to the list is the business of `rsm.analysis.FIGURES`.
+
 A figure is always drawn from its CSV as read back, so that the file beside it is all it takes to
 redraw it. The same data give the same bytes: no file carries a date.
 """
@@ -7,13 +10,14 @@ redraw it. The same data give the same bytes: no file carries a date.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rsm.analysis import FIGURES
-from rsm.errors import ConfigError
+from rsm.errors import ConfigError, one_line
 from rsm.runs.files import write_bytes, write_csv
 
 if TYPE_CHECKING:
@@ -30,6 +34,19 @@ def module(name: str) -> ModuleType:
     if name not in FIGURES:
         raise ConfigError(f"figure: {name!r} is not allowed: known figures: {', '.join(FIGURES)}")
     return import_module(f"rsm.analysis.figures.{name}")
+
+
+class Heading(NamedTuple):
+    """What the report says of a figure."""
+
+    title: str
+    category: str
+    caption: Path  # of reStructuredText
+
+
+def heading(drawing: ModuleType) -> Heading:
+    """What a figure's own files say of it: TITLE and CATEGORY of the module, and the caption beside it."""
+    return Heading(drawing.TITLE, drawing.CATEGORY, Path(str(drawing.__file__)).with_suffix(".rst"))
 
 
 def save(name: str, runs: Runs, folder: Path) -> list[Path]:
@@ -55,3 +72,34 @@ def redraw(drawing: ModuleType, table: Path, folder: Path) -> list[Path]:
             paths.append(folder / f"{table.stem}.{suffix}")
             write_bytes(paths[-1], content.getvalue())
     return paths
+
+
+def redraw_folder(
+    folder: Path,
+    out: Path,
+    known: Mapping[str, Callable[[], ModuleType]],
+    only: Sequence[str] | None = None,
+) -> list[Path]:
+    """Draw every `<folder>/figures/<name>.csv` (or those in `only`) into `out`; returns the files.
+
+    `known` maps the name of a figure to what gives its module. Raises ConfigError, before anything is drawn,
+    where the folder has no such CSV or one of an unknown figure.
+    """
+    tables = {path.stem: path for path in sorted((folder / "figures").glob("*.csv"))}
+    if not tables:
+        raise ConfigError(
+            f"--from: {one_line(folder)} is not allowed: it has no figures/*.csv; a folder such as "
+            "results/committed/STUDY is expected"
+        )
+    names = list(tables) if only is None else list(only)
+    for name in names:
+        if name not in tables:
+            raise ConfigError(
+                f"figure: {name!r} is not allowed: {one_line(folder)} has {', '.join(tables)}"
+            )
+        if name not in known:
+            raise ConfigError(
+                f"{one_line(tables[name])}: no such figure is known: {', '.join(known)}; "
+                "name those to draw with --only"
+            )
+    return [path for name in names for path in redraw(known[name](), tables[name], out)]

@@ -14,6 +14,8 @@ from rsm.analysis.labels import topology_label, without
 from rsm.analysis.load import Runs
 from rsm.runs.schema import SERVER
 
+TITLE, CATEGORY = "Who sent to whom", "Communication"
+
 _COLUMNS = ("sender", "receiver", "payload_megabytes", "judged", "accepted")
 MOST = 5  # panels in a row
 

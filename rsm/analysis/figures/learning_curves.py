@@ -11,6 +11,8 @@ from rsm.analysis.figures import style
 from rsm.analysis.figures.looks import Look, looks
 from rsm.analysis.load import Runs
 
+TITLE, CATEGORY = "Return over training", "Performance"
+
 QUANTITIES = {"return": "return", "mean_speed": "mean speed (m/s)"}
 
 

@@ -21,6 +21,8 @@ from rsm.analysis.statistics import (
     probability_of_improvement_estimate,
 )
 
+TITLE, CATEGORY = "Performance profiles", "Performance"
+
 THRESHOLDS = 121
 _COLUMNS = [
     "panel", "share", "topology", "segments", "label", "threshold", "reference", "against", "value",

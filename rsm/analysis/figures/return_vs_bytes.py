@@ -13,6 +13,8 @@ from rsm.analysis.figures import style
 from rsm.analysis.figures.looks import Look, looks
 from rsm.analysis.load import Runs
 
+TITLE, CATEGORY = "Return against bytes sent", "Communication"
+
 
 def data(runs: Runs) -> pd.DataFrame:
     """`facets.curves_and_levels`: evaluations of every method at one P, and the controls.

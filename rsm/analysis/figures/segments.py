@@ -12,6 +12,8 @@ from rsm.analysis.figures import style
 from rsm.analysis.figures.looks import Look, looks
 from rsm.analysis.load import Runs
 
+TITLE, CATEGORY = "Number of segments P", "Communication"
+
 QUANTITIES = {"return": "final return", "megabytes": "bytes sent by all nodes (MB)"}
 
 

@@ -19,6 +19,8 @@ from rsm.analysis.labels import topology_label
 from rsm.analysis.load import Runs
 from rsm.analysis.statistics import Floats
 
+TITLE, CATEGORY = "Vehicles over time", "Performance"
+
 _COLUMNS = (
     "seed", "status", "eval_seed", "mean_speed", "collisions", "horizon", "loop_length", "crossings",
     "time", "vehicle", "position", "speed", "learner",

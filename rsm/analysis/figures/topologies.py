@@ -16,6 +16,8 @@ from rsm.analysis.figures.looks import Look, looks
 from rsm.analysis.labels import topology_label
 from rsm.analysis.load import Runs
 
+TITLE, CATEGORY = "Return by topology", "Performance"
+
 
 def data(runs: Runs) -> pd.DataFrame:
     """`facets.final_scores` (return) of every learning run at one P, then a row per control."""

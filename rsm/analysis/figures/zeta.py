@@ -12,6 +12,8 @@ from rsm.analysis.figures import style
 from rsm.analysis.figures.looks import Look, looks
 from rsm.analysis.load import Runs
 
+TITLE, CATEGORY = "Mixing metric ζ", "Regulation"
+
 BINS = 20
 QUANTITIES = {  # in two lines: a study of many topologies has low panels
     "zeta": "ζ of accepted\nreplicas",

@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 from rsm.analysis.figures.style import PAGE
 from rsm.theory.figures import palette
 
+TITLE, CATEGORY = "Acceptance over training", "Theory"
+
 FLOOR = 0.1  # percent: where a share of 0 is drawn on the log axis
 
 

@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from rsm.analysis.figures.style import PAGE
 from rsm.theory.figures import palette
 
+TITLE, CATEGORY = "Estimators of A⁺", "Theory"
+
 ESTIMATORS = {"direct": "-", "importance": (0, (2, 1.2))}
 
 

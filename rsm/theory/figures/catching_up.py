@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 from rsm.analysis.figures.style import PAGE
 from rsm.theory.figures import palette
 
+TITLE, CATEGORY = "Actors that catch up with their critics", "Theory"
+
 
 def draw(data: pd.DataFrame) -> Figure:
     """Acceptance at the left, the gain of the receiver's own actor at the right."""

@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from rsm.analysis.figures.style import PAGE
 from rsm.theory.figures import palette
 
+TITLE, CATEGORY = "Theorem 1: bound and gain", "Theory"
+
 SIDES: dict[str, dict[str, Any]] = {
     "gain, γ = 0.5": {"color": "#0B56A4", "linestyle": "-"},
     "bound, γ = 0.5": {"color": "#0B56A4", "linestyle": (0, (4, 1.5))},

@@ -11,6 +11,8 @@ from rsm.analysis.figures.style import PAGE
 from rsm.theory.figures import palette
 from rsm.theory.theorem2 import GATED
 
+TITLE, CATEGORY = "Theorem 2: the smallest counterexample", "Theory"
+
 CURVES: dict[str, dict[str, Any]] = {
     "mixture of distributions": {"color": "#CF9420", "linestyle": (0, (5, 1.5))},
     "step in parameters": {"color": "#0B56A4", "linestyle": "-"},

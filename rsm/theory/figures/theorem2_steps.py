@@ -10,6 +10,8 @@ from rsm.analysis.figures.style import PAGE, share_y
 from rsm.theory.figures import palette
 from rsm.theory.theorem2 import GATED
 
+TITLE, CATEGORY = "Theorem 2: steps and gains", "Theory"
+
 LOSS = "#C8500A"
 
 

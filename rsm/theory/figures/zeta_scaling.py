@@ -13,6 +13,8 @@ from rsm.analysis.figures.style import PAGE, note
 from rsm.theory.figures import palette
 from rsm.theory.theorem2 import GATED
 
+TITLE, CATEGORY = "How ζ scales in training", "Theory"
+
 SHARES = {"actor": "full", "actor+critic": "none"}
 
 
