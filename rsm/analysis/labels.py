@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from rsm.config.axes import setting
+from rsm.config.axes import AXES, setting
 from rsm.config.catalogue import parse_topology
 from rsm.config.run import RunConfig
+
+# The axes that legends name; figures have places of their own for the others.
+_NAMED = {axis.name: axis for axis in AXES if axis.label is not None}
 
 
 def labels(configs: Iterable[RunConfig]) -> dict[str, str]:
     """Configuration → label of its method, with whatever sets it apart from others of that method.
 
-    Topology and P have axes of their own and are left out. The way ζ is found is named wherever it
-    varies or is not the published one: `rsm (trust-region)`.
+    Topology and P have axes of their own and are left out. What is not the usual value of its axis
+    (`rsm.config.axes`) is named even where it does not vary: `rsm (trust-region)`.
     """
     every = list(configs)
     varied: dict[str, dict[str, set[Any]]] = {}
@@ -36,8 +39,11 @@ def labels(configs: Iterable[RunConfig]) -> dict[str, str]:
 
 
 def _always_named(name: str, value: Any) -> bool:
-    """What is not the published method is named, and what a grid varies without an axis of its own."""
-    return (name == "rule" and value != "theorem2") or name == "published_code" or "." in name
+    """What is not usual is named, and what a grid varies without an axis of its own."""
+    if name not in _NAMED:
+        return True
+    usual = _NAMED[name].usual
+    return bool(usual) and value not in usual
 
 
 def without(label: str, word: str) -> str:
@@ -49,25 +55,17 @@ def without(label: str, word: str) -> str:
 
 def _traits(config: RunConfig) -> dict[str, Any]:
     """Settings, beside topology and P, in which configurations of a method differ, in the order of a label."""
-    names = ("rule", "published_code", "replicas", "share", "loss_rate")
-    found = {name: config.axes[name] for name in names if config.axes[name] is not None}
+    found = {name: config.axes[name] for name in _NAMED if config.axes[name] is not None}
     if "published_code" in found:  # which has a ζ of its own
         found.pop("rule")
     return found | {key: setting(config, key) for key in config.varied}
 
 
 def _word(name: str, value: Any) -> str:
-    match name:
-        case "published_code":
-            return f"code {value}"
-        case "replicas":
-            return f"K = {value}"
-        case "loss_rate":
-            return f"{100 * value:g} % loss"
-        case _ if "." in name:
-            return f"{name.rpartition('.')[2].replace('_', ' ')} {value}"
-        case _:
-            return str(value)
+    if name not in _NAMED:  # a dotted key
+        return f"{name.rpartition('.')[2].replace('_', ' ')} {value}"
+    label = _NAMED[name].label
+    return label(value) if label else str(value)
 
 
 def identity(config: RunConfig, label: str) -> dict[str, Any]:

@@ -18,16 +18,18 @@ import pyarrow.parquet as pq
 
 from rsm.analysis.labels import identity, labels
 from rsm.analysis.trajectories import trajectory_runs
-from rsm.config.run import RunConfig
+from rsm.config.axes import AXES, setting
+from rsm.config.run import RunConfig, RunSettings
 from rsm.config.study import Study
 from rsm.errors import ConfigError
 from rsm.runs.schema import SUMMARY, TABLES, TRAJECTORY, TRAJECTORY_KEY
 
 # Identity columns that every table carries beside its own.
 IDENTITY = (
-    "run_id", "configuration", "label", "method", "control", "topology", "segments", "replicas", "rule",
-    "published_code", "share", "loss_rate", "seed",
+    "run_id", "configuration", "label", "method", "control", *(axis.name for axis in AXES), "seed",
 )  # fmt: skip
+_USUAL = RunSettings()
+_NUMBERS = {axis.name for axis in AXES if isinstance(setting(_USUAL, axis.setting), (int, float))}
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def load_runs(study: Study, folder: Path) -> Runs:
     frame = pd.DataFrame(rows)
     rest = [name for name in ("status", "reason", *SUMMARY) if name not in IDENTITY]
     frame = frame[[*IDENTITY, *dict.fromkeys(rest)]]
-    texts = set(IDENTITY) - {"segments", "replicas", "loss_rate"} | {"status", "reason", *_TEXTS}
+    texts = set(IDENTITY) - _NUMBERS | {"status", "reason", *_TEXTS}
     for name in frame.columns.difference(list(texts)):
         frame[name] = pd.to_numeric(frame[name])
     runs = Runs(study.name, folder, frame, trajectory_runs(study), study.target_return, judged_on)

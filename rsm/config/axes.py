@@ -15,8 +15,11 @@ class Axis(NamedTuple):
     setting: str  # dotted key of a run's settings
     grid: str  # key of a grid, which lists values
     has: Callable[[MethodTraits], bool]  # whether runs of a method differ by it
+    meaning: str  # of the column
     word: Callable[[Any], str]  # of a value in a run id
-    usual: tuple[Any, ...] = ()  # values that run ids leave out
+    usual: tuple[Any, ...] = ()  # values that run ids and legends leave out
+    # Of a value in a legend; None: figures have an axis of their own for it.
+    label: Callable[[Any], str] | None = None
 
 
 def _topology_word(text: str) -> str:
@@ -26,29 +29,42 @@ def _topology_word(text: str) -> str:
 
 # In the order of the words of a run id.
 AXES = (
-    Axis("rule", "mixing.rule", "rules", lambda m: m.judged, str, ("theorem2",)),
     Axis(
-        "published_code",
-        "mixing.published_code",
-        "published_code",
-        lambda m: m.judged,
-        "code-{}".format,
-        (None,),
+        "rule", "mixing.rule", "rules", lambda m: m.judged,
+        "how ζ is found; null where the method has no ζ", str, ("theorem2",), str,
     ),
-    Axis("judge", "mixing.judge", "judges", lambda m: m.judged, str, ("own",)),
-    Axis("topology", "communication.topology", "topologies", lambda m: m.topology, _topology_word),
-    Axis("segments", "communication.segments", "segments", lambda m: m.segments, "p{}".format),
-    Axis("replicas", "communication.replicas", "replicas", lambda m: m.segments, "k{}".format),
-    Axis("share", "communication.share", "share", lambda m: m.exchanges, str, ("actor",)),
     Axis(
-        "loss_rate",
-        "communication.loss_rate",
-        "loss_rates",
-        lambda m: m.exchanges,
-        "loss{:g}".format,
-        (0.0,),
+        "published_code", "mixing.published_code", "published_code", lambda m: m.judged,
+        "the public version of the code whose judgement is used; null: the method as written",
+        "code-{}".format, (None,), "code {}".format,
     ),
-)
+    Axis(
+        "judge", "mixing.judge", "judges", lambda m: m.judged,
+        "whose critics judge, own or peers; null where the method has no ζ",
+        str, ("own",), "judged by {}".format,
+    ),
+    Axis(
+        "topology", "communication.topology", "topologies", lambda m: m.topology,
+        "topology; null where the method has none", _topology_word,
+    ),
+    Axis(
+        "segments", "communication.segments", "segments", lambda m: m.segments,
+        "P; null where the method has none", "p{}".format,
+    ),
+    Axis(
+        "replicas", "communication.replicas", "replicas", lambda m: m.segments,
+        "K; null where the method has none", "k{}".format, (), "K = {}".format,
+    ),
+    Axis(
+        "share", "communication.share", "share", lambda m: m.exchanges,
+        "actor or actor+critic; null where nothing is shared", str, ("actor",), str,
+    ),
+    Axis(
+        "loss_rate", "communication.loss_rate", "loss_rates", lambda m: m.exchanges,
+        "probability that a frame is lost; null where nothing is shared", "loss{:g}".format, (0.0,),
+        lambda rate: f"{100 * rate:g} % loss",
+    ),
+)  # fmt: skip
 
 
 def setting(settings: Any, dotted: str) -> Any:

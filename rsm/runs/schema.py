@@ -13,6 +13,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from rsm.config.axes import AXES
+
 SERVER = -1  # the number of the central server of `fmarl` wherever an agent is named
 
 # table → column → (type, meaning)
@@ -116,14 +118,7 @@ SUMMARY: dict[str, str] = {
     "settings_hash": "guard of the resolved settings",
     "status": "finished, or failed with the key `reason`",
     "method": "method or control",
-    "topology": "topology; null where the method has none",
-    "segments": "P; null where the method has none",
-    "replicas": "K; null where the method has none",
-    "rule": "how ζ is found; null where the method has no ζ",
-    "published_code": "the public version of the code whose judgement is used; null: the method as written",
-    "judge": "whose critics judge, own or peers; null where the method has no ζ",
-    "share": "actor or actor+critic; null where nothing is shared",
-    "loss_rate": "probability that a frame is lost; null where nothing is shared",
+    **{axis.name: axis.meaning for axis in AXES},
     "seed": "seed",
     "scenario": "scenario",
     "agents": "N, learning vehicles",

@@ -16,9 +16,10 @@ import pandas as pd
 import yaml
 from scipy.stats import trim_mean
 
+from rsm.config.axes import AXES
 from rsm.runs.schema import TABLES
 
-TAGS = ("method", "topology", "segments", "replicas", "rule", "published_code", "share", "scenario")
+TAGS = ("method", *(axis.name for axis in AXES), "scenario")
 FINAL = (
     "final_return",
     "final_return_stochastic",

@@ -60,3 +60,12 @@ def test_a_word_leaves_a_label_and_takes_empty_brackets_with_it() -> None:
     assert without("average (actor+critic)", "actor+critic") == "average"
     assert without("average (actor+critic)", "actor") == "average (actor+critic)"
     assert without("independent", "actor") == "independent"
+
+
+def test_what_is_unusual_is_named_even_where_all_runs_have_it() -> None:
+    found = study_labels(methods=["average"], share=["actor+critic"], loss_rates=[0.5])
+    assert found == {"average (actor+critic, 50 % loss)"}
+
+
+def test_judge_is_named_where_it_is_not_the_receiver() -> None:
+    assert study_labels(methods=["rsm"], judges=["peers"]) == {"rsm (judged by peers)"}
