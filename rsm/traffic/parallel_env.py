@@ -27,6 +27,9 @@ class ParallelTrafficEnv(ParallelEnv[str, Array, Array]):  # type: ignore[misc]
     process of its own, so several can be stepped in turns. Of a fleet, an agent whose loop had a
     collision is done, and the others go on. `infos` of an ended episode hold its `EpisodeStats` as a
     mapping.
+
+    A copy, by `copy.deepcopy` or pickle, drives a process of its own and has no episode yet: it begins
+    with `reset`. Once seeded, it is copied with what its seed decides.
     """
 
     metadata = {"name": "rsm_traffic_v0", "render_modes": [], "is_parallelizable": True}  # noqa: RUF012
@@ -43,7 +46,17 @@ class ParallelTrafficEnv(ParallelEnv[str, Array, Array]):  # type: ignore[misc]
         force = np.full(TrafficEnv.action_size, limit, dtype=np.float32)
         self.observation_spaces = {name: Box(low, high) for name in self.possible_agents}
         self.action_spaces = {name: Box(-force, force) for name in self.possible_agents}
-        self._generator = np.random.default_rng()
+        # Made at the first reset, so that copies of a new environment do not drive the same episodes.
+        self._generator: np.random.Generator | None = None
+        self._remote = RemoteEnv(self.traffic)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the process and its episode."""
+        return self.__dict__ | {"_remote": None, "agents": []}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Start a process for the copy; raises what the constructor raises."""
+        self.__dict__.update(state)
         self._remote = RemoteEnv(self.traffic)
 
     def observation_space(self, agent: str) -> Box:
@@ -58,7 +71,7 @@ class ParallelTrafficEnv(ParallelEnv[str, Array, Array]):  # type: ignore[misc]
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Array], dict[str, dict[str, Any]]]:
         """Begin an episode. A seed also decides the episodes of later resets without one."""
-        if seed is not None:
+        if seed is not None or self._generator is None:
             self._generator = np.random.default_rng(seed)
         observation = self._remote.call("reset", int(self._generator.integers(2**31)))
         self.agents = list(self.possible_agents)

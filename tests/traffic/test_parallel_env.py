@@ -1,9 +1,10 @@
 """The PettingZoo interface: its own tests pass, and it equals the array interface."""
 
+import copy
 import io
 import pickle
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -117,3 +118,47 @@ def test_an_unknown_scenario_is_refused_before_a_process_starts() -> None:
     unknown = Traffic.model_construct(scenario="merge")
     with pytest.raises(ConfigError, match="not allowed"):
         ParallelTrafficEnv(unknown)
+
+
+def driven(env: ParallelTrafficEnv) -> np.ndarray:
+    """Where the vehicles are, and how fast, after ten steps of an episode."""
+    env.reset()
+    for _ in range(10):
+        env.step({agent: np.zeros(1, dtype=np.float32) for agent in env.agents})
+    return env.state()
+
+
+def by_pickle(env: ParallelTrafficEnv) -> ParallelTrafficEnv:
+    copied: ParallelTrafficEnv = pickle.loads(pickle.dumps(env))
+    return copied
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, by_pickle])
+def test_copy_has_a_process_of_its_own_and_drives_what_the_seed_decides(
+    short: ParallelTrafficEnv, copied: Callable[[ParallelTrafficEnv], ParallelTrafficEnv]
+) -> None:
+    short.reset(seed=3)
+    other = copied(short)
+    assert other.agents == [] and len(short.agents) == 9, "a copy begins with reset"
+    short.step({agent: np.zeros(1, dtype=np.float32) for agent in short.agents})
+    assert np.array_equal(driven(short), driven(other))
+    other.close()
+
+
+def test_copies_of_an_environment_that_was_never_seeded_drive_different_episodes() -> None:
+    env = ParallelTrafficEnv(Traffic(horizon=20))
+    other = copy.deepcopy(env)
+    assert not np.array_equal(driven(env), driven(other))
+    env.close()
+    other.close()
+
+
+def test_supersuits_vector_of_environments_drives_them() -> None:
+    supersuit = pytest.importorskip("supersuit")
+    env = supersuit.pettingzoo_env_to_vec_env_v1(ParallelTrafficEnv(Traffic(horizon=20)))
+    vector = supersuit.concat_vec_envs_v1(env, 2, num_cpus=0, base_class="gymnasium")
+    observations, _ = vector.reset(seed=1)
+    assert len(observations) == 2 * 9
+    observations, rewards, *_ = vector.step(np.zeros((2 * 9, 1), dtype=np.float32))
+    assert len(rewards) == 2 * 9
+    vector.close()
