@@ -89,8 +89,19 @@ def _gaps(runs: Runs) -> list[str]:
     if runs.missing:
         notes.append(f"Missing runs: {', '.join(runs.missing)}.")
     if notes:
-        notes.append("Runs that failed or are missing have no entry in marl_eval.json.")
+        seeds = ", ".join(map(str, common_seeds(runs))) or "none"
+        notes.append(
+            "Runs that failed or are missing have no entry in marl_eval.json, whose readers expect the same "
+            f"seeds of every method: it holds those that all methods with a finished run have ({seeds})."
+        )
     return notes
+
+
+def common_seeds(runs: Runs) -> list[int]:
+    """The seeds that every learning cell with a finished run has finished."""
+    learners = runs.finished[~runs.finished["control"]]
+    seeds = [set(part) for _, part in learners.groupby("cell")["seed"]]
+    return sorted(int(seed) for seed in set.intersection(*seeds)) if seeds else []
 
 
 # What the paper's table shows; all else stands in a second one, beneath the same rows.
@@ -178,10 +189,11 @@ def marl_eval(runs: Runs) -> dict[str, Any]:
     scenario → task → algorithm → seed_<n> → step_<i> → step_count, return, mean_speed; and
     absolute_metrics, the last evaluation. The scenario is its own single task and a configuration is an
     algorithm; lists hold one value per held-out seed, deterministic mode. Controls have no steps and
-    are left out. So have runs that failed or are missing: the tools read every key as an environment,
-    task, algorithm or run, so that the file cannot name them. The main table beside it and runs.csv do.
+    are left out. So are runs that failed or are missing, and seeds that another algorithm lacks: the tools
+    look up every seed of the first algorithm in all others. They read every key as an environment, task,
+    algorithm or run, so that the file cannot say so. The main table beside it and runs.csv do.
     """
-    learners = runs.index[~runs.index["control"]]
+    learners = runs.index[~runs.index["control"] & runs.index["seed"].isin(common_seeds(runs))]
     wanted = ["episode", "env_steps", "mode", "eval_seed", "return", "mean_speed"]
     table = runs.table("evaluations", learners, wanted)
     table = table[table["mode"] == "deterministic"].sort_values(["episode", "eval_seed"])

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import trim_mean
 
 from rsm.analysis import TABLES as TABLE_FILES
 from rsm.analysis.aggregate import figure_files, table_files, write_figures, write_tables
+from rsm.analysis.export import markdown, marl_eval
 from rsm.analysis.load import Runs
 from rsm.analysis.tables import main_table, readable
 from rsm.config.study import load_study
@@ -70,24 +72,28 @@ def test_controls_count_with_the_episodes_that_learners_are_judged_on(
             rows = pd.read_parquet(folder / "evaluations.parquet").to_dict("records")
             more = {"eval_seed": 99_999, "return": 0.01, "mean_speed": 0.2, "collisions": 1}
             write_table(folder, "evaluations", [*rows, rows[0] | more])
-            summary = json.loads((folder / "summary.json").read_text())
-            summary["final_return"] = 0.75 * summary["final_return"] + 0.25 * 0.01
-            summary["final_mean_speed"] = 0.0
-            (folder / "summary.json").write_text(json.dumps(summary))
     runs = load_study_runs(results)
     pd.testing.assert_frame_equal(main_table(runs), before)
     assert (runs.index["final_return"] > 0.1).all()
 
 
-def test_study_of_controls_alone_counts_all_that_they_drove(make: Callable[..., Path]) -> None:
+def test_final_return_of_a_control_is_that_of_its_summary(make: Callable[..., Path]) -> None:
+    results = make(methods=["go"])
+    table = main_table(load_study_runs(results))
+    found = [json.loads(file.read_text()) for file in results.glob("runs/go-*/summary.json")]
+    middle = trim_mean([summary["final_return"] for summary in found], 0.25)
+    assert table["return_iqm"].tolist() == [pytest.approx(middle)]
+
+
+def test_study_of_controls_alone_counts_the_same_episodes(make: Callable[..., Path]) -> None:
     results = make(methods=["go"])
     for folder in (results / "runs").iterdir():
         rows = pd.read_parquet(folder / "evaluations.parquet").to_dict("records")
         write_table(
             folder, "evaluations", [*rows, rows[0] | {"eval_seed": 99_999, "collisions": 1}]
         )
-    # Of three episodes and one more, two had a collision.
-    assert main_table(load_study_runs(results))["crashed"].tolist() == [0.5]
+    # Of three episodes, one had a collision; the fourth is one that no learner drives.
+    assert main_table(load_study_runs(results))["crashed"].tolist() == [pytest.approx(1 / 3)]
 
 
 def test_average_is_compared_on_the_same_topology(table: pd.DataFrame, runs: Runs) -> None:
@@ -147,6 +153,22 @@ def test_failed_seeds_are_shown_and_do_not_count_as_returns(make: Callable[..., 
     assert (row["seeds"], row["failed"], row["finished"]) == (3, 1, 2)
     assert np.isfinite(row["return_iqm"])
     assert readable(table)["seeds"].iloc[0] == "2 of 3 (1 failed)"
+
+
+def test_export_holds_the_seeds_that_every_method_has_and_the_table_says_so(
+    make: Callable[..., Path],
+) -> None:
+    grid = {"methods": ["independent", "fmarl", "average"], "episodes": 10}
+    results = make(failed=("independent-seed1",), **grid)
+    for gone in ("fmarl-seed2", "average-radius90-seed0", "average-radius90-seed1"):
+        (results / "runs" / gone / "summary.json").unlink()
+    (results / "runs/average-radius90-seed2/summary.json").unlink()
+    runs = load_study_runs(results)
+    ((algorithms,),) = ([*tasks.values()] for tasks in marl_eval(runs).values())
+    assert {name: set(seeds) for name, seeds in algorithms.items()} == {
+        name: {"seed_0"} for name in ("independent", "fmarl", "average-ring")
+    }, "what has no finished run takes nobody else's seeds away"
+    assert "all methods with a finished run have (0)" in markdown(main_table(runs), runs)
 
 
 def test_a_study_without_any_run_has_a_table_of_dashes(make: Callable[..., Path]) -> None:
