@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,6 +21,7 @@ from rsm.config.axes import AXES, setting
 from rsm.config.run import RunConfig, RunSettings
 from rsm.config.study import Study
 from rsm.errors import ConfigError
+from rsm.runs.performance import judged
 from rsm.runs.schema import SUMMARY, TABLES, TRAJECTORY, TRAJECTORY_KEY
 
 # Identity columns that every table carries beside its own.
@@ -45,7 +45,7 @@ class Runs:
     index: pd.DataFrame
     with_trajectory: tuple[str, ...]  # ids of the runs whose `trajectory` the study shows
     target_return: float | None = None  # of the study, for the time it takes to reach it
-    judged_on: int | None = None  # held-out episodes of a seed that count; None: all there are
+    held_out: int | None = None  # held-out episodes of a seed that count; None: all there are
 
     @property
     def finished(self) -> pd.DataFrame:
@@ -85,7 +85,7 @@ class Runs:
             except (OSError, KeyError, pa.ArrowException) as error:
                 raise ConfigError(f"{path}: cannot be read: {_line(error)}") from None
             if name == "evaluations":
-                frame = _first_episodes(frame, self.judged_on)[wanted]
+                frame = (frame if self.held_out is None else judged(frame, self.held_out))[wanted]
             if len(frame):
                 frames.append(frame.assign(row=position))
         if not frames:
@@ -115,13 +115,10 @@ class Runs:
 def load_runs(study: Study, folder: Path) -> Runs:
     """Read what the runs of `study` left in `folder`, which holds one folder per run id.
 
-    A control that drove more held-out episodes than learners are judged on counts with theirs alone: one
-    with a collision weighs much. Raises ConfigError where a run folder has other settings than the study
-    asks for, or where its summary cannot be read.
+    Raises ConfigError where a run folder has other settings than the study asks for, or where its summary
+    cannot be read.
     """
     configs = study.runs()
-    learning = any(config.learns for config in configs.values())
-    judged_on = study.run.evaluation.episodes if learning else None
     names = labels(configs.values())
     rows = []
     for run_id, config in configs.items():
@@ -137,30 +134,8 @@ def load_runs(study: Study, folder: Path) -> Runs:
     texts = set(IDENTITY) - _NUMBERS | {"status", "reason", *_TEXTS}
     for name in frame.columns.difference(list(texts)):
         frame[name] = pd.to_numeric(frame[name])
-    runs = Runs(study.name, folder, frame, trajectory_runs(study), study.target_return, judged_on)
-    if judged_on is not None and study.run.evaluation.control_episodes > judged_on:
-        _judge_controls_alike(runs)
-    return runs
-
-
-def _judge_controls_alike(runs: Runs) -> None:
-    """Final numbers of the controls in the index, from the episodes that learners are judged on."""
-    controls = runs.index[runs.index["control"]]
-    driven = runs.table("evaluations", controls, ["mode", "return", "mean_speed"])
-    means = (
-        driven[driven["mode"] == "deterministic"].groupby("run_id")[["return", "mean_speed"]].mean()
-    )
-    for name in means:
-        values = runs.index["run_id"].map(means[name])
-        column = f"final_{name}"
-        runs.index[column] = values.where(values.notna(), runs.index[column])
-
-
-def _first_episodes(frame: pd.DataFrame, count: int | None) -> pd.DataFrame:
-    """Rows of the first `count` held-out seeds of a run: they are numbered in the order of driving."""
-    if count is None:
-        return frame
-    return frame[frame["eval_seed"].isin(np.sort(frame["eval_seed"].unique())[:count])]
+    held_out = study.run.evaluation.episodes
+    return Runs(study.name, folder, frame, trajectory_runs(study), study.target_return, held_out)
 
 
 _TEXTS = ("settings_hash", "scenario")

@@ -299,8 +299,8 @@ class Evaluation(Settings):
         5,
         ge=1,
         le=1000,
-        description="Held-out seeds of a control, at least `episodes` (not published). Tables and figures of a "
-        "study compare on those that the learning methods drive too.",
+        description="Held-out seeds of a control, at least `episodes` (not published). Its numbers count the "
+        "first `episodes` of them, which the learning methods drive too; the others are in its evaluations.",
     )
 
     @model_validator(mode="after")

@@ -6,32 +6,12 @@ import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
 from rsm.config.loading import dump_yaml
 from rsm.config.run import RunConfig
 from rsm.exchange.ledger import Ledger
 from rsm.runs.files import write_json, write_text
+from rsm.runs.performance import final_performance
 from rsm.runs.recorder import Recorder
-
-
-def final_performance(evaluations: pa.Table) -> dict[str, float | None]:
-    """Means over the last 10 % of the evaluations (at least one), by mode."""
-    frame = evaluations.to_pandas()
-    episodes = np.sort(frame["episode"].unique())
-    last = episodes[-math.ceil(len(episodes) / 10) :]
-    frame = frame[frame["episode"].isin(last)]
-    means = frame.groupby("mode")[["return", "mean_speed"]].mean()
-
-    def mean(mode: str, column: str) -> float | None:
-        return float(means.at[mode, column]) if mode in means.index else None
-
-    return {
-        "final_return": mean("deterministic", "return"),
-        "final_return_stochastic": mean("stochastic", "return"),
-        "final_mean_speed": mean("deterministic", "mean_speed"),
-    }
 
 
 def summary(
@@ -47,7 +27,7 @@ def summary(
     zeta = recorder.table("zeta").to_pandas()
     accepted = zeta[zeta["outcome"] == "accepted"]
     last_episode = episodes.slice(max(len(episodes) - 1, 0)).to_pylist()
-    performance = final_performance(recorder.table("evaluations"))
+    performance = final_performance(recorder.table("evaluations"), config.evaluation.episodes)
     payload = ledger.total("payload_bytes")
 
     content: dict[str, Any] = {

@@ -1,0 +1,42 @@
+"""What a finished run is judged by: one definition for summary.json, tables, figures and MLflow."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+
+def judged(evaluations: pd.DataFrame, episodes: int) -> pd.DataFrame:
+    """The rows of a run's evaluations that count: of the first `episodes` held-out seeds.
+
+    Learners drive no others, a control may (`evaluation.control_episodes`). It counts on the same traffic,
+    since one episode with a collision weighs much. Seeds are numbered in the order of driving.
+    """
+    first = np.sort(evaluations["eval_seed"].unique())[:episodes]
+    return evaluations[evaluations["eval_seed"].isin(first)]
+
+
+def final_performance(evaluations: pa.Table, held_out: int) -> dict[str, float | None]:
+    """Means over the last 10 % of the evaluations (at least one), by mode, on the first `held_out` seeds.
+
+    None where the mode was not driven, and where a value among them is not finite.
+    """
+    frame = judged(evaluations.to_pandas(), held_out)
+    episodes = np.sort(frame["episode"].unique())
+    last = episodes[-math.ceil(len(episodes) / 10) :]
+    frame = frame[frame["episode"].isin(last)]
+
+    def mean(mode: str, column: str) -> float | None:
+        # Not the mean of pandas, which leaves NaN out and so makes a number of a failure.
+        values = frame.loc[frame["mode"] == mode, column].to_numpy()
+        value = float(values.mean()) if len(values) else math.nan
+        return value if math.isfinite(value) else None
+
+    return {
+        "final_return": mean("deterministic", "return"),
+        "final_return_stochastic": mean("stochastic", "return"),
+        "final_mean_speed": mean("deterministic", "mean_speed"),
+    }
