@@ -24,7 +24,8 @@ NONE = "no run finished"
 STATES = ("seeds", "failed", "missing")  # how many runs were asked for, and are not there
 
 REFERENCES = ("fmarl", "average")  # methods that the others are compared with
-LEVELS = ("human", "go", "platoon")  # controls drawn as levels; `random` would stretch the axis
+# Controls drawn as levels; `random` would stretch the axis.
+LEVELS = ("human", "go", "platoon", "untrained")
 
 
 def generator() -> np.random.Generator:

@@ -38,7 +38,7 @@ def driving_options(command: argparse.ArgumentParser) -> None:
         "--controller",
         required=True,
         metavar="NAME",
-        help="human, sumo, random, go, platoon, constant:<m/s²>, or the folder of a finished run",
+        help="human, sumo, random, go, platoon, untrained, constant:<m/s²>, or the folder of a finished run",
     )
     command.add_argument(
         "--seed",

@@ -42,8 +42,11 @@ METHODS: dict[str, MethodTraits] = {
 }
 
 CONTROL = MethodTraits(module="", exchanges=False)
-# Controls do not learn: a controller of rsm.traffic.controllers drives the learning vehicles.
-CONTROLS = ("human", "sumo", "random", "go", "platoon")
+# Controls do not learn: a controller of rsm.traffic.controllers drives the learning vehicles, or the policy
+# that a run of these settings and this seed begins with.
+SCRIPTED = ("human", "sumo", "random", "go", "platoon")
+UNTRAINED = "untrained"
+CONTROLS = (*SCRIPTED, UNTRAINED)
 
 
 class ScenarioTraits(NamedTuple):

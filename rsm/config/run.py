@@ -34,6 +34,7 @@ from rsm.config.catalogue import (
     RULES,
     SCENARIO_FORMS,
     TOPOLOGY_FORMS,
+    UNTRAINED,
     parse_scenario,
     parse_topology,
     scenario_traits,
@@ -396,8 +397,8 @@ class RunConfig(RunSettings):
 
     @property
     def driven(self) -> Traffic:
-        """What is driven: `traffic`; a control decides by accelerations, whatever learners do."""
-        if self.learns:
+        """What is driven: `traffic`; a scripted control decides by accelerations, whatever learners do."""
+        if self.learns or self.method == UNTRAINED:
             return self.traffic
         return self.traffic.model_copy(
             update={"actions": "acceleration", "observation": "absolute"}

@@ -1,4 +1,4 @@
-"""Controls: controllers of the learning vehicles that do not learn (scenarios.md).
+"""Scripted controls: controllers of the learning vehicles that do not learn (scenarios.md).
 
 A controller has `reset(env, generator)`, called after the environment's reset, and
 `act(observation)`, which gives accelerations float64[N] in m/s², None for the human driver, or "sumo"
@@ -34,7 +34,7 @@ class Controller(Protocol):
 
 
 def controller(name: str) -> Controller:
-    """The control of that name; raises ConfigError listing what is allowed."""
+    """The scripted control of that name; raises ConfigError listing what is allowed."""
     plain: dict[str, Callable[[], Controller]]
     plain = {
         "human": Human,

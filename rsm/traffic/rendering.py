@@ -17,7 +17,7 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 from PIL import Image
 
-from rsm.config.catalogue import CONTROLS
+from rsm.config.catalogue import SCRIPTED
 from rsm.errors import ConfigError, obstacle
 from rsm.traffic.environment import TrafficEnv
 from rsm.traffic.trajectory import Prepare, Trajectory, drive_trajectory
@@ -141,7 +141,7 @@ class Picture:
         share = between[:, 2] / max(between[:, 2], default=1)
         self._widths = THINNEST + (THICKEST - THINNEST) * share  # points
         driven = np.arange(0) if who == "human" else trajectory.learners
-        written = who in CONTROLS or who.startswith("constant:")
+        written = who in SCRIPTED or who.startswith("constant:")
         kind = "controlled vehicle" if written else "learning vehicle"
         what = f"{env.n_vehicles} human drivers"
         if len(driven):

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rsm.config.catalogue import SCENARIO_FORMS
+from rsm.config.catalogue import SCENARIO_FORMS, UNTRAINED
 from rsm.config.run import RunConfig, Traffic, load_run
 from rsm.errors import ConfigError, shown
 from rsm.runs.policy import load_actors
@@ -22,6 +22,7 @@ from rsm.seeding import Stream, numpy_generator, torch_generator
 from rsm.traffic.controllers import Commands, controller
 from rsm.traffic.environment import TrafficEnv
 from rsm.traffic.observation import observation_size
+from rsm.training.initial import initial_learner
 
 MODES = ("deterministic", "stochastic")  # mean actions, or sampled ones
 Actions = NDArray[np.float64] | NDArray[np.float32]
@@ -55,12 +56,23 @@ def policy_driver(policy: SquashedGaussian, theta: Tensor, mode: str) -> Driver:
 
 
 def controller_driver(name: str) -> Driver:
-    """Driver of a control: human, sumo, random, go, platoon or constant:<m/s²>; raises ConfigError."""
+    """Driver of a scripted control: human, sumo, random, go, platoon or constant:<m/s²>; raises ConfigError."""
     control = controller(name)
 
     def driver(env: TrafficEnv, seed: int) -> Act:
         control.reset(env, numpy_generator(seed, Stream.CONTROLLER))
         return control.act
+
+    return driver
+
+
+def control_driver(config: RunConfig) -> Driver:
+    """Driver of the control that a run is: its script, or the mean actions of `untrained` policies."""
+    if config.method != UNTRAINED:
+        return controller_driver(config.method)
+
+    def driver(env: TrafficEnv, seed: int) -> Act:
+        return learner_drivers(initial_learner(config, env))["deterministic"](env, seed)
 
     return driver
 
@@ -75,7 +87,7 @@ def load_driver(folder: Path, mode: str = "deterministic") -> tuple[RunConfig, D
     """The settings and the driver of a finished run that learned; raises ConfigError."""
     config = load_run(folder / "config.yaml")
     if not config.learns:
-        return config, controller_driver(config.method)
+        return config, control_driver(config)
     sizes = observation_size(config.traffic), TrafficEnv.action_size
     policy, theta = load_actors(folder, *sizes)
     return config, policy_driver(policy, theta, mode)
@@ -84,7 +96,8 @@ def load_driver(folder: Path, mode: str = "deterministic") -> tuple[RunConfig, D
 def resolve_driver(name: str, scenario: str | None) -> tuple[Traffic, Driver]:
     """What `--controller` names: a control, or the folder of a finished run with its own traffic settings.
 
-    Without a scenario a run drives in its own. Raises ConfigError for what is neither.
+    Without a scenario a run drives in its own. `untrained` has the default settings and the seed 0. Raises
+    ConfigError for what is neither.
     """
     if os.path.isfile(Path(name) / "config.yaml"):
         config, driver = load_driver(Path(name))
@@ -94,7 +107,9 @@ def resolve_driver(name: str, scenario: str | None) -> tuple[Traffic, Driver]:
         raise ConfigError(
             f"--controller: {shown(name)} is not allowed: no finished run in that folder"
         )
-    driver = controller_driver(name)
+    driver = (
+        control_driver(RunConfig(method=name)) if name == UNTRAINED else controller_driver(name)
+    )
     if scenario is None:
         raise ConfigError(
             f"--scenario: is missing: {shown(name)} can drive in any: {SCENARIO_FORMS}"

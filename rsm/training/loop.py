@@ -19,7 +19,7 @@ from rsm.runs.checkpoint import Pace, save_checkpoint
 from rsm.runs.recorder import Recorder
 from rsm.sac.device import CPU
 from rsm.sac.exploration import Exploration
-from rsm.sac.learner import Learner, Losses
+from rsm.sac.learner import Losses
 from rsm.sac.replay import NStepReturns, Replay
 from rsm.seeding import Stream, held_out_seeds, torch_generator, training_seed
 from rsm.traffic.environment import TrafficEnv
@@ -28,6 +28,7 @@ from rsm.training.drivers import learner_drivers
 from rsm.training.driving import drive, first_states
 from rsm.training.evaluation import evaluate
 from rsm.training.finite import Watch
+from rsm.training.initial import initial_learner
 from rsm.training.progress import Progress
 
 COUNTERS = ("episode", "env_steps", "decisions", "updates", "resumed")
@@ -44,9 +45,7 @@ class Training:
         self._clock, self._wall_before = time.perf_counter(), 0.0
         self._pace = Pace()
         seed, sac = config.seed, config.sac
-        parameters = torch_generator(seed, Stream.PARAMETERS)
-        size = (env.n_agents, env.observation_size, env.action_size)
-        self.learner = Learner(sac, *size, env.action_limit, parameters, device=device)
+        self.learner = initial_learner(config, env, device)
         capacity = sac.replay_size if config.learns else 1
         self.replay = Replay(env.n_agents, capacity, env.observation_size, env.action_size, device)
         self.returns = NStepReturns(self.replay, sac.n_step, sac.gamma)

@@ -19,7 +19,7 @@ from rsm.runs.summary import summary, write_config, write_run
 from rsm.sac.device import CPU, device_failure, gpu_name
 from rsm.seeding import held_out_seeds
 from rsm.traffic.environment import TrafficEnv
-from rsm.training.drivers import controller_driver
+from rsm.training.drivers import control_driver
 from rsm.training.evaluation import evaluate
 from rsm.training.finite import Diverged
 from rsm.training.loop import Training
@@ -151,7 +151,7 @@ def learn(run: Training, folder: Path) -> str | None:
 
 def measure_control(run: Training) -> None:
     """A control does not learn: one evaluation, its only mode called deterministic."""
-    drivers = {"deterministic": controller_driver(run.config.method)}
+    drivers = {"deterministic": control_driver(run.config)}
     seeds = held_out_seeds(run.config.seed, run.config.evaluation.control_episodes)
     now = {"episode": 0, "env_steps": 0, "bytes_sent": 0}
     run.recorder.add("evaluations", *(row | now for row in evaluate(run.env, drivers, seeds)))

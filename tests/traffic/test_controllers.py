@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rsm.config.catalogue import CONTROLS
+from rsm.config.catalogue import SCRIPTED
 from rsm.config.run import Traffic
 from rsm.errors import ConfigError
 from rsm.traffic.controllers import ScriptedPlatoon, controller
@@ -22,7 +22,7 @@ def drive(env: TrafficEnv, name: str, seed: int) -> float:
             return env.stats().mean_speed
 
 
-@pytest.mark.parametrize("name", [*CONTROLS, "constant:-0.5"])
+@pytest.mark.parametrize("name", [*SCRIPTED, "constant:-0.5"])
 def test_every_control_drives_and_has_the_right_shape(env: TrafficEnv, name: str) -> None:
     driver = controller(name)
     observation = env.reset(0)
@@ -116,7 +116,9 @@ def test_the_platoon_leader_crawls_until_the_road_ahead_is_free_and_then_cruises
 
 @pytest.mark.parametrize("name", ["", "Human", "constant", "constant:", "constant:fast", "go:1"])
 def test_an_unknown_control_is_refused_with_what_is_allowed(name: str) -> None:
-    with pytest.raises(ConfigError, match="human, sumo, random, go, platoon, constant:<m/s²>"):
+    with pytest.raises(
+        ConfigError, match="human, sumo, random, go, platoon, untrained, constant:<m/s²>"
+    ):
         controller(name)
 
 

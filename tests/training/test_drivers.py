@@ -1,14 +1,23 @@
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from rsm.config.run import RunConfig
 from rsm.errors import ConfigError
 from rsm.runs.policy import POLICY, load_policy
 from rsm.sac.policy import SquashedGaussian
 from rsm.seeding import held_out_seeds
 from rsm.traffic.environment import TrafficEnv
-from rsm.training.drivers import controller_driver, driver_name, load_driver, policy_driver
+from rsm.training.drivers import (
+    controller_driver,
+    driver_name,
+    learner_drivers,
+    load_driver,
+    policy_driver,
+)
 from rsm.training.evaluation import drive_episode, evaluation_report
+from rsm.training.loop import Training
 from rsm.training.run import train
 
 
@@ -45,6 +54,32 @@ def test_finished_run_can_be_driven_again_also_with_more_seats(tiny, tmp_path):
     assert report["scenario"] == "figure-eight-all" and 0 < report["return"]["mean"] < 1
 
 
+def test_untrained_drives_as_a_run_of_its_seed_and_settings_begins(tiny, tmp_path):
+    world = {
+        "scenario": "fleet-figure-eight:2",
+        "actions": "target-speed",
+        "observation": "relative",
+    }
+    config = tiny(method="untrained", traffic=world, seed=3)
+    train(config, tmp_path / "run")
+    rows = pq.read_table(tmp_path / "run" / "evaluations.parquet").to_pylist()
+    learning = config.model_copy(update={"method": "independent"})
+    with TrafficEnv(learning.traffic) as env:
+        driver = learner_drivers(Training(learning, env).learner)["deterministic"]
+        expected = [drive_episode(env, driver, row["eval_seed"]) for row in rows]
+    assert len(rows) == config.evaluation.control_episodes
+    assert [row["return"] for row in rows] == [row["return"] for row in expected]
+    again = evaluation_report(None, str(tmp_path / "run"), 1, rows[0]["eval_seed"])
+    assert again["return"]["values"] == [rows[0]["return"]]
+
+
+def test_untrained_by_name_drives_with_the_default_settings():
+    report = evaluation_report("figure-eight", "untrained", 1, 5)
+    with TrafficEnv(RunConfig().traffic) as env:
+        driver = learner_drivers(Training(RunConfig(), env).learner)["deterministic"]
+        assert report["return"]["values"] == [drive_episode(env, driver, 5)["return"]]
+
+
 def test_policy_of_a_run_that_failed_is_refused(tiny, tmp_path):
     folder = tmp_path / "run"
     train(tiny(), folder)
@@ -59,5 +94,7 @@ def test_policy_of_a_run_that_failed_is_refused(tiny, tmp_path):
 
 @pytest.mark.parametrize("name", ["drunk", "constant:fast", "constant:nan", "constant"])
 def test_unknown_controller_is_refused_with_what_is_allowed(name):
-    with pytest.raises(ConfigError, match=r"human, sumo, random, go, platoon, constant:<m/s²>"):
+    with pytest.raises(
+        ConfigError, match=r"human, sumo, random, go, platoon, untrained, constant:<m/s²>"
+    ):
         controller_driver(name)

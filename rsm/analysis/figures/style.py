@@ -29,6 +29,7 @@ _LEVELS: dict[str, Dash] = {
     "human": (0, (1, 1.2)),
     "go": (0, (5, 2)),
     "platoon": (0, (7, 1.5, 1, 1.5)),
+    "untrained": (0, (2, 3)),
 }
 
 

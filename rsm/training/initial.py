@@ -1,0 +1,18 @@
+"""What the agents of a run begin with: the actors, critics and temperatures before the first update."""
+
+from __future__ import annotations
+
+import torch
+
+from rsm.config.run import RunConfig
+from rsm.sac.device import CPU
+from rsm.sac.learner import Learner
+from rsm.seeding import Stream, torch_generator
+from rsm.traffic.environment import TrafficEnv
+
+
+def initial_learner(config: RunConfig, env: TrafficEnv, device: torch.device = CPU) -> Learner:
+    """The learner of a run of these settings before its first update, a seat of `env` for every agent."""
+    generator = torch_generator(config.seed, Stream.PARAMETERS)
+    size = (env.n_agents, env.observation_size, env.action_size)
+    return Learner(config.sac, *size, env.action_limit, generator, device=device)
