@@ -133,6 +133,11 @@ def parser() -> argparse.ArgumentParser:
         metavar="cpu|cuda[:K]",
         help="where tensors live; no setting of the run. Default: cpu",
     )
+    train.add_argument(
+        "--force",
+        action="store_true",
+        help="replace a finished run of other settings, or of another number of episodes",
+    )
 
     evaluate = command(
         "evaluate", driving.run_evaluate, "drive episodes and report speed and return"

@@ -26,7 +26,7 @@ def run_train(options: argparse.Namespace) -> None:
     from rsm.sac.device import device_of
     from rsm.training.run import train
 
-    content = train(config, options.out, device_of(options.device))
+    content = train(config, options.out, device_of(options.device), options.force)
     if content["status"] == "failed":
         print(f"{content['run_id']}: failed: {content['reason']}")
     else:

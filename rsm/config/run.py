@@ -286,7 +286,17 @@ class Attack(Settings):
 class Training(Settings):
     """How long a run learns."""
 
-    episodes: int = Field(310, ge=1, le=1_000_000, description="Training episodes.")
+    episodes: int = Field(
+        310,
+        ge=1,
+        le=1_000_000,
+        description="Training episodes. A finished run whose checkpoint was kept goes on where this is raised.",
+    )
+    keep_checkpoint: bool = Field(
+        False,
+        description="Keep the checkpoint of the last episode, so that the run can be continued; it holds the "
+        "replay. Decides no number.",
+    )
 
 
 class Evaluation(Settings):
@@ -418,11 +428,12 @@ class RunConfig(RunSettings):
 
         What stands at the default of this version of the settings is left out, so that a new setting with a
         neutral default changes no hash; a changed default is a new version. `training.episodes` is left out
-        too, since a run may be continued, and `varied`, which only names.
+        too, since a run may be continued, and `varied` and `training.keep_checkpoint`, which decide no number.
         """
         content = self.model_dump(mode="json", exclude_defaults=True)
         content.pop("varied", None)
-        content.get("training", {}).pop("episodes", None)
+        for key in ("episodes", "keep_checkpoint"):
+            content.get("training", {}).pop(key, None)
         content = {key: value for key, value in content.items() if value != {}}
         content |= {"method": self.method, "seed": self.seed, "version": SETTINGS_VERSION}
         text = json.dumps(content, sort_keys=True)

@@ -1,7 +1,7 @@
 """Checkpoints of a run: written atomically, guarded, never pickled code.
 
 `checkpoint.pt` lies in the run folder while a run is under way, its predecessor beside it as
-`checkpoint.previous.pt`. Both are gone when the run is finished.
+`checkpoint.previous.pt`. Both are gone when the run is finished, unless `training.keep_checkpoint` keeps the last.
 At every moment one of the two is whole, whenever the process is killed.
 """
 
@@ -121,7 +121,7 @@ def prefer(folder: Path, used: Checkpoint) -> None:
         (folder / CURRENT).unlink(missing_ok=True)
 
 
-def remove_checkpoints(folder: Path) -> None:
-    """What a finished run no longer needs."""
-    for name in (CURRENT, PREVIOUS):
+def remove_checkpoints(folder: Path, but: str = "") -> None:
+    """What a finished run no longer needs; `but` is the name of one that stays."""
+    for name in {CURRENT, PREVIOUS} - {but}:
         (folder / name).unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rsm.config.run import RunConfig
+from rsm.config.run import RunConfig, load_run
 from rsm.errors import ConfigError, RunError, obstacle, one_line
 from rsm.runs.checkpoint import CURRENT, PREVIOUS
 from rsm.runs.files import remove_leftovers
@@ -24,17 +24,60 @@ RUN_FILES = {
 }
 
 
-def finished_summary(folder: Path, config: RunConfig) -> dict[str, Any] | None:
-    """The summary of a finished run of the same settings in the folder, None if there is none."""
+def read_summary(folder: Path) -> dict[str, Any] | None:
+    """What summary.json in the folder says, None where there is none that can be read."""
     try:
         content = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    same = isinstance(content, dict) and content.get("settings_hash") == config.settings_hash
-    if same and config.learns and content.get("status") == "finished":  # no part of the hash
-        same = content.get("episodes") == config.training.episodes
+    return content if isinstance(content, dict) else None
+
+
+def finished_summary(folder: Path, config: RunConfig) -> dict[str, Any] | None:
+    """The summary of a finished run of the same settings in the folder, None if there is none."""
+    content = read_summary(folder)
+    same = content is not None and content.get("settings_hash") == config.settings_hash
+    if same and content and config.learns and content.get("status") == "finished":
+        same = content.get("episodes") == config.training.episodes  # no part of the hash
     whole = all((folder / name).is_file() for name in run_files(config))
     return content if same and whole else None
+
+
+def would_be_lost(folder: Path, config: RunConfig) -> str | None:
+    """What a run of `config` in the folder would destroy, in words; None where that is nothing.
+
+    A run that ended, finished or failed, is lost to other settings, and to another number of episodes unless
+    the number is larger and the final checkpoint was kept: such a run is continued. So are the checkpoints of an
+    interrupted run of other settings.
+    """
+    content = read_summary(folder)
+    if content is None:
+        return _interrupted(folder, config)
+    if content.get("settings_hash") != config.settings_hash:
+        return "a run of other settings that ended there"
+    if not config.learns or content.get("status") != "finished":
+        return None
+    done, asked = content.get("episodes"), config.training.episodes
+    if not isinstance(done, int) or done == asked:
+        return None
+    if done > asked:
+        return f"a finished run of {done} episodes, more than the {asked} asked for"
+    if not (folder / CURRENT).is_file():
+        return (
+            f"a finished run of {done} episodes without a checkpoint to continue from "
+            "(training.keep_checkpoint keeps one)"
+        )
+    return None
+
+
+def _interrupted(folder: Path, config: RunConfig) -> str | None:
+    if not any((folder / name).is_file() for name in (CURRENT, PREVIOUS)):
+        return None
+    try:
+        other = load_run(folder / CONFIG).settings_hash != config.settings_hash
+    except ConfigError:
+        return None
+    return "the checkpoints of an interrupted run of other settings" if other else None
 
 
 def run_files(config: RunConfig) -> list[str]:

@@ -55,16 +55,23 @@ class Training:
         self.exchange = Communication(config, self.learner, self.replay) if config.learns else None
 
     def learn(self, folder: Path) -> None:
-        """Train to the last episode, with checkpoints in the run folder; raises Diverged."""
-        episodes = self.config.training.episodes
+        """Train to the last episode, with checkpoints in the run folder; raises Diverged.
+
+        A run that is continued later must not hold the evaluation after its last episode where none is due: it
+        comes after the last checkpoint.
+        """
+        episodes, every = self.config.training.episodes, self.config.evaluation.every
         with Progress(self.config.run_id, episodes, self.episode) as progress:
             while self.episode < episodes:
                 row = self.train_episode()
-                if self.episode % self.config.evaluation.every == 0 or self.episode == episodes:
+                if self.episode % every == 0:
                     self.evaluate()
-                if self.episode < episodes and self._pace.due:
+                last = self.episode == episodes
+                if self.config.training.keep_checkpoint if last else self._pace.due:
                     self.save(folder)
                 progress.episode(row["return"], row["bytes_sent"])
+            if self.episode % every:
+                self.evaluate()
 
     def train_episode(self) -> dict[str, Any]:
         """Drive one episode, learning and communicating; records its row of `episodes` and returns it."""

@@ -8,10 +8,17 @@ from typing import Any
 
 import torch
 
-from rsm.config.run import RunConfig
+from rsm.config.run import RunConfig, load_run
 from rsm.errors import ConfigError, RunError, one_line, shown
-from rsm.runs.checkpoint import load_checkpoint, prefer, remove_checkpoints
-from rsm.runs.folder import alone_in, check_folder, finished_summary, prepare_folder
+from rsm.runs.checkpoint import CURRENT, load_checkpoint, prefer, remove_checkpoints
+from rsm.runs.folder import (
+    CONFIG,
+    alone_in,
+    check_folder,
+    finished_summary,
+    prepare_folder,
+    would_be_lost,
+)
 from rsm.runs.manifest import ended, manifest
 from rsm.runs.policy import save_policy
 from rsm.runs.recorder import exchange_rows
@@ -27,18 +34,22 @@ from rsm.training.loop import Training
 RESUMABLE = "the last checkpoint is kept: run it again to resume from there"
 
 
-def train(config: RunConfig, folder: Path, device: torch.device = CPU) -> dict[str, Any]:
+def train(
+    config: RunConfig, folder: Path, device: torch.device = CPU, force: bool = False
+) -> dict[str, Any]:
     """Run `config` and leave its run folder; returns the content of summary.json. Tensors live on `device`.
 
-    Resumes from a checkpoint of the same settings, does nothing where the folder holds the finished run, and
-    rebuilds a folder whose settings differ. A run that diverges ends as a failed result, with what it has.
-    Raises ConfigError before anything is written, and RunError where SUMO, the disk or another process stops
-    the run; its last checkpoint stays.
+    Resumes from a checkpoint of the same settings (a finished run of fewer episodes, too, whose checkpoint was
+    kept), and does nothing where the folder holds the finished run. What else would be lost is replaced with
+    `force` and refused without. A run that diverges ends as a failed result, with what it has. Raises
+    ConfigError before anything is written, and RunError where SUMO, the disk or another process stops the run;
+    its last checkpoint stays.
     """
     torch.set_num_threads(1)
     check_folder(folder)
     if (finished := already_there(folder, config)) is not None:
         return finished
+    check_loss(folder, config, force)
     with TrafficEnv(config.driven) as env:
         run = begin(config, env, device)
         try:
@@ -52,6 +63,8 @@ def train(config: RunConfig, folder: Path, device: torch.device = CPU) -> dict[s
                 # Another process may have finished it since we looked.
                 if (finished := already_there(folder, config)) is not None:
                     return finished
+                if check_loss(folder, config, force):
+                    remove_checkpoints(folder)
                 prepare_folder(folder)
                 write_config(folder, config)  # an interrupted folder says what it is
                 return carry_out(run, folder)
@@ -65,8 +78,21 @@ def already_there(folder: Path, config: RunConfig) -> dict[str, Any] | None:
     """The summary of the finished run that the folder holds, without its checkpoints; None if there is none."""
     finished = finished_summary(folder, config)
     if finished is not None and finished.get("status") == "finished":
-        remove_checkpoints(folder)  # of a process that was killed before it could
+        kept = config.training.keep_checkpoint or load_run(folder / CONFIG).training.keep_checkpoint
+        if not kept:
+            remove_checkpoints(folder)  # of a process that was killed before it could
     return finished
+
+
+def check_loss(folder: Path, config: RunConfig, force: bool) -> bool:
+    """Whether the run destroys what is in the folder; raises ConfigError where that was not asked for."""
+    lost = would_be_lost(folder, config)
+    if lost is not None and not force:
+        raise ConfigError(
+            f"--out: {one_line(folder)} is not allowed: {lost} would be replaced; "
+            "another folder is expected, or --force"
+        )
+    return lost is not None
 
 
 def begin(config: RunConfig, env: TrafficEnv, device: torch.device = CPU) -> Training:
@@ -102,7 +128,7 @@ def carry_out(run: Training, folder: Path) -> dict[str, Any]:
         save_policy(folder, run.learner, config.settings_hash)
     write_run(folder, config, run.recorder, about | ended(run.resumed), content)
     if not failure:
-        remove_checkpoints(folder)
+        remove_checkpoints(folder, but=CURRENT if config.training.keep_checkpoint else "")
     return content
 
 
@@ -129,6 +155,11 @@ def resume(run: Training, folder: Path) -> None:
             f"{folder}: its checkpoint does not fit this version of rsm ({type(error).__name__}); "
             "remove the folder to begin anew, or resume with the version that wrote it"
         ) from None
+    if run.episode > run.config.training.episodes:
+        raise ConfigError(
+            f"training.episodes: {run.config.training.episodes} is not allowed: the checkpoint in "
+            f"{one_line(folder)} is of episode {run.episode}; at least that many are expected, or another folder"
+        )
     prefer(folder, found)
 
 

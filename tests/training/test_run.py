@@ -92,15 +92,12 @@ def test_killed_run_leaves_nothing_that_looks_finished(tiny, tmp_path):
     assert finished_summary(folder, config) is None
 
 
-def test_finished_run_is_not_run_again_and_other_settings_rebuild_it(tiny, tmp_path):
+def test_finished_run_is_not_run_again(tiny, tmp_path):
     folder = tmp_path / "run"
     train(tiny(method="go"), folder)
     written = (folder / "manifest.json").stat().st_mtime_ns
     train(tiny(method="go"), folder)
     assert (folder / "manifest.json").stat().st_mtime_ns == written
-    changed = train(tiny(method="go", seed=5), folder)
-    assert changed["seed"] == 5
-    assert json.loads((folder / "summary.json").read_text())["seed"] == 5
 
 
 def test_settings_file_in_the_run_folder_itself_survives_an_interruption(
@@ -123,7 +120,7 @@ def test_interrupted_folder_says_which_settings_it_is_of(tiny, tmp_path, monkeyp
     train(tiny(method="go", seed=1), tmp_path)
     monkeypatch.setattr(training, "carry_out", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        train(tiny(method="go", seed=2), tmp_path)
+        train(tiny(method="go", seed=2), tmp_path, force=True)
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
     assert load_run(tmp_path / "config.yaml").seed == 2
 
@@ -207,3 +204,107 @@ def test_fleet_trains_exchanges_and_resumes_to_the_same_bits(method: str, tiny, 
         run.save(tmp_path / "again")
     train(config, tmp_path / "again")
     assert_same_run(tmp_path / "whole", tmp_path / "again")
+
+
+@pytest.mark.parametrize("method", ["go", "independent"])
+def test_finished_run_of_other_settings_is_kept_unless_it_is_given_up(method, tiny, tmp_path):
+    folder = tmp_path / "run"
+    train(tiny(method=method), folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(ConfigError, match="a run of other settings .* or --force"):
+        train(tiny(method=method, seed=5), folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert train(tiny(method=method, seed=5), folder, force=True)["seed"] == 5
+
+
+def test_failed_run_is_a_result_too_and_kept(tiny, tmp_path, monkeypatch):
+    def diverges(self):
+        raise Diverged("critic loss of agent 4 is nan at update 7, episode 1")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Training, "update", diverges)
+        train(tiny(), tmp_path)
+    with pytest.raises(ConfigError, match="--force"):
+        train(tiny(seed=5), tmp_path)
+
+
+def test_raised_number_of_episodes_continues_to_the_bits_of_a_longer_run(tiny, tmp_path):
+    """Three episodes, evaluated every second: the evaluation after the third is of the short run alone."""
+    sac = {"n_step": 3, "noise_correlation": 0.5}
+    mixing = {"accept_biased_critic": True}
+
+    def config(episodes):
+        kept = {"episodes": episodes, "keep_checkpoint": True}
+        return tiny(training=kept, sac=sac, mixing=mixing)
+
+    train(config(3), tmp_path / "run")
+    short = tables(tmp_path / "run")["evaluations"]
+    assert short["episode"].unique().tolist() == [2, 3]
+    again = (tmp_path / "run/checkpoint.pt").read_bytes()
+    train(config(3), tmp_path / "run")
+    assert (tmp_path / "run/checkpoint.pt").read_bytes() == again, "a second call changes nothing"
+    summary = train(config(5), tmp_path / "run")
+    assert summary["episodes"] == 5
+    train(config(5), tmp_path / "long")
+    for folder in (tmp_path / "run", tmp_path / "long"):
+        assert not (folder / "checkpoint.previous.pt").exists()
+        (folder / "checkpoint.pt").unlink()
+    assert_same_run(tmp_path / "run", tmp_path / "long")
+    assert json.loads((tmp_path / "run/manifest.json").read_text())["resumed"] == 1
+
+
+def test_run_killed_after_its_last_episode_has_its_last_evaluation(tiny, tmp_path, monkeypatch):
+    config = tiny(training={"keep_checkpoint": True})
+    monkeypatch.setattr(training, "save_policy", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        train(config, tmp_path / "killed")
+    monkeypatch.undo()
+    train(config, tmp_path / "killed")
+    train(config, tmp_path / "whole")
+    for folder in ("killed", "whole"):
+        (tmp_path / folder / "checkpoint.pt").unlink()
+    assert_same_run(tmp_path / "killed", tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("kept", "episodes", "words"),
+    [(False, 5, "without a checkpoint"), (True, 2, "more than the 2 asked for")],
+)
+def test_other_number_of_episodes_that_cannot_be_continued_is_refused(
+    kept, episodes, words, tiny, tmp_path
+):
+    train(tiny(training={"keep_checkpoint": kept}), tmp_path)
+    other = tiny(training={"keep_checkpoint": kept, "episodes": episodes})
+    with pytest.raises(ConfigError, match=f"a finished run of 3 episodes.*{words}.*--force"):
+        train(other, tmp_path)
+    assert finished_summary(tmp_path, tiny()) is not None
+    assert train(other, tmp_path, force=True)["episodes"] == episodes
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["resumed"] == 0, "with --force it begins anew"
+
+
+def interrupted(config, folder):
+    with TrafficEnv(config.traffic) as env:
+        run = Training(config, env)
+        run.train_episode()
+        run.train_episode()
+        folder.mkdir(exist_ok=True)
+        (folder / "config.yaml").write_text(dump_yaml(config))
+        run.save(folder)
+
+
+def test_checkpoint_of_other_settings_or_beyond_the_episodes_asked_for_is_kept(tiny, tmp_path):
+    interrupted(tiny(), tmp_path)
+    saved = (tmp_path / "checkpoint.pt").read_bytes()
+    with pytest.raises(ConfigError, match=r"an interrupted run of other settings.*--force"):
+        train(tiny(seed=5), tmp_path)
+    with pytest.raises(ConfigError, match=r"training\.episodes: 1 .* of episode 2"):
+        train(tiny(training={"episodes": 1}), tmp_path)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == saved
+    assert train(tiny(seed=5), tmp_path, force=True)["seed"] == 5
+
+
+def test_checkpoint_that_was_kept_stays_where_it_is_not_asked_for_again(tiny, tmp_path):
+    train(tiny(training={"keep_checkpoint": True}), tmp_path)
+    train(tiny(), tmp_path)
+    assert (tmp_path / "checkpoint.pt").exists()
