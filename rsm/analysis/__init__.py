@@ -3,8 +3,10 @@
 The names below are all that a workflow needs to list its outputs; importing them is cheap.
 """
 
-# One module of rsm.analysis.figures each, in the order of the study page.
-FIGURES: tuple[str, ...] = (
+from rsm.config.extensions import Registry
+
+# Ours are a module of rsm.analysis.figures each, in this order; installed packages add theirs.
+_FIGURES = (
     "learning_curves",
     "return_vs_bytes",
     "segments",
@@ -13,6 +15,12 @@ FIGURES: tuple[str, ...] = (
     "exchange_heatmaps",
     "profiles",
     "space_time",
+)
+FIGURES: Registry[str] = Registry(
+    "rsm.figures",
+    {name: f"rsm.analysis.figures.{name}" for name in _FIGURES},
+    lambda entry: entry.value,
+    names="[a-z][a-z0-9_]*",
 )
 
 # Files that `rsm.analysis.aggregate.write_tables` leaves in `results/<study>/tables/`.

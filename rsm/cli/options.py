@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 
-from rsm.config.catalogue import SCENARIO_FORMS, parse_scenario
+from rsm.config.catalogue import FLEET, parse_scenario
 from rsm.errors import shown
 
 
@@ -32,7 +32,7 @@ def driving_options(command: argparse.ArgumentParser) -> None:
         "--scenario",
         type=scenario_name,
         metavar="NAME",
-        help=f"{SCENARIO_FORMS}; a run folder has one of its own",
+        help=f"such as figure-eight, flow-figure-eight-1 or {FLEET}:9; a run folder has one of its own",
     )
     command.add_argument(
         "--controller",

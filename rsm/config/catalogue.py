@@ -1,12 +1,15 @@
 """What there is to choose from, by name: methods, controls, scenarios, topologies, ways of finding ζ.
 
-Settings and studies must know the names and their axes without importing what they stand for.
+Settings and studies must know the names and their axes without importing what they stand for. Installed
+packages add methods, scenarios and topologies by entry points (docs/extending.md).
 """
 
 from __future__ import annotations
 
 import re
 from typing import Literal, NamedTuple
+
+from rsm.config.extensions import Registry, read_as
 
 
 class MethodTraits(NamedTuple):
@@ -23,8 +26,8 @@ class MethodTraits(NamedTuple):
     exchanges: bool = True  # has rounds: its runs differ by what is shared and by losses
 
 
-# A new method is a file in rsm/methods/ and a line here.
-METHODS: dict[str, MethodTraits] = {
+# A new method of ours is a file in rsm/methods/ and a line here.
+_METHODS: dict[str, MethodTraits] = {
     "independent": MethodTraits(module="rsm.methods.independent", exchanges=False),
     "average": MethodTraits(module="rsm.methods.average", topology=True),
     "segment-average": MethodTraits(
@@ -40,6 +43,7 @@ METHODS: dict[str, MethodTraits] = {
     ),
     "rsm": MethodTraits(module="rsm.methods.rsm", topology=True, segments=True, judged=True),
 }
+METHODS = Registry("rsm.methods", _METHODS, read_as(MethodTraits))
 
 CONTROL = MethodTraits(module="", exchanges=False)
 # Controls do not learn: a controller of rsm.traffic.controllers drives the learning vehicles, or the policy
@@ -50,30 +54,45 @@ CONTROLS = (*SCRIPTED, UNTRAINED)
 
 
 class ScenarioTraits(NamedTuple):
-    """What settings need to know of a scenario; the rest is in `rsm.traffic.scenarios`."""
+    """What settings need to know of a scenario before importing it."""
 
     collision: Literal["terminate", "teleport"]  # where `traffic.collision` says nothing
+    module: str = "rsm.traffic.scenarios"  # that of another package has it as `SCENARIO`
 
 
 # The published experiment lets SUMO move a vehicle on; in Flow a collision ends the episode.
-SCENARIOS: dict[str, ScenarioTraits] = {
+_SCENARIOS: dict[str, ScenarioTraits] = {
     "figure-eight": ScenarioTraits(collision="teleport"),
     "figure-eight-all": ScenarioTraits(collision="teleport"),
     "flow-figure-eight-0": ScenarioTraits(collision="terminate"),
     "flow-figure-eight-1": ScenarioTraits(collision="terminate"),
     "flow-figure-eight-2": ScenarioTraits(collision="terminate"),
 }
+SCENARIOS = Registry("rsm.scenarios", _SCENARIOS, read_as(ScenarioTraits))
 FLEET = "fleet-figure-eight"  # `fleet-figure-eight:<N>`: N loops with one learning vehicle each
 FLEET_TRAITS = ScenarioTraits(collision="teleport")  # one loop must not end the others
 MOST_LOOPS = 256
-SCENARIO_FORMS = f"{', '.join(SCENARIOS)}, {FLEET}:<loops>"
 ATTACKS = ("sign-flip", "gaussian", "zero", "scaled", "stale", "alie", "ipm", "liar")
 RULES = ("theorem2", "certified", "line-search", "trust-region", "fixed", "coin")
 
-TOPOLOGY_FORMS = (
-    "radius:<metres>, complete, ring, star, regular:<degree>, erdos-renyi:<probability>, "
-    "small-world:<neighbours>:<probability>"
-)
+
+class TopologyTraits(NamedTuple):
+    """A family of topologies: the names of its numbers, and who draws it."""
+
+    numbers: tuple[str, ...] = ()
+    module: str = "rsm.exchange.topology"  # that of another package has `graph`
+
+
+_TOPOLOGIES: dict[str, TopologyTraits] = {
+    "radius": TopologyTraits(("metres",)),
+    "complete": TopologyTraits(),
+    "ring": TopologyTraits(),
+    "star": TopologyTraits(),
+    "regular": TopologyTraits(("degree",)),
+    "erdos-renyi": TopologyTraits(("probability",)),
+    "small-world": TopologyTraits(("neighbours", "probability")),
+}
+TOPOLOGIES = Registry("rsm.topologies", _TOPOLOGIES, read_as(TopologyTraits))
 
 # Numbers of a topology are part of run ids, file names and wildcards: float() alone would take
 # spaces, underscores and the digits of other scripts.
@@ -93,13 +112,13 @@ def parse_topology(text: str) -> Topology:
     if not all(_NUMBER.fullmatch(word) for word in raw):
         raise ValueError(
             "its numbers cannot be read: plain decimal numbers are expected; "
-            f"allowed: {TOPOLOGY_FORMS}"
+            f"allowed: {topology_forms()}"
         )
     numbers = tuple(float(word) for word in raw)
+    if family not in TOPOLOGIES or len(numbers) != len(TOPOLOGIES[family].numbers):
+        raise ValueError(f"no such topology; allowed: {topology_forms()}")
     whole = all(number == int(number) for number in numbers[:1] if abs(number) < 1e9)
     match (family, numbers):
-        case ("complete" | "ring" | "star", ()):
-            pass
         case ("radius", (metres,)):
             if not 0 < metres < float("inf"):
                 raise ValueError("the radius must be a finite number of metres above 0")
@@ -118,8 +137,6 @@ def parse_topology(text: str) -> Topology:
                 raise ValueError(
                     "neighbours must be an even number: half of them are on either side"
                 )
-        case _:
-            raise ValueError(f"no such topology; allowed: {TOPOLOGY_FORMS}")
     return Topology(family, numbers)
 
 
@@ -133,10 +150,29 @@ def parse_scenario(name: str) -> tuple[str, int]:
     family, _, number = name.partition(":")
     if family == FLEET and re.fullmatch(r"[1-9][0-9]{0,3}", number) and int(number) <= MOST_LOOPS:
         return family, int(number)
-    raise ValueError(f"no such scenario; allowed: {SCENARIO_FORMS} (1 to {MOST_LOOPS} loops)")
+    raise ValueError(f"no such scenario; allowed: {scenario_forms()} (1 to {MOST_LOOPS} loops)")
 
 
 def scenario_traits(name: str) -> ScenarioTraits:
     """What settings need to know of a scenario; raises ValueError as `parse_scenario` does."""
     family, _ = parse_scenario(name)
-    return SCENARIOS.get(family, FLEET_TRAITS)
+    return FLEET_TRAITS if family == FLEET else SCENARIOS[family]
+
+
+def check_extensions() -> None:
+    """Raises ConfigError where an installed package adds a name that is ours, or another's."""
+    for registry in (METHODS, SCENARIOS, TOPOLOGIES):
+        _ = registry.installed
+
+
+def scenario_forms() -> str:
+    """Every scenario as it is written, for a message."""
+    return f"{', '.join(SCENARIOS)}, {FLEET}:<loops>"
+
+
+def topology_forms() -> str:
+    """Every topology as it is written, for a message."""
+    return ", ".join(
+        ":".join([family, *(f"<{number}>" for number in traits.numbers)])
+        for family, traits in TOPOLOGIES.items()
+    )

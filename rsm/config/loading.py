@@ -96,6 +96,8 @@ def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
     key = one_line(".".join(str(part) for part in first["loc"])) or "(top level)"
     message = first["msg"].removeprefix("Value error, ")
     cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, ConfigError):  # of an installed package, whatever the setting
+        return str(cause)
     if isinstance(cause, KeyedError):
         return f"{source}: {cause.key}: {shown(cause.value)} is not allowed: {message}"
     if first["type"] == "extra_forbidden":

@@ -20,7 +20,6 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
@@ -28,18 +27,16 @@ from rsm.config.axes import AXES, setting
 from rsm.config.catalogue import (
     ATTACKS,
     CONTROL,
-    CONTROLS,
     FLEET,
     METHODS,
     RULES,
-    SCENARIO_FORMS,
-    TOPOLOGY_FORMS,
     UNTRAINED,
-    parse_scenario,
-    parse_topology,
+    check_extensions,
     scenario_traits,
+    topology_forms,
 )
 from rsm.config.loading import explain, load_yaml
+from rsm.config.names import MethodName, ScenarioName, TopologyName
 from rsm.errors import ConfigError, KeyedError
 
 # A changed default of a setting is a new version, since the hash of settings leaves defaults out.
@@ -67,7 +64,7 @@ class Settings(BaseModel):
 class Traffic(Settings):
     """The world the vehicles drive in (scenarios.md)."""
 
-    scenario: str = Field("figure-eight", description=f"One of {SCENARIO_FORMS}.")
+    scenario: ScenarioName = "figure-eight"
     decision_interval: int = Field(
         1, ge=1, le=1500, description="Simulation steps (0.1 s) for which an action is held."
     )
@@ -100,12 +97,6 @@ class Traffic(Settings):
         description="What the horizon is to a learner: a truncation, beyond which it bootstraps, or a "
         "termination, where the value is 0 (published code).",
     )
-
-    @field_validator("scenario")
-    @classmethod
-    def _scenario(cls, name: str) -> str:
-        parse_scenario(name)
-        return name
 
     @property
     def on_collision(self) -> Literal["terminate", "teleport"]:
@@ -177,7 +168,7 @@ class Sac(Settings):
 class Communication(Settings):
     """Who may hear whom, what travels and how often."""
 
-    topology: str = Field("radius:90", description=f"One of {TOPOLOGY_FORMS}.")
+    topology: TopologyName = "radius:90"
     share: Literal["actor", "actor+critic"] = Field(
         "actor", description="What travels, the same for every method."
     )
@@ -194,12 +185,6 @@ class Communication(Settings):
     clip: Positive = Field(
         1.0, description="Radius of `clipped-gossip`, in median distances to the neighbours."
     )
-
-    @field_validator("topology")
-    @classmethod
-    def _topology(cls, text: str) -> str:
-        parse_topology(text)
-        return text
 
 
 class Mixing(Settings):
@@ -345,7 +330,7 @@ class RunConfig(RunSettings):
         description="Dotted keys of settings that the grid of a study varies beside those with a key of their "
         "own: words of the run id.",
     )
-    method: Literal[tuple(METHODS) + CONTROLS] = "rsm"  # type: ignore[valid-type]
+    method: MethodName = "rsm"
     seed: int = Field(0, ge=0, le=9_999)
 
     @model_validator(mode="after")
@@ -362,7 +347,7 @@ class RunConfig(RunSettings):
                 "communication.topology",
                 self.communication.topology,
                 f"distances have no meaning across the separate loops of {self.traffic.scenario}; "
-                f"allowed: {TOPOLOGY_FORMS.split(', ', 1)[1]}",
+                f"allowed: {topology_forms().split(', ', 1)[1]}",
             )
         return self
 
@@ -472,6 +457,7 @@ def load_run(path: Path) -> RunConfig:
 
 def parse_run(content: dict[str, Any], source: str) -> RunConfig:
     """Settings of one run from a mapping; raises ConfigError that names `source`."""
+    check_extensions()
     try:
         return RunConfig.model_validate(content)
     except ValidationError as error:

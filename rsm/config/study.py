@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from rsm.config.axes import AXES, assign, setting
-from rsm.config.catalogue import CONTROL, CONTROLS, METHODS, RULES, parse_topology
+from rsm.config.catalogue import CONTROL, METHODS, RULES, check_extensions
 from rsm.config.loading import explain, load_yaml
+from rsm.config.names import MethodName, TopologyName
 from rsm.config.run import Fraction, RunConfig, RunSettings, Settings
 from rsm.errors import ConfigError, KeyedError, shown
 
@@ -31,8 +32,8 @@ class Grid(Settings):
         json_schema_extra={"patternProperties": {r"\.": {"type": "array"}}}  # dotted keys
     )
 
-    methods: tuple[Literal[tuple(METHODS) + CONTROLS], ...] = Field(strict=False)  # type: ignore[valid-type]
-    topologies: tuple[str, ...] = Field(("radius:90",), strict=False)
+    methods: tuple[MethodName, ...] = Field(strict=False)
+    topologies: tuple[TopologyName, ...] = Field(("radius:90",), strict=False)
     segments: tuple[int, ...] = Field((4,), strict=False)
     replicas: tuple[int, ...] = Field((3,), strict=False)
     rules: tuple[Literal[RULES], ...] = Field(("theorem2",), strict=False)  # type: ignore[valid-type]
@@ -59,16 +60,6 @@ class Grid(Settings):
             given = rest.get("settings", {})
             rest["settings"] = (given if isinstance(given, dict) else {}) | dotted
         return rest
-
-    @field_validator("topologies")
-    @classmethod
-    def _topologies(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
-        for text in texts:
-            try:
-                parse_topology(text)
-            except ValueError as error:
-                raise ValueError(f"{text}: {error}") from None
-        return texts
 
     @field_validator("settings", mode="before")
     @classmethod
@@ -198,6 +189,7 @@ def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 def parse_study(content: dict[str, Any], source: str) -> Study:
     """A study from a mapping; raises ConfigError that names `source`, key, value and what is allowed."""
+    check_extensions()
     try:
         study = Study.model_validate(content)
     except ValidationError as error:

@@ -8,7 +8,8 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-from rsm.config.catalogue import parse_topology
+from rsm.config.catalogue import TOPOLOGIES, parse_topology
+from rsm.config.extensions import imported
 from rsm.errors import ConfigError
 
 Adjacency = NDArray[np.bool_]  # [N, N], symmetric, False on the diagonal
@@ -62,7 +63,9 @@ def _static_graph(topology: str, agents: int, generator: np.random.Generator) ->
                 if neighbours > agents:
                     raise nx.NetworkXError("more neighbours than agents")
                 return nx.watts_strogatz_graph(agents, int(neighbours), probability, seed=seed)
-        raise AssertionError(topology)
+        outside = imported(TOPOLOGIES, family, TOPOLOGIES[family].module, "graph")
+        found: nx.Graph = outside.graph(agents, *parameters, generator=seed)
+        return found
 
     message = f"communication.topology: {topology!r} is not allowed: {agents} agents cannot form it"
     try:

@@ -1,7 +1,8 @@
 """The traffic scenarios and all their constants (scenarios.md; Flow benchmarks, CoRL 2018).
 
-A scenario is data: adding one that uses the same road is one entry of `REGISTRY`, and its name in
-`rsm.config.catalogue.SCENARIOS` (settings know no SUMO; a test holds the two together).
+A scenario is data: adding one of ours that uses the same road is one entry of `REGISTRY`, and its name in
+`rsm.config.catalogue` (settings know no SUMO; a test holds the two together). That of another package is the
+`SCENARIO` of a module (docs/extending.md).
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from rsm.config.catalogue import SCENARIO_FORMS, parse_scenario
+from rsm.config.catalogue import FLEET, SCENARIOS, parse_scenario, scenario_forms
+from rsm.config.extensions import imported
 from rsm.errors import ConfigError, shown
 from rsm.traffic.car_following import HumanDriver
 
@@ -117,8 +119,15 @@ def scenario(name: str) -> Scenario:
         family, loops = parse_scenario(name)
     except (TypeError, ValueError):
         raise ConfigError(
-            f"scenario: {shown(name)} is not allowed: one of {SCENARIO_FORMS}"
+            f"scenario: {shown(name)} is not allowed: one of {scenario_forms()}"
         ) from None
+    if family == FLEET:
+        return replace(REGISTRY["flow-figure-eight-0"], name=name, loops=loops)
     if family in REGISTRY:
         return REGISTRY[family]
-    return replace(REGISTRY["flow-figure-eight-0"], name=name, loops=loops)
+    found = imported(SCENARIOS, family, SCENARIOS[family].module, "SCENARIO").SCENARIO
+    if not isinstance(found, Scenario):
+        raise ConfigError(
+            f"scenario: {family}: {shown(found)} is not allowed: a Scenario is expected"
+        )
+    return replace(found, name=family)

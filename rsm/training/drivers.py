@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rsm.config.catalogue import SCENARIO_FORMS, UNTRAINED
+from rsm.config.catalogue import UNTRAINED, scenario_forms
 from rsm.config.run import RunConfig, Traffic, load_run
 from rsm.errors import ConfigError, shown
 from rsm.runs.policy import load_actors
@@ -112,7 +112,7 @@ def resolve_driver(name: str, scenario: str | None) -> tuple[Traffic, Driver]:
     )
     if scenario is None:
         raise ConfigError(
-            f"--scenario: is missing: {shown(name)} can drive in any: {SCENARIO_FORMS}"
+            f"--scenario: is missing: {shown(name)} can drive in any: {scenario_forms()}"
         )
     return Traffic.model_validate({"scenario": scenario}), driver
 

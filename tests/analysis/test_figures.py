@@ -200,7 +200,7 @@ def test_a_later_method_keeps_its_colour_whoever_else_is_drawn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("zeal", "gossip"):
-        monkeypatch.setitem(METHODS, name, METHODS["average"])
+        monkeypatch.setitem(METHODS.own, name, METHODS["average"])
     both = looks(["rsm", "gossip", "zeal"])
     assert both["gossip"] == looks(["gossip"])["gossip"]
     assert both["gossip"].color != both["zeal"].color

@@ -9,11 +9,11 @@ from rsm.exchange.topology import neighbourhood
 
 
 def test_every_method_has_its_own_module():
-    modules = [traits.module for traits in METHODS.values()]
+    modules = [traits.module for traits in METHODS.own.values()]
     assert len(set(modules)) == len(modules)
     assert all(
         module == f"rsm.methods.{name.replace('-', '_')}"
-        for name, module in zip(METHODS, modules, strict=True)
+        for name, module in zip(METHODS.own, modules, strict=True)
     )
 
 
@@ -21,7 +21,7 @@ def test_method_that_exchanges_nothing_does_not_multiply_by_what_is_exchanged(mo
     grid = {"methods": ["average"], "share": ["actor", "actor+critic"], "loss_rates": [0.0, 0.1]}
     study = parse_study({"name": "a", "description": "", "seeds": [0], "grid": grid}, "study")
     assert len(study.runs()) == 4
-    monkeypatch.setitem(METHODS, "average", METHODS["average"]._replace(exchanges=False))
+    monkeypatch.setitem(METHODS.own, "average", METHODS["average"]._replace(exchanges=False))
     runs = study.runs()
     assert list(runs) == ["average-radius90-seed0"]
     assert set(labels(runs.values()).values()) == {"average"}

@@ -54,7 +54,7 @@ def test_share_multiplies_all_methods_that_exchange():
         ({"seeds": [1, 1]}, ["tiny.yaml: seeds", "once"]),
         ({"seeds": [0.5]}, ["tiny.yaml: seeds.0", "0.5"]),
         ({"grid": {"methods": []}}, ["grid.methods", "expands to nothing"]),
-        ({"grid": {"methods": ["magic"]}}, ["grid.methods.0", "'magic'", "'rsm'"]),
+        ({"grid": {"methods": ["magic"]}}, ["grid.methods.0", "'magic'", "rsm"]),
         ({"grid": {"topologies": ["mesh"]}}, ["grid.topologies", "mesh", "radius:<metres>"]),
         ({"grid": {"segments": [0]}}, ["segments", "0"]),
         ({"grid": {"colour": ["red"]}}, ["tiny.yaml: grid.colour", "methods"]),

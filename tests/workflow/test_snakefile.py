@@ -117,9 +117,12 @@ def test_study_under_another_name_has_an_experiment_of_that_name(workflow: Workf
         (["study=ci", "run={sac: {batch: 3}}"], r"ci\.yaml: run\.sac\.batch: unknown key"),
         (["study=ci", "run={sac: {tau: fast}}"], r"ci\.yaml: run\.sac\.tau: 'fast' .* number"),
         (["study=ci", "grid={segments: [0]}"], r"segments: 0 .* greater than or equal to 1"),
-        (["study=ci", "grid={topologies: [hexagon]}"], r"hexagon: no such topology; allowed: rad"),
-        (["study=ci", "grid={topologies: ['radius:0']}"], r"radius:0: .* above 0"),
-        (["study=ci", "grid={methods: [rsn]}"], r"'rsn' .*'independent'"),
+        (
+            ["study=ci", "grid={topologies: [hexagon]}"],
+            r"'hexagon' is not .* no such topology; allowed: rad",
+        ),
+        (["study=ci", "grid={topologies: ['radius:0']}"], r"'radius:0' .* above 0"),
+        (["study=ci", "grid={methods: [rsn]}"], r"'rsn' is not allowed: one of independent"),
         (["study=ci", "seeds=[]"], r"seeds: .* expands to nothing"),
     ],
     ids=[

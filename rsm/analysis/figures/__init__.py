@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
 from rsm.analysis import FIGURES
+from rsm.config.extensions import imported
 from rsm.errors import ConfigError, one_line
 from rsm.runs.files import write_bytes, write_csv
 
@@ -30,10 +30,10 @@ _METADATA: dict[str, dict[str, None]] = {
 
 
 def module(name: str) -> ModuleType:
-    """The module that draws the figure `name`; raises ConfigError for one that does not exist."""
+    """The module that draws the figure `name`; raises ConfigError for an unknown or broken one."""
     if name not in FIGURES:
         raise ConfigError(f"figure: {name!r} is not allowed: known figures: {', '.join(FIGURES)}")
-    return import_module(f"rsm.analysis.figures.{name}")
+    return imported(FIGURES, name, FIGURES[name], "data", "draw", "TITLE", "CATEGORY")
 
 
 class Heading(NamedTuple):

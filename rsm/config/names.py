@@ -1,0 +1,68 @@
+"""Settings that are a name of the catalogue. What is allowed is looked up when a value comes, not before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import AfterValidator, GetJsonSchemaHandler
+from pydantic_core import CoreSchema
+
+from rsm.config.catalogue import (
+    CONTROLS,
+    FLEET,
+    METHODS,
+    SCENARIOS,
+    TOPOLOGIES,
+    parse_topology,
+    scenario_forms,
+    scenario_traits,
+    topology_forms,
+)
+
+
+class _Described(NamedTuple):
+    """The JSON schema of a name, written when it is asked for: installed packages add to it."""
+
+    schema: Callable[[], dict[str, Any]]
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"type": "string"} | self.schema()
+
+
+def _method(name: str) -> str:
+    if name not in METHODS and name not in CONTROLS:
+        raise ValueError(f"one of {', '.join((*METHODS, *CONTROLS))} is expected")
+    return name
+
+
+def _scenario(name: str) -> str:
+    scenario_traits(name)  # a broken one of another package is told at once
+    return name
+
+
+def _topology(text: str) -> str:
+    parse_topology(text)
+    return text
+
+
+def _method_schema() -> dict[str, Any]:
+    return {"enum": [*METHODS, *CONTROLS]}
+
+
+def _scenario_schema() -> dict[str, Any]:
+    fleet = {"pattern": f"^{FLEET}:[1-9][0-9]*$"}
+    known = {"anyOf": [{"enum": [*SCENARIOS]}, fleet]}
+    return known | {"description": f"One of {scenario_forms()}."}
+
+
+def _topology_schema() -> dict[str, Any]:
+    known = {"pattern": f"^({'|'.join(TOPOLOGIES)})(:|$)"}
+    return known | {"description": f"One of {topology_forms()}."}
+
+
+MethodName = Annotated[str, AfterValidator(_method), _Described(_method_schema)]
+ScenarioName = Annotated[str, AfterValidator(_scenario), _Described(_scenario_schema)]
+TopologyName = Annotated[str, AfterValidator(_topology), _Described(_topology_schema)]
