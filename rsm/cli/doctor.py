@@ -14,13 +14,17 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import NamedTuple
 
+from rsm.config.shipped import checkout, shipped
 from rsm.errors import ConfigError, shown
 
 # Nothing that may be broken is imported here (torch above all): what is broken is a finding.
-ROOT = Path(__file__).resolve().parents[2]
 DISK_GB = 5  # room that a `quick` study and its store are sure to find enough
 CACHE_GB = 0.1  # a road network, and SUMO's files while it runs
-SETUP = "run `make setup`"
+SETUP = (
+    "run `make setup`"
+    if checkout()
+    else f"run `pip install --force-reinstall -c {shipped('constraints.txt')} PACKAGE`"
+)
 
 
 class Finding(NamedTuple):
@@ -58,9 +62,13 @@ def python() -> Iterator[Finding]:
 
 def packages() -> Iterator[Finding]:
     """Installed versions against constraints.txt."""
-    path = ROOT / "constraints.txt"
+    path = shipped("constraints.txt")
     if not path.is_file():
-        yield Finding("constraints.txt", "missing", "run from a checkout of the repository")
+        yield Finding(
+            "constraints.txt",
+            "missing",
+            "install rsm again, or run from a checkout",
+        )
         return
     lines = (line.partition("==") for line in path.read_text(encoding="utf-8").splitlines())
     pins = {canonical(name): pin for name, _, pin in lines if pin}

@@ -15,15 +15,9 @@ from rsm.errors import ConfigError, shown
 RESULTS = Path("results")
 
 
-def study_path(text: str) -> Path:
-    """The file of a study given by its name or by that file; raises ConfigError for an unknown name."""
-    looks_like_path = os.sep in text or text.endswith((".yaml", ".yml"))
-    return Path(text) if looks_like_path else study_file(text)
-
-
 def named_study(text: str, overrides: str = "{}") -> Study:
     """A study by its name, or by the path of its file, `--set` laid upon it; raises ConfigError."""
-    return load_study(study_path(text), parse_yaml(overrides, "--set"))
+    return load_study(study_file(text), parse_yaml(overrides, "--set"))
 
 
 def finished_study(text: str) -> Study:

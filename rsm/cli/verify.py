@@ -13,12 +13,13 @@ from typing import Any
 
 from rsm.config.loading import load_yaml
 from rsm.config.run import RunConfig
+from rsm.config.shipped import checkout, shipped
 from rsm.config.study import load_study, study_file
 from rsm.errors import ConfigError, RunError, shown
 from rsm.runs.files import write_json
 from rsm.training.run import train
 
-EXPECTED = Path("results/reference/expected.json")
+EXPECTED = shipped("results/reference/expected.json")
 SUBSET = (  # study/run
     "quick/human-seed0",
     "quick/go-seed0",
@@ -45,6 +46,10 @@ def verify(only: list[str] | None = None, record: bool = False) -> int:
     Returns 0 when all agree and 1 otherwise; with `record` the numbers are written instead of compared.
     Raises ConfigError for an unknown run, a missing file or a study that changed since.
     """
+    if record and checkout() is None:
+        raise ConfigError(
+            "--record: the committed numbers are written in a checkout of the repository"
+        )
     for name in only or ():
         if name not in SUBSET:
             raise ConfigError(f"--only: {shown(name)} is not allowed: one of {', '.join(SUBSET)}")

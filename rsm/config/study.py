@@ -1,4 +1,4 @@
-"""What a study is: one setting for all runs and a grid that expands to runs (study.md)."""
+"""What a study is: one setting for all runs and a grid that expands to runs (docs/extending.md)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from rsm.config.catalogue import CONTROL, METHODS, RULES, check_extensions
 from rsm.config.loading import explain, load_yaml
 from rsm.config.names import MethodName, TopologyName
 from rsm.config.run import Fraction, RunConfig, RunSettings, Settings
+from rsm.config.shipped import shipped
 from rsm.errors import ConfigError, KeyedError, shown
 
-STUDIES = Path("workflow/studies")
 MOST_RUNS = 20_000  # more is a slip, and would keep Snakemake busy for hours before the first job
 
 
@@ -28,8 +28,9 @@ class Grid(Settings):
     holds for this grid and is no word of a run id.
     """
 
+    # Beside the fields: dotted keys; and what the grid of a study that `extends` another may leave out.
     model_config = ConfigDict(
-        json_schema_extra={"patternProperties": {r"\.": {"type": "array"}}}  # dotted keys
+        json_schema_extra={"patternProperties": {r"\.": {"type": "array"}}, "required": []}
     )
 
     methods: tuple[MethodName, ...] = Field(strict=False)
@@ -108,8 +109,21 @@ class Grid(Settings):
             yield dict(zip(keys, values, strict=True)) | {"varied": varied}
 
 
+def _as_a_file(schema: dict[str, Any]) -> None:
+    """The JSON schema of a study's file: it may extend another study, and then say less."""
+    schema["properties"]["extends"] = {
+        "type": "string",
+        "description": "Name or file of a study that this one is laid upon: mappings are merged key by key, "
+        "everything else is replaced. Name and description are never taken over.",
+    }
+    schema["required"] = ["name", "description"]
+    schema["anyOf"] = [{"required": ["extends"]}, {"required": ["seeds", "grid"]}]
+
+
 class Study(Settings):
     """A named grid of runs with the settings they share."""
+
+    model_config = ConfigDict(json_schema_extra=_as_a_file)
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
     description: str = Field(max_length=2000, description="What a reader should know of it.")
@@ -198,16 +212,52 @@ def parse_study(content: dict[str, Any], source: str) -> Study:
     return study
 
 
-def study_file(name: str) -> Path:
-    """Where the study called `name` is described; raises ConfigError listing what exists."""
-    path = STUDIES / f"{name}.yaml"
-    # os.path.isfile, unlike Path.is_file, takes a name of any length.
-    if os.sep in str(name) or not os.path.isfile(path):
-        known = ", ".join(sorted(file.stem for file in STUDIES.glob("*.yaml"))) or "none"
-        raise ConfigError(f"study: {shown(name)} is not allowed: known studies: {known}")
+def study_file(text: str, beside: Path = Path()) -> Path:
+    """The file of a study by its name among those of rsm, or by its path, relative to the folder `beside`.
+
+    Raises ConfigError for an unknown name, listing what exists. Whether a path exists is for the reader to say.
+    """
+    text = str(text)
+    if os.sep in text or text.endswith((".yaml", ".yml")):
+        return beside / text
+    path = studies() / f"{text}.yaml"
+    if not os.path.isfile(path):  # unlike Path.is_file, it takes a name of any length
+        known = ", ".join(sorted(file.stem for file in studies().glob("*.yaml"))) or "none"
+        raise ConfigError(f"study: {shown(text)} is not allowed: known studies: {known}")
     return path
 
 
+def studies() -> Path:
+    """The folder of the studies that come with rsm."""
+    return shipped("workflow/studies")
+
+
 def load_study(path: Path, overrides: dict[str, Any] | None = None) -> Study:
-    """Read a study from YAML with overrides merged in; raises ConfigError."""
-    return parse_study(merge(load_yaml(path), overrides or {}), str(path))
+    """Read a study from YAML, what it extends below it and overrides on top; raises ConfigError."""
+    return parse_study(merge(_extended(path), overrides or {}), str(path))
+
+
+def _extended(path: Path, through: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The content of a study's file, laid upon the study that it `extends`.
+
+    Name and description are its own. Raises ConfigError for a study that extends itself through others.
+    """
+    content = load_yaml(path)
+    if "extends" not in content:
+        return content
+    text = content.pop("extends")
+    if not isinstance(text, str):
+        raise ConfigError(
+            f"{path}: extends: {shown(text)} is not allowed: the name or the file of a study is expected"
+        )
+    through = (*through, path.resolve())
+    try:
+        below = study_file(text, path.parent)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: extends: {error}") from None
+    if below.resolve() in through:
+        raise ConfigError(
+            f"{path}: extends: {shown(text)} is not allowed: that study extends this one, or is this one"
+        )
+    base = _extended(below, through)
+    return merge({key: base[key] for key in base if key not in ("name", "description")}, content)

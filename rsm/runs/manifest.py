@@ -13,8 +13,8 @@ from typing import Any
 
 from rsm import __version__
 from rsm.config.run import RunConfig
+from rsm.config.shipped import checkout, shipped
 
-ROOT = Path(__file__).resolve().parents[2]
 _CODE = (":/", ":(exclude,top)results")  # what studies write says nothing of the code
 PACKAGES = ("torch", "numpy", "libsumo", "eclipse-sumo", "networkx", "pyarrow", "pydantic")
 
@@ -75,9 +75,11 @@ def _version(package: str) -> str | None:
 
 def _git(*arguments: str) -> str | None:
     """What git says of the source tree; None outside a checkout."""
+    if (root := checkout()) is None:  # an installed package may lie in a tree of somebody else
+        return None
     try:
         done = subprocess.run(
-            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, timeout=10
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
@@ -85,5 +87,5 @@ def _git(*arguments: str) -> str | None:
 
 
 def _constraints_hash() -> str | None:
-    path = ROOT / "constraints.txt"
+    path = shipped("constraints.txt")
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None

@@ -1,8 +1,12 @@
+import re
+
+import jsonschema
 import pytest
+import yaml
 
 from rsm.config.axes import AXES, setting
 from rsm.config.loading import dump_yaml, parse_yaml
-from rsm.config.study import STUDIES, Grid, load_study, merge, parse_study
+from rsm.config.study import Grid, Study, load_study, merge, parse_study, studies
 from rsm.errors import ConfigError
 
 BASE = {
@@ -162,7 +166,69 @@ def test_wrong_dotted_key_is_named(key, values, words):
         assert word in str(raised.value)
 
 
-@pytest.mark.parametrize("file", sorted(STUDIES.glob("*.yaml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted(studies().glob("*.yaml")), ids=lambda file: file.stem)
 def test_resolved_study_with_every_default_in_it_is_the_same_study(file):
     study = load_study(file)
     assert parse_study(parse_yaml(dump_yaml(study), "resolved"), "resolved") == study
+
+
+EXTENDING = "name: own\ndescription: mine\n"
+
+
+def extending(folder, text, name="own"):
+    file = folder / f"{name}.yaml"
+    file.write_text(EXTENDING + text, encoding="utf-8")
+    return file
+
+
+def test_study_that_extends_another_merges_mappings_and_replaces_lists(tmp_path):
+    base = load_study(studies() / "quick.yaml")
+    file = extending(
+        tmp_path, "extends: quick\nseeds: [7]\ngrid: {methods: [rsm]}\nrun: {sac: {tau: 0.5}}\n"
+    )
+    study = load_study(file)
+    assert (study.name, study.description, study.seeds) == ("own", "mine", (7,))
+    assert study.grid.methods == ("rsm",)
+    assert study.grid.segments == base.grid.segments and study.also == base.also
+    assert study.run.sac == base.run.sac.model_copy(update={"tau": 0.5})
+    assert "extends" not in dump_yaml(study)
+
+
+def test_study_extends_a_file_beside_it_and_through_it_another(tmp_path):
+    extending(tmp_path, "extends: ci\nseeds: [5]\n", "middle")
+    file = extending(tmp_path, "extends: ./middle.yaml\nrun: {training: {episodes: 7}}\n")
+    study = load_study(file, {"description": "on top"})
+    assert study.seeds == (5,) and study.run.training.episodes == 7
+    assert study.description == "on top"
+
+
+def test_name_and_description_are_not_taken_over(tmp_path):
+    file = tmp_path / "own.yaml"
+    file.write_text("name: own\nextends: quick\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"own\.yaml: description: "):
+        load_study(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("extends: own.yaml\n", "extends: 'own.yaml' is not allowed: that study extends this one"),
+        ("extends: other.yaml\n", "other.yaml: extends: './own.yaml' is not allowed"),
+        ("extends: nope\n", "own.yaml: extends: study: 'nope' is not allowed: known studies: ci"),
+        ("extends: gone.yaml\n", "gone.yaml: cannot be read: No such file"),
+        ("extends: [quick]\n", "own.yaml: extends: ['quick'] is not allowed: the name or the file"),
+    ],
+    ids=["itself", "circle", "unknown", "missing", "list"],
+)
+def test_what_cannot_be_extended_is_named(tmp_path, text, words):
+    extending(tmp_path, "extends: ./own.yaml\n", "other")
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        load_study(extending(tmp_path, text))
+
+
+def test_schema_takes_a_study_that_extends_another(tmp_path):
+    own = yaml.safe_load(EXTENDING + "grid: {segments: [2]}\n")
+    schema = Study.model_json_schema()
+    jsonschema.validate(own | {"extends": "quick"}, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(own, schema)

@@ -105,7 +105,7 @@ def test_rsm_that_is_not_installed(capsys, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_missing_pins(capsys, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(doctor, "ROOT", tmp_path)
+    monkeypatch.setattr(doctor, "shipped", lambda name: tmp_path / name)
     assert "checkout" in problems(capsys)["constraints.txt"]
 
 
