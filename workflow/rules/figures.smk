@@ -1,10 +1,5 @@
 # Figures over all runs of the study, each in every format, its data beside it.
-from rsm.analysis import figures
-
 OTHER_FORMATS = [kind for kind in analysis.FORMATS if kind != "png"]
-
-# What each figure's own file says of it: its title, its category and its caption.
-HEADINGS = {name: figures.heading(figures.module(name)) for name in analysis.FIGURES}
 
 
 # One held-out episode of the runs that the figure `space_time` shows.

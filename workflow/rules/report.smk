@@ -18,7 +18,8 @@ rule report:
     conda:
         "../../environment.yml"
     params:
+        snakefile=SNAKEFILE,
         study=configured,
     shell:
-        "python -m snakemake --report {output:q} --configfile {input.study:q}"
-        " --config study={params.study:q} > {log:q} 2>&1"
+        "python -m snakemake --snakefile {params.snakefile:q} --report {output:q}"
+        " --configfile {input.study:q} --config study={params.study:q} > {log:q} 2>&1"

@@ -45,8 +45,14 @@ class Heading(NamedTuple):
 
 
 def heading(drawing: ModuleType) -> Heading:
-    """What a figure's own files say of it: TITLE and CATEGORY of the module, and the caption beside it."""
-    return Heading(drawing.TITLE, drawing.CATEGORY, Path(str(drawing.__file__)).with_suffix(".rst"))
+    """What a figure's own files say of it: TITLE and CATEGORY of the module, and the caption beside it.
+
+    Raises ConfigError where that file is missing.
+    """
+    caption = Path(str(drawing.__file__)).with_suffix(".rst")
+    if not caption.is_file():
+        raise ConfigError(f"figure: {drawing.__name__} has no caption: {caption} is expected")
+    return Heading(drawing.TITLE, drawing.CATEGORY, caption)
 
 
 def save(name: str, runs: Runs, folder: Path) -> list[Path]:
