@@ -7,7 +7,7 @@ from typing import Any
 
 from rsm.config.axes import AXES, setting
 from rsm.config.catalogue import parse_topology
-from rsm.config.run import RunConfig
+from rsm.config.run import RunConfig, varied_word
 
 # The axes that legends name; figures have places of their own for the others.
 _NAMED = {axis.name: axis for axis in AXES if axis.label is not None}
@@ -58,10 +58,18 @@ def _traits(config: RunConfig) -> dict[str, Any]:
     found = {name: config.axes[name] for name in _NAMED if config.axes[name] is not None}
     if "published_code" in found:  # which has a ζ of its own
         found.pop("rule")
-    return found | {key: setting(config, key) for key in config.varied}
+    return found | {key: _value(config, key) for key in config.varied}
+
+
+def _value(config: RunConfig, key: str) -> Any:
+    """A setting that a grid varies; where a run begins, without the seed."""
+    value = setting(config, key)
+    return varied_word(key, value).replace("-", " ", 1) if key == "init_from.run" else value
 
 
 def _word(name: str, value: Any) -> str:
+    if name == "init_from.run":
+        return str(value)
     if name not in _NAMED:  # a dotted key
         return f"{name.rpartition('.')[2].replace('_', ' ')} {value}"
     label = _NAMED[name].label

@@ -21,6 +21,7 @@ from rsm.config.axes import AXES, setting
 from rsm.config.run import RunConfig, RunSettings
 from rsm.config.study import Study
 from rsm.errors import ConfigError
+from rsm.runs.folder import as_begun
 from rsm.runs.performance import judged
 from rsm.runs.schema import SUMMARY, TABLES, TRAJECTORY, TRAJECTORY_KEY
 
@@ -124,7 +125,7 @@ def load_runs(study: Study, folder: Path) -> Runs:
     for run_id, config in configs.items():
         row: dict[str, Any] = {"status": "missing", "reason": None}
         row |= dict.fromkeys(SUMMARY)
-        row |= _summary(folder / run_id / "summary.json", config)
+        row |= _summary(folder / run_id / "summary.json", as_begun(folder / run_id, config))
         row["status"] = row["status"] or "missing"
         row |= identity(config, names[config.configuration])
         rows.append(row)

@@ -268,6 +268,29 @@ class Attack(Settings):
     )
 
 
+class InitFrom(Settings):
+    """A finished run whose policies the agents begin with, in place of random ones (transfer)."""
+
+    run: str | None = Field(
+        None,
+        min_length=1,
+        description="Folder of the finished run; null begins at random. In a study {seed} is the run's seed.",
+    )
+    agent: Annotated[int, Field(ge=0)] | Literal["mean", "best"] = Field(
+        0,
+        description="The agent of that run with whose parameters all begin (published: 0), the mean over its "
+        "agents, or the agent with the best return where each has a reward of its own.",
+    )
+    what: Literal["policies", "policies+critics"] = Field(
+        "policies+critics", description="What is taken; the rest begins at random."
+    )
+    sha256: str | None = Field(
+        None,
+        pattern="^[0-9a-f]{64}$",
+        description="SHA-256 of the policy file; null takes what is there, and a run writes down what it took.",
+    )
+
+
 class Training(Settings):
     """How long a run learns."""
 
@@ -317,6 +340,7 @@ class RunSettings(Settings):
     communication: Communication = Communication()
     mixing: Mixing = Mixing()
     attack: Attack = Attack()
+    init_from: InitFrom = InitFrom()
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
 
@@ -391,6 +415,11 @@ class RunConfig(RunSettings):
         return self.method in METHODS
 
     @property
+    def begins_from(self) -> str | None:
+        """The folder of the run whose policies this one begins with; None for a script or random parameters."""
+        return self.init_from.run if self.learns or self.method == UNTRAINED else None
+
+    @property
     def driven(self) -> Traffic:
         """What is driven: `traffic`; a scripted control decides by accelerations, whatever learners do."""
         if self.learns or self.method == UNTRAINED:
@@ -414,11 +443,18 @@ class RunConfig(RunSettings):
         What stands at the default of this version of the settings is left out, so that a new setting with a
         neutral default changes no hash; a changed default is a new version. `training.episodes` is left out
         too, since a run may be continued, and `varied` and `training.keep_checkpoint`, which decide no number.
+        Of `init_from` the content of the policy file counts, not its path; the path stands in where there is no
+        such file (yet).
         """
         content = self.model_dump(mode="json", exclude_defaults=True)
         content.pop("varied", None)
         for key in ("episodes", "keep_checkpoint"):
             content.get("training", {}).pop(key, None)
+        if self.init_from.run is None:
+            content.pop("init_from", None)
+        elif digest := self.init_from.sha256 or policy_digest(Path(self.init_from.run)):
+            # What is taken counts, not where it lay.
+            content["init_from"] |= {"run": "", "sha256": digest}
         content = {key: value for key, value in content.items() if value != {}}
         content |= {"method": self.method, "seed": self.seed, "version": SETTINGS_VERSION}
         text = json.dumps(content, sort_keys=True)
@@ -445,9 +481,23 @@ class RunConfig(RunSettings):
 
 def varied_word(key: str, value: Any) -> str:
     """A setting of the grid without an axis of its own, in a run id: `sac.tau` and 0.02 give `tau0.02`."""
+    if key == "init_from.run":  # by the last part of its path, without the seed
+        source = re.sub(r"-seed(\{seed\}|[0-9]+)$", "", Path(value).name) if value else "scratch"
+        return re.sub("[^a-z0-9.+-]+", "-", f"from-{source}".lower())
     text = "x".join(map(str, value)) if isinstance(value, tuple) else f"{value}"
     words = f"{key.rpartition('.')[2]}{text}".lower()
     return re.sub("[^a-z0-9.+-]+", "-", words)
+
+
+POLICY = "policy.safetensors"  # the policies that a finished run leaves in its folder
+
+
+def policy_digest(folder: Path) -> str | None:
+    """SHA-256 of the policy file in a run folder; None where there is none to be read."""
+    try:
+        return hashlib.sha256((folder / POLICY).read_bytes()).hexdigest()
+    except (OSError, ValueError):
+        return None
 
 
 def load_run(path: Path) -> RunConfig:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from rsm.config.axes import AXES, assign, setting
-from rsm.config.catalogue import CONTROL, METHODS, RULES, check_extensions
+from rsm.config.catalogue import CONTROL, METHODS, RULES, UNTRAINED, check_extensions
 from rsm.config.loading import explain, load_yaml
 from rsm.config.names import MethodName, TopologyName
 from rsm.config.run import Fraction, RunConfig, RunSettings, Settings
@@ -103,6 +103,8 @@ class Grid(Settings):
         traits = METHODS.get(method, CONTROL)
         axes = {axis.setting: getattr(self, axis.grid) for axis in AXES if axis.has(traits)}
         further = self.settings if method in METHODS else {}
+        if method == UNTRAINED:  # what it begins with is all that it is
+            further = {key: self.settings[key] for key in self.settings if "init_from." in key}
         varied = tuple(key for key, values in further.items() if len(values) > 1)
         keys = [*axes, *further]
         for values in itertools.product(*axes.values(), *further.values()):
@@ -185,6 +187,8 @@ class Study(Settings):
         content = self.run.model_dump() | {"method": method, "seed": seed}
         for key, value in row.items():
             assign(content, key, value)
+        if isinstance(source := content["init_from"]["run"], str):
+            content["init_from"]["run"] = source.replace("{seed}", str(seed))
         try:
             return RunConfig.model_validate(content)
         except ValidationError as error:

@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rsm.config.run import RunConfig, load_run
+from rsm.config.run import POLICY, RunConfig, load_run, policy_digest
 from rsm.errors import ConfigError, RunError, obstacle, one_line
 from rsm.runs.checkpoint import CURRENT, PREVIOUS
 from rsm.runs.files import remove_leftovers
-from rsm.runs.policy import POLICY
 from rsm.runs.schema import TABLES
 
 CONFIG = "config.yaml"
@@ -22,6 +21,19 @@ RUN_FILES = {
     *(f"{table}.parquet" for table in TABLES),
     *(CONFIG, "manifest.json", "summary.json", POLICY, CURRENT, PREVIOUS),
 }
+
+
+def as_begun(folder: Path, config: RunConfig) -> RunConfig:
+    """The same settings; where the run of `init_from` is gone, this folder says what it took."""
+    source = config.init_from
+    if source.run is None or source.sha256 or policy_digest(Path(source.run)):
+        return config
+    try:
+        begun = load_run(folder / CONFIG).init_from
+    except ConfigError:
+        return config
+    taken = source.model_copy(update={"sha256": begun.sha256})
+    return config.model_copy(update={"init_from": taken})
 
 
 def read_summary(folder: Path) -> dict[str, Any] | None:
@@ -35,7 +47,7 @@ def read_summary(folder: Path) -> dict[str, Any] | None:
 
 def finished_summary(folder: Path, config: RunConfig) -> dict[str, Any] | None:
     """The summary of a finished run of the same settings in the folder, None if there is none."""
-    content = read_summary(folder)
+    content, config = read_summary(folder), as_begun(folder, config)
     same = content is not None and content.get("settings_hash") == config.settings_hash
     if same and content and config.learns and content.get("status") == "finished":
         same = content.get("episodes") == config.training.episodes  # no part of the hash
@@ -50,7 +62,7 @@ def would_be_lost(folder: Path, config: RunConfig) -> str | None:
     the number is larger and the final checkpoint was kept: such a run is continued. So are the checkpoints of an
     interrupted run of other settings.
     """
-    content = read_summary(folder)
+    content, config = read_summary(folder), as_begun(folder, config)
     if content is None:
         return _interrupted(folder, config)
     if content.get("settings_hash") != config.settings_hash:

@@ -9,12 +9,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from rsm.config.run import POLICY
 from rsm.errors import ConfigError
 from rsm.runs.files import write_bytes
 from rsm.sac.learner import Learner
 from rsm.sac.policy import SquashedGaussian
-
-POLICY = "policy.safetensors"
 
 
 def save_policy(folder: Path, learner: Learner, settings_hash: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from rsm.traffic.environment import TrafficEnv
 from rsm.training.drivers import Driver, resolve_driver
@@ -43,6 +44,22 @@ def drive_episode(env: TrafficEnv, driver: Driver, seed: int) -> dict[str, Any]:
         "teleports": stats.teleports,
         "steps": stats.steps,
     }
+
+
+def agent_returns(env: TrafficEnv, driver: Driver, seed: int) -> NDArray[np.float64]:
+    """Return of every agent in one episode, `[N]`: its rewards over the horizon, until a collision ends it.
+
+    Agents of one loop share its reward.
+    """
+    observation, earned = env.reset(seed), np.zeros(env.n_agents)
+    act, driving = driver(env, seed), np.ones(env.n_agents, dtype=np.bool_)
+    while True:
+        step = env.step(act(observation))
+        earned += np.where(driving, step.reward, 0)
+        driving &= ~step.terminated
+        if step.over:
+            return earned * env.traffic.decision_interval / env.horizon
+        observation = step.observation
 
 
 def evaluate(

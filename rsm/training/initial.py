@@ -9,10 +9,17 @@ from rsm.sac.device import CPU
 from rsm.sac.learner import Learner
 from rsm.seeding import Stream, torch_generator
 from rsm.traffic.environment import TrafficEnv
+from rsm.training.transfer import begin_from
 
 
 def initial_learner(config: RunConfig, env: TrafficEnv, device: torch.device = CPU) -> Learner:
-    """The learner of a run of these settings before its first update, a seat of `env` for every agent."""
+    """The learner of a run of these settings before its first update, a seat of `env` for every agent.
+
+    Raises ConfigError where `init_from` names what cannot be taken.
+    """
     generator = torch_generator(config.seed, Stream.PARAMETERS)
     size = (env.n_agents, env.observation_size, env.action_size)
-    return Learner(config.sac, *size, env.action_limit, generator, device=device)
+    learner = Learner(config.sac, *size, env.action_limit, generator, device=device)
+    if config.begins_from is not None:
+        begin_from(config, learner)
+    return learner

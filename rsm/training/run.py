@@ -14,6 +14,7 @@ from rsm.runs.checkpoint import CURRENT, load_checkpoint, prefer, remove_checkpo
 from rsm.runs.folder import (
     CONFIG,
     alone_in,
+    as_begun,
     check_folder,
     finished_summary,
     prepare_folder,
@@ -30,6 +31,7 @@ from rsm.training.drivers import control_driver
 from rsm.training.evaluation import evaluate
 from rsm.training.finite import Diverged
 from rsm.training.loop import Training
+from rsm.training.transfer import pinned, provenance
 
 RESUMABLE = "the last checkpoint is kept: run it again to resume from there"
 
@@ -47,8 +49,10 @@ def train(
     """
     torch.set_num_threads(1)
     check_folder(folder)
+    config = as_begun(folder, config)
     if (finished := already_there(folder, config)) is not None:
         return finished
+    config = pinned(config)
     check_loss(folder, config, force)
     with TrafficEnv(config.driven) as env:
         run = begin(config, env, device)
@@ -114,7 +118,7 @@ def begin(config: RunConfig, env: TrafficEnv, device: torch.device = CPU) -> Tra
 def carry_out(run: Training, folder: Path) -> dict[str, Any]:
     """Train or measure, and write the run folder; returns the content of summary.json."""
     config, failure = run.config, None
-    about = manifest(config, str(run.device), gpu_name(run.device))
+    about = manifest(config, str(run.device), gpu_name(run.device)) | provenance(config)
     if config.learns:
         resume(run, folder)
         failure = learn(run, folder)

@@ -5,6 +5,12 @@ RECORDS = [f"{table}.parquet" for table in TABLES]
 RUN_FILES = ["config.yaml", "manifest.json", *RECORDS, "summary.json"]
 
 
+def source_of(wildcards):
+    """The policies that a run begins with, where `init_from` names some."""
+    folder = runs[wildcards.run].begins_from if wildcards.run in runs else None
+    return f"{folder}/policy.safetensors" if folder else []
+
+
 rule resolve:
     output:
         f"{RESULTS}/study.yaml",
@@ -16,7 +22,7 @@ rule resolve:
     params:
         study=configured,
         overrides=json.dumps(overrides),
-        resolved=dump_yaml(study),
+        resolved=lambda wildcards: dump_yaml(study),  # plain text, whatever braces are in it
     shell:
         "python -m rsm resolve --study {params.study:q} --set {params.overrides:q}"
         " --out {output:q} > {log:q} 2>&1"
@@ -26,6 +32,8 @@ rule resolve:
 # change and not when another part of the study does. (An `ancient` study file would not do:
 # Snakemake 9 overlooks changed jobs below an ancient input that is itself to be rewritten.)
 rule train:
+    input:
+        source_of,
     output:
         expand("{results}/runs/{{run}}/{file}", results=RESULTS, file=RUN_FILES),
         f"{RESULTS}/runs/{{run}}/policy.safetensors",
@@ -50,4 +58,4 @@ use rule train as control with:
     output:
         expand("{results}/runs/{{run}}/{file}", results=RESULTS, file=RUN_FILES),
     wildcard_constraints:
-        run=f"({'|'.join(CONTROLS)})-seed[0-9]+",
+        run=f"({'|'.join(CONTROLS)})(-from-.+)?-seed[0-9]+",
