@@ -75,6 +75,11 @@ if study_file(configured).resolve() == study_file("theory").resolve():
     include: "workflow/rules/theory.smk"
 
 
+if any(settings.measures_gate for settings in runs.values()):
+
+    include: "workflow/rules/gate.smk"
+
+
 include: "workflow/rules/tracking.smk"
 include: "workflow/rules/report.smk"
 

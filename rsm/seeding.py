@@ -24,6 +24,7 @@ class Stream(enum.IntEnum):
     CONTROLLER = 8
     JURORS = 9
     ATTACK = 10
+    GATE = 11
 
 
 def numpy_generator(seed: int, stream: Stream) -> np.random.Generator:

@@ -332,6 +332,24 @@ class Evaluation(Settings):
         return self
 
 
+class Gate(Settings):
+    """How often the yes of a gate is a gain: replicas are judged, and driven with (not published)."""
+
+    replicas: int = Field(
+        0,
+        ge=0,
+        le=255,
+        description="Replicas per evaluation, each of another agent, whose gain is measured; 0 measures none. "
+        "Methods without a gate ignore it.",
+    )
+    episodes: int = Field(
+        4,
+        ge=1,
+        le=500,
+        description="Held-out seeds, anew at each evaluation, driven with the replica and without.",
+    )
+
+
 class RunSettings(Settings):
     """The settings that the runs of a study share."""
 
@@ -343,6 +361,7 @@ class RunSettings(Settings):
     init_from: InitFrom = InitFrom()
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
+    gate: Gate = Gate()
 
 
 class RunConfig(RunSettings):
@@ -413,6 +432,11 @@ class RunConfig(RunSettings):
     def learns(self) -> bool:
         """False for a control."""
         return self.method in METHODS
+
+    @property
+    def measures_gate(self) -> bool:
+        """Whether the run leaves the table `gate`."""
+        return self.gate.replicas > 0 and METHODS.get(self.method, CONTROL).judged
 
     @property
     def begins_from(self) -> str | None:

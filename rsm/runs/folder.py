@@ -14,11 +14,11 @@ from rsm.config.run import POLICY, RunConfig, load_run, policy_digest
 from rsm.errors import ConfigError, RunError, obstacle, one_line
 from rsm.runs.checkpoint import CURRENT, PREVIOUS
 from rsm.runs.files import remove_leftovers
-from rsm.runs.schema import TABLES
+from rsm.runs.schema import GATE, TABLES
 
 CONFIG = "config.yaml"
 RUN_FILES = {
-    *(f"{table}.parquet" for table in TABLES),
+    *(f"{table}.parquet" for table in (*TABLES, GATE)),
     *(CONFIG, "manifest.json", "summary.json", POLICY, CURRENT, PREVIOUS),
 }
 
@@ -94,7 +94,10 @@ def _interrupted(folder: Path, config: RunConfig) -> str | None:
 
 def run_files(config: RunConfig) -> list[str]:
     """Names of the files that a finished run of these settings leaves."""
-    return sorted(RUN_FILES - {CURRENT, PREVIOUS} - (set() if config.learns else {POLICY}))
+    without = {CURRENT, PREVIOUS}
+    without |= set() if config.learns else {POLICY}
+    without |= set() if config.measures_gate else {f"{GATE}.parquet"}
+    return sorted(RUN_FILES - without)
 
 
 def check_folder(folder: Path) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rsm.exchange.ledger import COUNTERS, Ledger
 from rsm.runs.files import write_table
-from rsm.runs.schema import SERVER, TABLES, schema
+from rsm.runs.schema import GATE, SERVER, TABLES, schema
 
 
 class Recorder:
@@ -39,17 +39,20 @@ class Recorder:
 
     def write(self, folder: Path) -> None:
         """Write every table into the run folder."""
-        for name in TABLES:
+        for name in self._names():
             write_table(folder, name, self.table(name))
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps: each table as the bytes of a parquet file."""
         state = {}
-        for name in TABLES:
+        for name in self._names():
             sink = pa.BufferOutputStream()
             pq.write_table(self.table(name), sink)
             state[name] = torch.frombuffer(bytearray(sink.getvalue()), dtype=torch.uint8)
         return state
+
+    def _names(self) -> list[str]:
+        return [*TABLES, *([GATE] if GATE in self._rows or GATE in self._tables else [])]
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""

@@ -99,6 +99,21 @@ TABLES: dict[str, dict[str, tuple[pa.DataType, str]]] = {
     },
 }  # fmt: skip
 
+# A table of those runs alone that measure their gate (`gate.replicas`): a row a replica and judge.
+GATE = "gate"
+GATE_TABLE: dict[str, tuple[pa.DataType, str]] = {
+    "episode": (pa.int32(), "training episodes done before"),
+    "agent": (pa.int32(), "the receiver"),
+    "sources": (pa.list_(pa.int32()), "the agents asked, in the order of the segments"),
+    "judge": (pa.string(), "who judges: own, aug, jul or peers"),
+    "advantage": (pa.float64(), "A⁺ by this judge; its gate is open where it is above 0"),
+    "quadratic_form": (pa.float64(), "q by this judge, of the published code its own form"),
+    "identical": (pa.bool_(), "whether the replica is the receiver's own policy"),
+    "return_without": (pa.float64(), "return on held-out seeds by its own policy, mean actions; of its loop"),
+    "return_with": (pa.float64(), "the same by the replica, all other agents as before"),
+    "gain_error": (pa.float64(), "standard error of the difference over the seeds; NaN: a single seed"),
+}  # fmt: skip
+
 # `results/<study>/space_time/<run-id>.parquet`: one held-out episode of a run (`rsm trajectory`). A failed
 # run has no rows. What holds for all rows is JSON in the schema's metadata, under TRAJECTORY_KEY: run_id,
 # settings_hash, eval_seed, mean_speed (m/s), collisions, horizon (s), loop_length (m) and crossings (m).
@@ -147,7 +162,7 @@ SUMMARY: dict[str, str] = {
 
 def schema(table: str) -> pa.Schema:
     """The arrow schema of a table, meanings attached as field metadata."""
-    return _schema(TABLES[table])
+    return _schema(GATE_TABLE if table == GATE else TABLES[table])
 
 
 def _schema(columns: dict[str, tuple[pa.DataType, str]]) -> pa.Schema:

@@ -1,7 +1,8 @@
 """The theory, checked: finite worlds where every quantity is exact, estimators against them, and traces of ζ.
 
-A part is one command (`rsm theory PART --study theory`) and one Snakemake rule. The names below are all that
-a workflow needs to list its outputs; importing them is cheap.
+A part is one command (`rsm theory PART --study theory`) and one Snakemake rule; the part `gate` is of any study
+that measures its gate (`run.gate.replicas`). The names below are all that a workflow needs to list its outputs;
+importing them is cheap.
 """
 
 # Part → its figures, each as PDF, PNG and CSV in `results/<study>/figures/`.
@@ -9,6 +10,7 @@ FIGURES: dict[str, tuple[str, ...]] = {
     "exact": ("theorem1_bound", "theorem2_example", "theorem2_steps"),
     "estimators": ("advantage_estimators", "catching_up"),
     "training": ("zeta_scaling", "acceptance"),
+    "gate": ("gate",),
 }
 
 # Part → its tables, each as CSV and Markdown in `results/<study>/tables/`.
@@ -16,9 +18,13 @@ TABLES: dict[str, tuple[str, ...]] = {
     "exact": ("theorem1", "theorem2", "theorem2_spreads"),
     "estimators": ("advantage_estimators", "catching_up"),
     "training": ("zeta_training", "zeta_gamma", "zeta_distance"),
+    "gate": ("gate",),
 }
 
 PARTS: tuple[str, ...] = tuple(FIGURES)
+OF_THEORY: tuple[str, ...] = tuple(
+    part for part in PARTS if part != "gate"
+)  # of the study `theory`
 
 
 def other_files(part: str) -> list[str]:

@@ -33,6 +33,9 @@ CAPTIONS = {
     "in percent of accepted ones, `bound_above_cap` in percent of those with A⁺ > 0.",
     "zeta_gamma": "ζ of accepted replicas by γ; below the cap ζ = (1−γ)/√γ · sqrt(A⁺/(εq)): "
     "`discount_factor` and `evidence`.",
+    "gate": "How well A⁺ by each judge tells replicas that raise the receiver's held-out return from those that do "
+    "not; shares in percent, `area` under the ROC curve with its 95 % interval (½ is a coin). `clear`: the mean "
+    "change is beyond two standard errors.",
     "zeta_distance": "ζ by policy distance q, runs with γ 0.99; `slope` is that of log ζ over log q.",
 }
 
@@ -42,9 +45,7 @@ def write_part(part: str, study: Study, results: Path) -> list[Path]:
 
     Tables go to `tables/` as CSV and Markdown, figures to `figures/` as CSV, PDF and PNG.
     """
-    tables, figures = {"exact": _exact, "estimators": _estimators, "training": _training}[part](
-        study, results
-    )
+    tables, figures = _PARTS[part](study, results)
     assert tuple(tables) == TABLES[part] and tuple(figures) == FIGURES[part]
     paths = []
     for name, table in tables.items():
@@ -153,3 +154,14 @@ def _training(study: Study, results: Path) -> tuple[Frames, Frames]:
             "acceptance": traces.acceptance_curve(trace),
         },
     )
+
+
+def _gate(study: Study, results: Path) -> tuple[Frames, Frames]:
+    from rsm.theory import gate
+
+    measured = gate.load_gate(study, results)
+    table = gate.gate_table(measured, np.random.default_rng(SEED))
+    return {"gate": table}, {"gate": gate.gate_curves(measured, table)}
+
+
+_PARTS = {"exact": _exact, "estimators": _estimators, "training": _training, "gate": _gate}

@@ -17,6 +17,7 @@ from rsm.config.run import RunConfig
 from rsm.exchange.ledger import Ledger
 from rsm.runs.checkpoint import Pace, save_checkpoint
 from rsm.runs.recorder import Recorder
+from rsm.runs.schema import GATE
 from rsm.sac.device import CPU
 from rsm.sac.exploration import Exploration
 from rsm.sac.learner import Losses
@@ -28,6 +29,7 @@ from rsm.training.drivers import learner_drivers
 from rsm.training.driving import drive, first_states
 from rsm.training.evaluation import evaluate
 from rsm.training.finite import Watch
+from rsm.training.gate import gate_rows
 from rsm.training.initial import initial_learner
 from rsm.training.progress import Progress
 
@@ -65,6 +67,7 @@ class Training:
             while self.episode < episodes:
                 row = self.train_episode()
                 if self.episode % every == 0:
+                    self.measure_gate()
                     self.evaluate()
                 last = self.episode == episodes
                 if self.config.training.keep_checkpoint if last else self._pace.due:
@@ -132,6 +135,12 @@ class Training:
         self.recorder.add("rounds", row | now)
         self.recorder.add("zeta", *(judged | {"env_steps": self.steps} for judged in trace))
         self.watch.require_finite(self._parameters())
+
+    def measure_gate(self) -> None:
+        """Record whether replicas of this moment are a gain, and what every judge says; where asked for."""
+        if self.config.measures_gate:
+            at_hand = (self.env, self.learner, self.replay)
+            self.recorder.add(GATE, *gate_rows(self.config, *at_hand, self.episode))
 
     def evaluate(self) -> None:
         """Measure the policies on held-out seeds, with mean and with sampled actions; records the rows."""

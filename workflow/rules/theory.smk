@@ -39,7 +39,7 @@ THEORY_NEEDS = {
 
 
 # One rule, once for each part: their files have no name in common that a wildcard could stand for.
-for part in theory.PARTS:
+for part in theory.OF_THEORY:
 
     rule:
         name:
@@ -73,5 +73,7 @@ for part in theory.PARTS:
 
 
 MORE += [
-    file for part in theory.PARTS for file in getattr(rules, f"theory_{part}").output
+    file
+    for part in theory.OF_THEORY
+    for file in getattr(rules, f"theory_{part}").output
 ]

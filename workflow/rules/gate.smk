@@ -1,0 +1,39 @@
+# Studies that measure their gate (`run.gate.replicas`): is its yes a gain?
+
+from rsm import theory
+from rsm.analysis import figures
+from rsm.theory.figures import module
+
+
+rule gate:
+    input:
+        study=rules.resolve.output[0],
+        runs=[
+            f"{RESULTS}/runs/{run}/summary.json"
+            for run, settings in runs.items()
+            if settings.measures_gate
+        ],
+    output:
+        [
+            report(
+                f"{RESULTS}/figures/{name}.png",
+                caption=str(heading.caption),
+                category=heading.category,
+                labels={"figure": heading.title},
+            )
+            for name in theory.FIGURES["gate"]
+            for heading in [figures.heading(module(name))]
+        ],
+        expand("{results}/{file}", results=RESULTS, file=theory.other_files("gate")),
+    log:
+        f"{RESULTS}/logs/gate.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/gate.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    shell:
+        "python -m rsm theory gate --study {input.study:q} > {log:q} 2>&1"
+
+
+MORE += rules.gate.output
