@@ -18,7 +18,8 @@ from rsm.analysis.tables import interval_text, number_text
 ALONE = "independent"
 NOTE = (
     f"Return at the evaluation after that training episode, minus that of {ALONE} of the same seed: "
-    "interquartile mean over seeds with its 95 % bootstrap interval, and how many seeds are above 0."
+    "interquartile mean over seeds with its 95 % bootstrap interval (none below five seeds), and how many "
+    "seeds are above 0."
 )
 _COLUMNS = (
     "episode", "env_steps", "pairs", "difference", "difference_low", "difference_high", "above",

@@ -10,15 +10,20 @@ from typing import Any
 import pandas as pd
 
 from rsm.analysis.load import Runs
+from rsm.analysis.statistics import FEWEST
 from rsm.analysis.tables import WINDOW, readable
 from rsm.config.loading import dump_yaml
 from rsm.config.study import Study
 from rsm.errors import ConfigError, one_line
 
 CAPTION = (
-    "Final return (0–1) is the interquartile mean over seeds with its 95 % stratified bootstrap interval."
-    " P(better than …) is the probability of improvement. Both it and the ratio compare with the fmarl or"
-    " average that shares the same and loses as much, independent and the controls with the first of "
+    "The final return (0–1) of a run is the mean over the last 10 % of its evaluations (their number "
+    "rounded up), mean actions; the table has the interquartile mean over seeds with its 95 % stratified "
+    f"bootstrap interval. Fewer than {FEWEST} seeds get no interval: the final return of each stands in "
+    "brackets. Comparisons are of runs of the same seed, on the seeds that both have, and their intervals come "
+    "from these pairs. Ahead of …: the final return minus that of the reference."
+    " P(better than …) is the probability of improvement. References share what a method "
+    "shares and lose as much; independent and the controls are compared with the first of "
     "the table; a method without a topology is compared with average on all topologies alike. The "
     "go–platoon gap is 0 % at the selfish control and 100 % at the platoon. Controls count with the "
     "held-out episodes that learners are judged on, of the same seeds. Sent: all bytes put on the "
@@ -107,7 +112,7 @@ def common_seeds(runs: Runs) -> list[int]:
 # What the paper's table shows; all else stands in a second one, beneath the same rows.
 CONFIGURATION = ("method", "topology", "P")
 FIRST = (
-    "return", "speed (m/s)", "ratio to fmarl", "go–platoon gap (%)", "sent (MB)",
+    "return", "speed (m/s)", "ratio to fmarl", "ahead of independent", "go–platoon gap (%)", "sent (MB)",
     "rounds to 95 % of fmarl", "accepted (%)", "wall (min)",
 )  # fmt: skip
 

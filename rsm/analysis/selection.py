@@ -10,6 +10,7 @@ import pandas as pd
 
 from rsm.analysis.load import Runs
 from rsm.analysis.statistics import (
+    FEWEST,
     UNKNOWN,
     Estimate,
     Floats,
@@ -25,7 +26,7 @@ STATES = ("seeds", "failed", "missing")  # how many runs were asked for, and are
 
 REFERENCES = ("fmarl", "average")  # methods that the others are compared with
 # Controls drawn as levels; `random` would stretch the axis.
-LEVELS = ("human", "go", "platoon", "untrained")
+LEVELS = ("human", "untrained", "go", "platoon")
 
 
 def generator() -> np.random.Generator:
@@ -40,6 +41,12 @@ def estimate(scores: pd.Series) -> Estimate:
     if not len(known):
         return UNKNOWN
     return interquartile_mean_estimate([known], generator())
+
+
+def points(scores: pd.Series) -> str:
+    """One number per seed, in words, where they are too few for an interval and more than one; else empty."""
+    known = scores.dropna()
+    return " ".join(f"{value:.3f}" for value in known) if 1 < len(known) < FEWEST else ""
 
 
 def in_order(index: pd.DataFrame) -> pd.DataFrame:
@@ -116,21 +123,34 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
-def paired(finished: pd.DataFrame, label: str, reference: str) -> tuple[list[Floats], list[Floats]]:
-    """Final returns of `label` and `reference` by topology, on the topologies that both have.
+def by_seed(*strata: pd.DataFrame) -> tuple[list[Floats], bool]:
+    """Final returns of each stratum, of the seeds that all of them have and in their order, and True.
+
+    Where they have no seed in common: all final returns, and False, since they are no pairs.
+    """
+    common = set.intersection(*(set(runs["seed"]) for runs in strata)) if strata else set()
+    chosen = [runs[runs["seed"].isin(common)] if common else runs for runs in strata]
+    scores = [runs.sort_values("seed")["final_return"].to_numpy(np.float64) for runs in chosen]
+    return scores, bool(common)
+
+
+def paired(
+    finished: pd.DataFrame, label: str, reference: str
+) -> tuple[list[Floats], list[Floats], bool]:
+    """Final returns of `label` and `reference` by topology, on the topologies that both have, as `by_seed`.
 
     A method without a topology is one stratum, to be compared with every topology of the other. Both are
     empty where there is nothing to compare.
     """
     sides = [
-        {
-            topology: runs["final_return"].to_numpy(dtype=np.float64)
-            for topology, runs in own.groupby(own["topology"].fillna(""), sort=False)
-        }
+        dict(iter(own.groupby(own["topology"].fillna(""), sort=False)))
         for own in (finished[finished["label"] == name] for name in (label, reference))
     ]
     if not any("" in side for side in sides):
         common = [topology for topology in sides[0] if topology in sides[1]]
         sides = [{topology: side[topology] for topology in common} for side in sides]
     x, y = (list(side.values()) for side in sides)
-    return (x, y) if x and y else ([], [])
+    if not (x and y):
+        return [], [], False
+    scores, pairs = by_seed(*x, *y)
+    return scores[: len(x)], scores[len(x) :], pairs

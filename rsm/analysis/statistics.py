@@ -3,7 +3,9 @@
 Definitions of Agarwal et al., "Deep reinforcement learning at the edge of the statistical
 precipice", NeurIPS 2021 (the package rliable, with which the tests agree). The unit is a run, that is
 a seed. Scores come as strata: one array [runs, ...] for each task (here a configuration of the study), so that
-resampling never moves a run from one task to another. Randomness is a generator passed in.
+resampling never moves a run from one task to another. Runs of one seed meet the same traffic and begin with
+the same parameters, so that sides which have the same seeds are compared in pairs: a resample draws the same
+seeds on all of them. Fewer than FEWEST seeds get no interval. Randomness is a generator passed in.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 RESAMPLES = 2000
 LEVEL = 0.95
+FEWEST = 5  # seeds in a stratum: fewer are shown as points, without an interval
 
 Floats = NDArray[np.float64]
 
@@ -58,15 +61,19 @@ def stratified_bootstrap_interval(
     """Percentile interval of `statistic(scores [R, runs, ...], axis=1)` → two arrays [...].
 
     `strata` are arrays [runs, ...] of equal trailing shape; runs are drawn anew within each stratum.
-    NaN where no stratum has two runs: a single seed says nothing of its spread.
-    Raises ValueError where there are no scores.
+    NaN where a stratum has fewer than FEWEST runs. Raises ValueError where there are no scores.
     """
     arrays = _checked(strata)
-    if max(len(array) for array in arrays) < 2:
+    if few(arrays):
         unknown = np.full(arrays[0].shape[1:], np.nan)
         return unknown, unknown
     drawn = np.concatenate([_resampled(array, generator, resamples) for array in arrays], axis=1)
     return _percentiles(statistic(drawn, axis=1), level)
+
+
+def few(*sides: Sequence[ArrayLike]) -> bool:
+    """Whether a stratum of any side has too few runs for an interval."""
+    return min(len(np.asarray(stratum)) for side in sides for stratum in side) < FEWEST
 
 
 def interquartile_mean_estimate(
@@ -91,17 +98,21 @@ def probability_of_improvement(x: Sequence[ArrayLike], y: Sequence[ArrayLike]) -
 
 
 def probability_of_improvement_estimate(
-    x: Sequence[ArrayLike], y: Sequence[ArrayLike], generator: np.random.Generator
+    x: Sequence[ArrayLike],
+    y: Sequence[ArrayLike],
+    generator: np.random.Generator,
+    paired: bool = False,
 ) -> Estimate:
     """`probability_of_improvement` with its 95 % interval; both sides are resampled.
 
     Each stratum is drawn once per resample, also one that stands against several: its runs are the same.
+    `paired`: the i-th runs of all strata are of one seed, and drawn together.
     """
     value = probability_of_improvement(x, y)
     above, below = _checked(x), _checked(y)
-    if max(len(array) for array in (*above, *below)) < 2:
+    if few(above, below):
         return Estimate(value, np.nan, np.nan)
-    drawn = [[_resampled(a, generator, RESAMPLES) for a in side] for side in (above, below)]
+    drawn = _drawn([above, below], generator, paired)
     low, high = _percentiles(
         np.mean([_superiority(a, b) for a, b in _beside(*drawn)], axis=0), LEVEL
     )
@@ -123,28 +134,32 @@ def performance_profile_interval(
     def profile(scores: Floats, axis: int) -> Floats:
         return _fraction_above(scores, thresholds, axis)
 
-    if max(len(array) for array in arrays) < 2:
+    if few(arrays):
         unknown = np.full(np.shape(thresholds), np.nan)
         return unknown, unknown
     return stratified_bootstrap_interval(arrays, generator, profile)
 
 
 def ratio_of_interquartile_means(
-    x: Sequence[ArrayLike], y: Sequence[ArrayLike], generator: np.random.Generator
+    x: Sequence[ArrayLike],
+    y: Sequence[ArrayLike],
+    generator: np.random.Generator,
+    paired: bool = False,
 ) -> Estimate:
     """IQM of `x` over IQM of `y` with its 95 % interval; both sides are resampled.
 
-    Strata are arrays [runs] and need not pair. NaN unless the IQM of `y` is above 0: a ratio to
-    nothing or to a loss says nothing. Raises ValueError where there are no scores.
+    Strata are arrays [runs]; `paired`: the i-th runs of all are of one seed, and drawn together. NaN unless
+    the IQM of `y` is above 0: a ratio to nothing or to a loss says nothing. Raises ValueError where there are
+    no scores.
     """
     above, below = _checked(x), _checked(y)
     reference = float(interquartile_mean(np.concatenate(below)))
     if not reference > 0:
         return UNKNOWN
     value = float(interquartile_mean(np.concatenate(above))) / reference
-    if max(len(array) for array in (*above, *below)) < 2:
+    if few(above, below):
         return Estimate(value, np.nan, np.nan)
-    sides = [_resampled_means(side, generator) for side in (above, below)]
+    sides = [_means(side) for side in _drawn([above, below], generator, paired)]
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = np.where(sides[1] > 0, sides[0] / sides[1], np.nan)
     if np.isnan(ratios).any():
@@ -158,10 +173,11 @@ def share_of_gap(
     low: Sequence[ArrayLike],
     high: Sequence[ArrayLike],
     generator: np.random.Generator,
+    paired: bool = False,
 ) -> Estimate:
     """Where the IQM of `x` lies between those of `low` (0) and `high` (1), with its 95 % interval.
 
-    All three are resampled; strata are arrays [runs] and need not pair. NaN unless `high` is above `low`.
+    All three are resampled, as by `ratio_of_interquartile_means`. NaN unless `high` is above `low`.
     The interval is NaN where a resample closes the gap. Raises ValueError where there are no scores.
     """
     sides = [_checked(side) for side in (x, low, high)]
@@ -169,9 +185,9 @@ def share_of_gap(
     if not top > bottom:
         return UNKNOWN
     value = (own - bottom) / (top - bottom)
-    if max(len(array) for side in sides for array in side) < 2:
+    if few(*sides):
         return Estimate(value, np.nan, np.nan)
-    owns, bottoms, tops = (_resampled_means(side, generator) for side in sides)
+    owns, bottoms, tops = (_means(side) for side in _drawn(sides, generator, paired))
     if not (tops > bottoms).all():
         return Estimate(value, np.nan, np.nan)
     low_end, high_end = _percentiles((owns - bottoms) / (tops - bottoms), LEVEL)
@@ -200,9 +216,22 @@ def _resampled(scores: Floats, generator: np.random.Generator, resamples: int) -
     return np.asarray(scores[drawn])
 
 
-def _resampled_means(strata: list[Floats], generator: np.random.Generator) -> Floats:
+def _drawn(
+    sides: list[list[Floats]], generator: np.random.Generator, paired: bool
+) -> list[list[Floats]]:
+    """Resamples [RESAMPLES, runs] of every stratum of every side; `paired` draws the same seeds for all."""
+    if not paired:
+        return [[_resampled(array, generator, RESAMPLES) for array in side] for side in sides]
+    lengths = {len(array) for side in sides for array in side}
+    if len(lengths) > 1:
+        raise ValueError(f"statistics: pairs need equally many runs, got {sorted(lengths)}")
+    [count] = lengths
+    drawn = generator.integers(count, size=(RESAMPLES, count))
+    return [[np.asarray(array[drawn]) for array in side] for side in sides]
+
+
+def _means(drawn: list[Floats]) -> Floats:
     """IQM over all strata of each resample, [RESAMPLES]."""
-    drawn = [_resampled(array, generator, RESAMPLES) for array in strata]
     return interquartile_mean(np.concatenate(drawn, axis=1), axis=1)
 
 

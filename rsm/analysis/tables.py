@@ -17,6 +17,7 @@ from rsm.analysis.load import Runs
 from rsm.analysis.statistics import (
     UNKNOWN,
     Estimate,
+    interquartile_mean_estimate,
     probability_of_improvement_estimate,
     ratio_of_interquartile_means,
     share_of_gap,
@@ -31,7 +32,9 @@ def main_table(runs: Runs) -> pd.DataFrame:
     """One row per configuration, controls last, full precision; NaN where a number does not exist.
 
     Columns: those of `selection.counts`, replicas, finished; return_iqm, return_low, return_high;
-    mean_speed (m/s, IQM); ratio_to_fmarl with _low and _high; improvement_over_fmarl and
+    return_points (final return of each seed, in words, where they are too few for an interval);
+    mean_speed (m/s, IQM); ratio_to_fmarl, ahead_of_fmarl and ahead_of_independent (differences), each
+    in pairs of a seed, with _low and _high; improvement_over_fmarl and
     improvement_over_average with _low and _high (against `average` on the same topology);
     gap_share = (return − go) / (platoon − go) with _low and _high; megabytes_sent and
     payload_megabytes_per_agent (means over seeds); heaviest_share; rounds_to_target
@@ -52,6 +55,7 @@ def main_table(runs: Runs) -> pd.DataFrame:
         ].iloc[0]
         row["finished"] = len(part)
         row |= _spread("return", selection.estimate(part["final_return"]), "_iqm")
+        row["return_points"] = selection.points(part["final_return"])
         row["mean_speed"] = selection.estimate(part["final_mean_speed"]).value
         row |= _against_references(part, index)
         row |= _spread("gap_share", _gap_share(part, finished))
@@ -93,27 +97,39 @@ def _crashed(runs: Runs, part: pd.DataFrame) -> float:
 
 
 def _against_references(part: pd.DataFrame, index: pd.DataFrame) -> dict[str, float]:
-    """Ratio to fmarl, and probability of improvement over the references."""
+    """Ratio to fmarl, differences, and probability of improvement over the references, in pairs of a seed."""
     row: dict[str, float] = {}
-    own = part["final_return"].to_numpy(dtype=np.float64)
     central = selection.reference(part, index, "fmarl")
     ratio = UNKNOWN
-    if len(own) and set(part["configuration"]) == set(central["configuration"]):
+    if len(part) and set(part["configuration"]) == set(central["configuration"]):
         ratio = Estimate(1.0, np.nan, np.nan)  # itself: nothing to estimate
-    elif len(own) and len(central):
-        central_scores = central["final_return"].to_numpy(dtype=np.float64)
-        ratio = ratio_of_interquartile_means([own], [central_scores], selection.generator())
+    elif len(part) and len(central):
+        (own, other), pairs = selection.by_seed(part, central)
+        ratio = ratio_of_interquartile_means([own], [other], selection.generator(), pairs)
     row |= _spread("ratio_to_fmarl", ratio)
+    for name in ("fmarl", "independent"):
+        row |= _spread(f"ahead_of_{name}", _ahead(part, selection.reference(part, index, name)))
     for name in selection.REFERENCES:
-        other = selection.reference(part, index, name)
+        other_runs = selection.reference(part, index, name)
         estimate = UNKNOWN
-        if len(own) and len(other) and not set(part["label"]) & set(other["label"]):
-            names = [str(side["label"].iloc[0]) for side in (part, other)]
-            x, y = selection.paired(pd.concat([part, other]), *names)
+        if len(part) and len(other_runs) and not set(part["label"]) & set(other_runs["label"]):
+            names = [str(side["label"].iloc[0]) for side in (part, other_runs)]
+            x, y, pairs = selection.paired(pd.concat([part, other_runs]), *names)
             if x:
-                estimate = probability_of_improvement_estimate(x, y, selection.generator())
+                generator = selection.generator()
+                estimate = probability_of_improvement_estimate(x, y, generator, pairs)
         row |= _spread(f"improvement_over_{name}", estimate)
     return row
+
+
+def _ahead(part: pd.DataFrame, other: pd.DataFrame) -> Estimate:
+    """Final return of a configuration minus that of another of the same seed: IQM over the pairs."""
+    if part.empty or other.empty or set(part["configuration"]) == set(other["configuration"]):
+        return UNKNOWN
+    (own, theirs), pairs = selection.by_seed(part, other)
+    if not pairs:
+        return UNKNOWN
+    return interquartile_mean_estimate([own - theirs], selection.generator())
 
 
 def _gap_share(part: pd.DataFrame, finished: pd.DataFrame) -> Estimate:
@@ -121,8 +137,8 @@ def _gap_share(part: pd.DataFrame, finished: pd.DataFrame) -> Estimate:
     sides = [part, *(finished[finished["method"] == name] for name in ("go", "platoon"))]
     if any(side.empty for side in sides):
         return UNKNOWN
-    own, low, high = ([side["final_return"].to_numpy(dtype=np.float64)] for side in sides)
-    found = share_of_gap(own, low, high, selection.generator())
+    (own, low, high), pairs = selection.by_seed(*sides)
+    found = share_of_gap([own], [low], [high], selection.generator(), pairs)
     if set(part["method"]) <= {"go", "platoon"}:  # an end itself: nothing to estimate
         return Estimate(found.value, np.nan, np.nan)
     return found
@@ -177,6 +193,7 @@ def _time_to_return(runs: Runs, part: pd.DataFrame) -> dict[str, float]:
 
 HEADINGS = (
     "method", "topology", "P", "K", "seeds", "return", "speed (m/s)", "ratio to fmarl",
+    "ahead of fmarl", "ahead of independent",
     "P(better than fmarl)", "P(better than average)", "go–platoon gap (%)", "sent (MB)",
     "payload per agent (MB)", "heaviest node (%)", "rounds to 95 % of fmarl", "accepted (%)",
     "crashed (%)", "wall (min)",
@@ -197,9 +214,11 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
             number_text(row["segments"], "{:.0f}"),
             number_text(row["replicas"], "{:.0f}"),
             _seeds(row),
-            interval_text(row, "return", "{:.3f}", "_iqm"),
+            points_text(interval_text(row, "return", "{:.3f}", "_iqm"), row["return_points"]),
             number_text(row["mean_speed"], "{:.2f}"),
             interval_text(row, "ratio_to_fmarl", "{:.2f}"),
+            interval_text(row, "ahead_of_fmarl", "{:.3f}"),
+            interval_text(row, "ahead_of_independent", "{:.3f}"),
             interval_text(row, "improvement_over_fmarl", "{:.2f}"),
             interval_text(row, "improvement_over_average", "{:.2f}"),
             interval_text(row, "gap_share", "{:.0f}", scale=100),
@@ -241,6 +260,11 @@ def interval_text(
     value = number_text(scale * row[f"{name}{suffix}"], form)
     low, high = (number_text(scale * row[f"{name}_{end}"], form) for end in ("low", "high"))
     return value if low == "–" else f"{value} [{low}, {high}]"
+
+
+def points_text(value: str, points: Any) -> str:
+    """A number with the points it is of, `0.19 (0.18, 0.21)`, where those are given (else no text)."""
+    return f"{value} ({', '.join(points.split())})" if isinstance(points, str) and points else value
 
 
 def _seeds(row: dict[str, Any]) -> str:

@@ -15,7 +15,9 @@ from .conftest import load_study_runs, small_study, write_study
 
 
 def finished(*rows: tuple[str, str | None, float]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["label", "topology", "final_return"])
+    """Runs whose seeds count up from 0 within a label and topology."""
+    frame = pd.DataFrame(rows, columns=["label", "topology", "final_return"])
+    return frame.assign(seed=frame.groupby(["label", "topology"], dropna=False).cumcount())
 
 
 def shared_runs(folder: Path, failed: tuple[str, ...] = (), **grid: Any) -> Runs:
@@ -30,32 +32,43 @@ def test_runs_are_paired_on_the_topologies_that_both_have() -> None:
         ("rsm", "ring", 0.1), ("rsm", "star", 0.2), ("rsm", "ring", 0.3), ("average", "star", 0.4),
         ("average", "complete", 0.5),
     )  # fmt: skip
-    x, y = selection.paired(runs, "rsm", "average")
+    x, y, _ = selection.paired(runs, "rsm", "average")
     assert [side.tolist() for side in (*x, *y)] == [[0.2], [0.4]]
 
 
 def test_strata_of_both_sides_come_in_the_same_order() -> None:
     runs = finished(("a", "ring", 1), ("a", "star", 2), ("b", "star", 3), ("b", "ring", 4))
-    x, y = selection.paired(runs, "a", "b")
+    x, y, _ = selection.paired(runs, "a", "b")
     assert [side.tolist() for side in x] == [[1], [2]]
     assert [side.tolist() for side in y] == [[4], [3]]
 
 
 def test_a_method_without_a_topology_is_one_stratum_against_every_topology_of_the_other() -> None:
     runs = finished(
-        ("rsm", "ring", 0.1), ("rsm", "star", 0.2), ("fmarl", None, 0.3), ("fmarl", None, 0.4)
-    )
-    x, y = selection.paired(runs, "rsm", "fmarl")
-    assert [side.tolist() for side in x] == [[0.1], [0.2]]
-    assert [side.tolist() for side in y] == [[0.3, 0.4]]
+        ("rsm", "ring", 0.1), ("rsm", "ring", 0.2), ("rsm", "star", 0.3), ("rsm", "star", 0.4),
+        ("fmarl", None, 0.5), ("fmarl", None, 0.6),
+    )  # fmt: skip
+    x, y, pairs = selection.paired(runs, "rsm", "fmarl")
+    assert [side.tolist() for side in x] == [[0.1, 0.2], [0.3, 0.4]] and pairs
+    assert [side.tolist() for side in y] == [[0.5, 0.6]]
     other = selection.paired(runs, "fmarl", "rsm")
-    assert [[part.tolist() for part in side] for side in other] == [[[0.3, 0.4]], [[0.1], [0.2]]]
+    assert [side.tolist() for side in other[0]] == [[0.5, 0.6]]
+
+
+def test_comparison_is_of_the_seeds_that_both_have_in_their_order() -> None:
+    runs = finished(*[("rsm", "ring", value) for value in (0.1, 0.2, 0.3)], ("fmarl", None, 0.7))
+    runs["seed"] = [2, 0, 1, 2]
+    x, y, pairs = selection.paired(runs, "rsm", "fmarl")
+    assert pairs and [x[0].tolist(), y[0].tolist()] == [[0.1], [0.7]]
+    runs["seed"] = [2, 0, 1, 3]
+    x, y, pairs = selection.paired(runs, "rsm", "fmarl")
+    assert not pairs and [len(x[0]), len(y[0])] == [3, 1]
 
 
 def test_methods_without_a_common_topology_or_without_runs_do_not_pair() -> None:
     runs = finished(("rsm", "ring", 0.1), ("average", "star", 0.2))
-    assert selection.paired(runs, "rsm", "average") == ([], [])
-    assert selection.paired(runs, "rsm", "fmarl") == ([], [])
+    assert selection.paired(runs, "rsm", "average") == ([], [], False)
+    assert selection.paired(runs, "rsm", "fmarl") == ([], [], False)
 
 
 def test_the_reference_shares_what_the_compared_method_does(tmp_path: Path) -> None:

@@ -102,11 +102,12 @@ def _improvements(part: pd.DataFrame, index: pd.DataFrame, share: str | None) ->
             if len(other):
                 row["against"] = against = str(other["label"].iloc[0])
                 both = pd.concat([selection.with_return(own), other])
-                x, y = selection.paired(both, str(label), against) if label != against else ([], [])
-                if x:
-                    row |= probability_of_improvement_estimate(
-                        x, y, selection.generator()
-                    )._asdict()
+                if label != against:
+                    x, y, pairs = selection.paired(both, str(label), against)
+                    if x:
+                        generator = selection.generator()
+                        found = probability_of_improvement_estimate(x, y, generator, pairs)
+                        row |= found._asdict()
             rows.append(row)
     return pd.DataFrame(rows)
 
