@@ -28,7 +28,7 @@ def times_of(step: object, steps: int) -> list[float]:
 
 def bare_step(env: TrafficEnv) -> object:
     """SUMO's own step, without anything read or commanded: the limit of the machine."""
-    simulate = env._simulation._call.simulation_step
+    simulate = env.simulation._call.simulation_step
     return lambda: simulate(0.0)
 
 

@@ -35,21 +35,21 @@ class PlainEnvironment:
         env = self.description
         sumo, noise = np.random.SeedSequence(seed).spawn(2)
         binary = str(netconvert_binary().with_name("sumo"))
-        options = env._simulation._options
+        options = env.simulation._options
         number = int(sumo.generate_state(1)[0]) % MAX_SEED
         with contextlib.redirect_stdout(io.StringIO()):
             traci.start([binary, *options, "--seed", str(number)], label=f"plain{id(self)}")
         self.connection = traci.getConnection(f"plain{id(self)}")
         self.noise = np.random.default_rng(noise)
         self.connection.simulationStep()
-        for name in env._simulation.ids:
+        for name in env.simulation.ids:
             self.connection.vehicle.setSpeedMode(name, SAFE_SPEED)
         return self.observe()
 
     def step(self, accelerations: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
         """One simulation step: the observation `[N, 6]` and the reward."""
         env, vehicles = self.description, self.connection.vehicle
-        names, length = env._simulation.ids, env.network.length
+        names, length = env.simulation.ids, env.network.length
         noise = self.noise.normal(0.0, env.scenario.driver.noise, env.n_vehicles)
         for name, acceleration in zip(self.learners, accelerations, strict=True):
             limited = np.clip(float(acceleration), -env.action_limit, env.action_limit)
@@ -86,7 +86,7 @@ class PlainEnvironment:
     @property
     def learners(self) -> list[str]:
         """Names of the learning vehicles."""
-        return [self.description._simulation.ids[index] for index in self.description.learners]
+        return [self.description.simulation.ids[index] for index in self.description.learners]
 
     def position(self, name: str) -> float:
         """Metres along the loop."""
@@ -96,12 +96,12 @@ class PlainEnvironment:
 
     def ahead_of(self, name: str) -> str:
         """The next vehicle along the loop: nobody overtakes, so it is the next by number."""
-        names = self.description._simulation.ids
+        names = self.description.simulation.ids
         return names[(names.index(name) + 1) % len(names)]
 
     def behind(self, name: str) -> str:
         """The vehicle that follows."""
-        names = self.description._simulation.ids
+        names = self.description.simulation.ids
         return names[names.index(name) - 1]
 
     def stop(self) -> None:

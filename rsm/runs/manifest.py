@@ -27,13 +27,13 @@ def manifest(config: RunConfig, device: str = "cpu", gpu: str | None = None) -> 
     """
     import torch  # here, so that `rsm doctor` can name the processor where torch is broken
 
-    changes = _git("status", "--porcelain", "--untracked-files=no", "--", *_CODE)
+    changes = git("status", "--porcelain", "--untracked-files=no", "--", *_CODE)
     return {
         "run_id": config.run_id,
         "settings_hash": config.settings_hash,
         "seed": config.seed,
         "rsm": __version__,
-        "commit": _git("rev-parse", "HEAD"),
+        "commit": git("rev-parse", "HEAD"),
         "dirty": None if changes is None else bool(changes),
         "constraints_sha256": _constraints_hash(),
         "python": platform.python_version(),
@@ -73,7 +73,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _git(*arguments: str) -> str | None:
+def git(*arguments: str) -> str | None:
     """What git says of the source tree; None outside a checkout."""
     if (root := checkout()) is None:  # an installed package may lie in a tree of somebody else
         return None

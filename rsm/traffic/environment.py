@@ -76,7 +76,7 @@ class TrafficEnv:
         self.dt = self.scenario.dt
         self.limit = self.scenario.limit
         self.on_step: Callable[[TrafficEnv], None] | None = None
-        self._simulation = Simulation(self.scenario, self.network, starts, traffic.horizon)
+        self.simulation = Simulation(self.scenario, self.network, starts, traffic.horizon)
         self._running = False
         self._complete = True  # all vehicles were on the road at the last step
         self._ahead: list[int] = []
@@ -100,8 +100,8 @@ class TrafficEnv:
         """
         sumo, noise = np.random.SeedSequence(seed).spawn(2)
         try:
-            self._simulation.reset(int(sumo.generate_state(1)[0]) % MAX_SEED)
-        except self._simulation.errors as error:
+            self.simulation.reset(int(sumo.generate_state(1)[0]) % MAX_SEED)
+        except self.simulation.errors as error:
             raise RunError(f"SUMO failed to load the episode of seed {seed}: {error}") from None
         self._human_traffic.begin(np.random.default_rng(noise))
         self._update_neighbours([True] * self.n_vehicles)
@@ -136,7 +136,7 @@ class TrafficEnv:
         for _ in range(self.traffic.decision_interval):
             try:
                 self._advance(held)
-            except self._simulation.errors as error:
+            except self.simulation.errors as error:
                 self._running = False
                 raise RunError(f"SUMO failed after step {episode.steps}: {error}") from None
             over = episode.all_ended
@@ -161,12 +161,12 @@ class TrafficEnv:
 
     def positions(self) -> NDArray[np.float64]:
         """Where the learning vehicles are, float64[N, 2] in metres; NaN while SUMO teleports one."""
-        return np.asarray(self._simulation.xy(), dtype=np.float64)[list(self.learners)]
+        return np.asarray(self.simulation.xy(), dtype=np.float64)[list(self.learners)]
 
     def vehicles(self) -> Vehicles:
         """All vehicles at the current step."""
-        xy = np.asarray(self._simulation.xy(), dtype=np.float64)
-        position, speed = self._simulation.position, self._simulation.speed
+        xy = np.asarray(self.simulation.xy(), dtype=np.float64)
+        position, speed = self.simulation.position, self.simulation.speed
         learners = np.asarray(self.learners, dtype=np.intp)
         return Vehicles(np.array(position), np.array(speed), xy[:, 0], xy[:, 1], learners)
 
@@ -177,7 +177,7 @@ class TrafficEnv:
     def close(self) -> None:
         """End the simulation and remove its files; may be called twice."""
         self._running = False
-        self._simulation.close()
+        self.simulation.close()
 
     def __enter__(self) -> TrafficEnv:
         """Itself, closed at the end of the block."""
@@ -194,7 +194,7 @@ class TrafficEnv:
 
     def _advance(self, actions: list[float] | Literal["sumo"] | None) -> None:
         """One simulation step: command everybody, move, count, reward."""
-        simulation = self._simulation
+        simulation = self.simulation
         position, speed, lane = simulation.position, simulation.speed, simulation.lane
         targets: list[tuple[int, float]] = []
         humans: Iterable[int] = self._humans
@@ -221,10 +221,10 @@ class TrafficEnv:
         """Who follows whom, loop by loop."""
         self._ahead, self._behind = [], []
         for members in self._episode.members:
-            near = neighbours(self._simulation.position[members], present[members])
+            near = neighbours(self.simulation.position[members], present[members])
             for known, found in zip((self._ahead, self._behind), near, strict=True):
                 known += [members.start + other for other in found]
         self._observer.look(self.learners, self._behind, self._ahead)
 
     def _observe(self) -> NDArray[np.float32]:
-        return self._observer.observe(self._simulation.position, self._simulation.speed)
+        return self._observer.observe(self.simulation.position, self.simulation.speed)

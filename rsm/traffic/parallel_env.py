@@ -48,16 +48,16 @@ class ParallelTrafficEnv(ParallelEnv[str, Array, Array]):  # type: ignore[misc]
         self.action_spaces = {name: Box(-force, force) for name in self.possible_agents}
         # Made at the first reset, so that copies of a new environment do not drive the same episodes.
         self._generator: np.random.Generator | None = None
-        self._remote = RemoteEnv(self.traffic)
+        self.remote = RemoteEnv(self.traffic)
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the process and its episode."""
-        return self.__dict__ | {"_remote": None, "agents": []}
+        return self.__dict__ | {"remote": None, "agents": []}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Start a process for the copy; raises what the constructor raises."""
         self.__dict__.update(state)
-        self._remote = RemoteEnv(self.traffic)
+        self.remote = RemoteEnv(self.traffic)
 
     def observation_space(self, agent: str) -> Box:
         """The same space object for an agent at every call."""
@@ -73,7 +73,7 @@ class ParallelTrafficEnv(ParallelEnv[str, Array, Array]):  # type: ignore[misc]
         """Begin an episode. A seed also decides the episodes of later resets without one."""
         if seed is not None or self._generator is None:
             self._generator = np.random.default_rng(seed)
-        observation = self._remote.call("reset", int(self._generator.integers(2**31)))
+        observation = self.remote.call("reset", int(self._generator.integers(2**31)))
         self.agents = list(self.possible_agents)
         return self._by_agent(observation), {agent: {} for agent in self.agents}
 
@@ -96,7 +96,7 @@ class ParallelTrafficEnv(ParallelEnv[str, Array, Array]):  # type: ignore[misc]
         for row, agent in zip(rows, self.possible_agents, strict=True):
             if agent in actions and agent in agents:
                 row[:] = np.asarray(actions[agent], dtype=np.float32).reshape(-1)
-        done = cast(Step, self._remote.call("step", rows))
+        done = cast(Step, self.remote.call("step", rows))
         rewards, ends = self._by_agent(done.reward), self._by_agent(done.terminated)
         self.agents = [agent for agent in agents if not ends[agent]]
         infos: dict[str, dict[str, Any]] = {agent: {} for agent in agents}
@@ -115,17 +115,17 @@ class ParallelTrafficEnv(ParallelEnv[str, Array, Array]):  # type: ignore[misc]
 
     def state(self) -> NDArray[np.float64]:
         """Loop position (m), then speed (m/s), of all vehicles: float64[2 V]."""
-        vehicles = cast(Vehicles, self._remote.call("vehicles"))
+        vehicles = cast(Vehicles, self.remote.call("vehicles"))
         return np.concatenate([vehicles.position, vehicles.speed])
 
     def stats(self) -> EpisodeStats:
         """The episode so far."""
-        return cast(EpisodeStats, self._remote.call("stats"))
+        return cast(EpisodeStats, self.remote.call("stats"))
 
     def close(self) -> None:
         """End the process; may be called twice."""
         self.agents = []
-        self._remote.close()
+        self.remote.close()
 
     def _by_agent(self, values: NDArray[Any]) -> dict[str, Any]:
         return dict(zip(self.possible_agents, values, strict=True))

@@ -167,8 +167,8 @@ class Picture:
             "animated": True,
             "zorder": 3,
         }
-        self._links = LineCollection([], colors=LINK_COLOUR, alpha=0.5, animated=True, zorder=2)
-        axes.add_collection(self._links)
+        self.links = LineCollection([], colors=LINK_COLOUR, alpha=0.5, animated=True, zorder=2)
+        axes.add_collection(self.links)
         self._groups: list[tuple[NDArray[Any], PathCollection]] = []
         kinds = (
             ("human driver", human, "o", 80 / smaller, "#555555", 0.8),
@@ -218,9 +218,9 @@ class Picture:
         renderer = self._canvas.get_renderer()
         ends = trajectory.xy[moment][self._pairs]  # [E, 2, 2] m
         present = np.isfinite(ends).all(axis=(1, 2))
-        self._links.set_segments(list(ends[present]))
-        self._links.set_linewidth(self._widths[present])
-        self._links.draw(renderer)
+        self.links.set_segments(list(ends[present]))
+        self.links.set_linewidth(self._widths[present])
+        self.links.draw(renderer)
         for members, dots in self._groups:
             dots.set_offsets(np.ma.masked_invalid(trajectory.xy[moment, members]))
             dots.set_array(trajectory.speed[moment, members])

@@ -24,7 +24,7 @@ class RemoteEnv:
 
     def __init__(self, traffic: Traffic) -> None:
         """Start the process; raises what TrafficEnv raises."""
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             [sys.executable, "-m", "rsm.traffic.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -38,7 +38,7 @@ class RemoteEnv:
 
     def call(self, method: str, *arguments: Any) -> Any:
         """The method's result; an exception of the child is raised here."""
-        process = self._process
+        process = self.process
         assert process.stdin is not None
         assert process.stdout is not None
         try:
@@ -52,7 +52,7 @@ class RemoteEnv:
 
     def close(self) -> None:
         """End the process; may be called twice."""
-        process = self._process
+        process = self.process
         for stream in (process.stdin, process.stdout):
             if stream is not None and not stream.closed:
                 with contextlib.suppress(
@@ -67,7 +67,7 @@ class RemoteEnv:
 
     def __del__(self) -> None:
         """Leave no process behind."""
-        if hasattr(self, "_process"):
+        if hasattr(self, "process"):
             self.close()
 
 

@@ -105,7 +105,7 @@ class Communication:
     """
 
     def __init__(self, config: RunConfig, learner: Learner, replay: Replay) -> None:
-        self._config, self._learner = config, learner
+        self._config, self.learner = config, learner
         communication, agents = config.communication, learner.agents
         self.parameters = learner.policy.parameter_count
         if communication.share == "actor+critic":
@@ -219,26 +219,26 @@ class Communication:
 
     def _shared(self) -> Tensor:
         """A copy of what every agent shares, `[N, D]`: the actor, then the critics if they travel."""
-        learner = self._learner
+        learner = self.learner
         if self._config.communication.share == "actor":
             return learner.theta.detach().clone()
         return torch.cat((learner.theta, learner.critics.flatten(1)), dim=1).detach()
 
     def _split(self, shared: Tensor, agents: list[int]) -> tuple[Tensor, Tensor]:
         """Actors `[R, d]` and critics `[R, 2, c]` of R agents; their own critics where these do not travel."""
-        size, critics = self._learner.policy.parameter_count, self._learner.critics
+        size, critics = self.learner.policy.parameter_count, self.learner.critics
         if shared.shape[1] == size:
             return shared, critics if len(agents) == len(critics) else critics[agents]
         return shared[:, :size], shared[:, size:].unflatten(1, (2, -1))
 
     def _take(self, shared: Tensor) -> None:
-        actors, critics = self._split(shared, list(range(self._learner.agents)))
-        self._learner.theta.detach().copy_(actors)
-        if critics is not self._learner.critics:
-            self._learner.critics.detach().copy_(critics)
+        actors, critics = self._split(shared, list(range(self.learner.agents)))
+        self.learner.theta.detach().copy_(actors)
+        if critics is not self.learner.critics:
+            self.learner.critics.detach().copy_(critics)
 
     def _spread(self) -> float:
-        theta = self._learner.theta.detach()
+        theta = self.learner.theta.detach()
         return float((theta - theta.mean(dim=0)).square().sum(dim=1).mean().sqrt())
 
     def state_dict(self) -> dict[str, Any]:

@@ -189,7 +189,7 @@ def test_frames_of_agents_out_of_reach_are_refused() -> None:
     """On a ring, agent 3 is no neighbour of agent 0, whatever key it holds."""
     place, parameters = world(ring()), theta()
     strange = Frame(SEGMENT, 1, 1, 3, 0, 0, 0, 1, np.full(40, 9.0, dtype=np.float32))
-    place.channel._mailboxes[0].append(encode(strange))
+    place.channel.deliver(encode(strange), 0)
     hold("average", parameters, place)
     assert place.channel.ledger.counts["refused"][3, 0] == 1
     assert float(parameters.abs().max()) < 5

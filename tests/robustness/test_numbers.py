@@ -75,7 +75,7 @@ def bad_loss(_: Learner, losses: Losses) -> Losses:
 
 
 def bad_exchange(exchange: Communication, result):
-    exchange._learner.theta.detach()[6, 0] = float("nan")
+    exchange.learner.theta.detach()[6, 0] = float("nan")
     return result
 
 
@@ -193,7 +193,7 @@ def test_failed_run_is_shown_as_failed_and_never_averaged_in(tmp_path: Path) -> 
 
 
 def sumo_fails(self, *_):
-    raise self._libsumo.TraCIException("Vehicle 'human3' is not known.")
+    raise self.errors[0]("Vehicle 'human3' is not known.")
 
 
 @pytest.mark.parametrize("place", ["step", "reset"])
@@ -242,7 +242,7 @@ def test_vehicles_that_sumo_does_not_insert_are_named(monkeypatch: pytest.Monkey
     from rsm.config.run import Traffic
 
     with TrafficEnv(Traffic(horizon=10)) as env:
-        env._simulation.ids[0] = "ghost"
+        env.simulation.ids[0] = "ghost"
         with pytest.raises(RunError, match="SUMO did not insert the vehicles ghost"):
             env.reset(0)
 

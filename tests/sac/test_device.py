@@ -65,6 +65,21 @@ class StaysOnDevice(TorchDispatchMode):
         return result
 
 
+def fill(replay: Replay, count: int, generator: torch.Generator | None = None) -> None:
+    """Store `count` transitions of each agent: float64 that is drawn, or float32 without values elsewhere."""
+
+    def values(*shape: int) -> torch.Tensor:
+        if generator is None:
+            return torch.empty(shape, device=ELSEWHERE)
+        return torch.rand(shape, generator=generator, dtype=torch.float64)
+
+    for _ in range(count):
+        agents = replay.agents
+        states, following, actions = values(agents, 6), values(agents, 6), values(agents, 1)
+        log_density, rewards, discount = (values(agents) for _ in range(3))
+        replay.add(states, actions, log_density, rewards, following, discount)
+
+
 class Fake:
     """Fake tensors of a GPU, without values; nothing is watched before `watched()`."""
 
@@ -76,7 +91,7 @@ class Fake:
         with self.mode:
             learner = Learner(sac, agents, 6, 1, 3.0, torch.Generator(), device=ELSEWHERE)
             replay = Replay(agents, 40, 6, 1, ELSEWHERE)
-            replay._added = 25
+            fill(replay, 25)
         return learner, replay
 
     @contextlib.contextmanager
@@ -288,7 +303,7 @@ def test_update_of_a_run_stays_on_fake_tensors_of_a_gpu(tiny, called_cuda):
     with TrafficEnv(config.traffic) as env:
         with fake.mode:
             run = Training(config, env, ELSEWHERE)
-        run.replay._added = 50
+            fill(run.replay, 50)
         with fake.watched():
             run.update()
             run.update()
@@ -333,8 +348,7 @@ def test_update_on_a_gpu_is_that_of_the_processor():
     }
     generator = torch.Generator().manual_seed(1)
     replay = Replay(3, 64, 6, 1, dtype=torch.float64)
-    replay._data.copy_(torch.rand(replay._data.shape, generator=generator, dtype=torch.float64))
-    replay._added = 64
+    fill(replay, 64, generator)
     batch = replay.sample(16, generator)
     noise = torch.randn(2, 3, 16, 1, generator=generator, dtype=torch.float64)
     for where, learner in learners.items():

@@ -143,7 +143,7 @@ def test_agent_of_a_fleet_leaves_the_parallel_environment_with_its_collision(
     try:
         # A seed of the environment draws those of its episodes: begin the known one by hand.
         env.reset(seed=0)
-        env._remote.call("reset", seed)
+        env.remote.call("reset", seed)
         gone = env.possible_agents[loop]
         ended = {}
         while env.agents:

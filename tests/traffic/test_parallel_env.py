@@ -94,8 +94,8 @@ def test_mistakes_of_the_other_process_are_raised_here() -> None:
 
 def test_environment_whose_process_has_died_can_still_be_closed() -> None:
     remote = RemoteEnv(Traffic(horizon=5))
-    remote._process.kill()
-    remote._process.wait()
+    remote.process.kill()
+    remote.process.wait()
     with pytest.raises(RuntimeError, match="has ended"):
         remote.call("reset", 0)
     remote.close()
@@ -105,9 +105,9 @@ def test_environment_whose_process_has_died_can_still_be_closed() -> None:
 def test_answer_that_was_cut_short_says_that_the_process_has_ended() -> None:
     remote = RemoteEnv(Traffic(horizon=5))
     try:
-        assert remote._process.stdout is not None
-        remote._process.stdout.close()
-        remote._process.stdout = io.BytesIO(pickle.dumps((True, "long" * 20))[:-20])
+        assert remote.process.stdout is not None
+        remote.process.stdout.close()
+        remote.process.stdout = io.BytesIO(pickle.dumps((True, "long" * 20))[:-20])
         with pytest.raises(RuntimeError, match="has ended"):
             remote.call("reset", 0)
     finally:

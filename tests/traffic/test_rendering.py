@@ -103,7 +103,7 @@ def test_links_move_with_the_vehicles(env: TrafficEnv) -> None:
     picture = Picture(env, trajectory, np.array([[0, 5, 10]]))
     for moment in (0, 30):
         picture.frame(moment)
-        [link] = picture._links.get_segments()
+        [link] = picture.links.get_segments()
         assert np.array_equal(link, trajectory.xy[moment][trajectory.learners[[0, 5]]])
 
 
@@ -113,7 +113,7 @@ def test_a_teleported_vehicle_loses_its_links_and_others_keep_theirs(env: Traffi
     xy[0, trajectory.learners[0]] = np.nan
     picture = Picture(env, trajectory._replace(xy=xy), np.array([[0, 5, 10], [3, 4, 20]]))
     picture.frame(0)
-    assert len(picture._links.get_segments()) == len(picture._links.get_linewidth()) == 1
+    assert len(picture.links.get_segments()) == len(picture._links.get_linewidth()) == 1
 
 
 def test_an_exchange_with_the_server_is_said_and_not_drawn(env: TrafficEnv) -> None:
@@ -157,7 +157,7 @@ def test_links_of_agents_without_a_seat_are_left_out(env: TrafficEnv) -> None:
     trajectory = drive_trajectory(env, humans, seed=0)
     picture = Picture(env, trajectory, np.array([[0, 9, 10], [1, 2, 10]]))
     picture.frame(0)
-    assert len(picture._links.get_segments()) == 1
+    assert len(picture.links.get_segments()) == 1
 
 
 def test_long_episodes_are_thinned_out_to_a_few_hundred_frames(

@@ -141,7 +141,7 @@ def test_run_that_another_process_finished_before_we_held_the_folder_is_left_alo
 
 def test_manifest_names_the_tree_that_the_run_began_with(tiny, tmp_path, monkeypatch):
     said = {"rev-parse": "before", "status": ""}
-    monkeypatch.setattr("rsm.runs.manifest._git", lambda command, *_: said[command])
+    monkeypatch.setattr("rsm.runs.manifest.git", lambda command, *_: said[command])
 
     def edited(run):
         said.update({"rev-parse": "after", "status": " M rsm/training/loop.py"})
