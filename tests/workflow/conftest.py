@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,67 @@ def workflow(tmp_path: Path) -> Workflow:
     for name in ("Snakefile", "environment.yml"):
         shutil.copy(ROOT / name, tmp_path / name)
     return Workflow(tmp_path)
+
+
+class Installed:
+    """An environment where rsm is installed from its wheel, beside the packages of this one."""
+
+    def __init__(self, folder: Path, wheel: Path) -> None:
+        self.folder, self.bin = folder, folder / "bin"
+        venv.create(folder, symlinks=True)
+        self.pip("install", str(wheel))
+        # A line of a .pth file is a path to search; what lies in it (an editable rsm) is not executed.
+        (site,) = folder.glob("lib/python*/site-packages")
+        (site / "packages.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+        snakemake = self.bin / "snakemake"
+        snakemake.write_text(f'#!/bin/sh\nexec {self.bin}/python -m snakemake "$@"\n')
+        snakemake.chmod(0o755)
+
+    def pip(self, *arguments: str) -> None:
+        """pip of this environment, on that one, without looking anything up."""
+        command = [sys.executable, "-m", "pip", "--python", str(self.bin / "python"), *arguments]
+        options = ["--quiet", "--no-index", "--no-deps", "--disable-pip-version-check"]
+        subprocess.run([*command, *options], check=True, timeout=600)
+
+    def run(self, script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+        """A shell script in a folder."""
+        path = os.pathsep.join([str(self.bin), "/usr/local/bin", "/usr/bin", "/bin"])
+        kept = {key: value for key, value in os.environ.items() if key not in NOT_KEPT}
+        pip = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0"}  # 0: none
+        return subprocess.run(
+            ["bash", "-euc", script],
+            cwd=folder,
+            env=kept | pip | {"PATH": path},
+            capture_output=True,
+            text=True,
+            timeout=1800,
+        )
+
+
+NOT_KEPT = ("PYTHONPATH", "MLFLOW_TRACKING_URI", "VIRTUAL_ENV")
+PACKED = (
+    "rsm", "workflow", "profiles", "Snakefile", "environment.yml", "constraints.txt", "pyproject.toml",
+    "README.md", "LICENSE", "results/reference",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """The wheel of this tree in an environment of its own."""
+    folder = tmp_path_factory.mktemp("installed")
+    source = folder / "source"  # so that the build leaves nothing in the checkout
+    for name in PACKED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(
+                ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__")
+            )
+        else:
+            source.mkdir(exist_ok=True)
+            shutil.copy(ROOT / name, source / name)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*command, "--wheel-dir", str(folder), str(source)], check=True, timeout=600)
+    (wheel,) = folder.glob("*.whl")
+    return Installed(folder / "env", wheel)
 
 
 def job_counts(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
