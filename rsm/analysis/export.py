@@ -103,7 +103,7 @@ def _gaps(runs: Runs) -> list[str]:
 
 
 def common_seeds(runs: Runs) -> list[int]:
-    """The seeds that every learning cell with a finished run has finished."""
+    """The seeds that every learning configuration with a finished run has finished."""
     learners = runs.finished[~runs.finished["control"]]
     seeds = [set(part) for _, part in learners.groupby("configuration")["seed"]]
     return sorted(int(seed) for seed in set.intersection(*seeds)) if seeds else []
