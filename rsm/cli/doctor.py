@@ -193,13 +193,17 @@ def store() -> Iterator[Finding]:
     if not uri and not Path("results/mlflow/mlflow.db").exists():
         yield Finding("MLflow store", "none yet: a study creates it")
         return
-    from rsm.tracking import experiments
+    from rsm.tracking import experiments, moved, unanswered
 
     try:
         yield Finding("MLflow store", f"experiments: {', '.join(experiments()) or 'none'}")
     except Exception as error:  # whatever a store or a server can answer is a finding, not a crash
         advice = "check MLFLOW_TRACKING_URI, or move results/mlflow away and `rsm sync` a new store"
-        yield Finding("MLflow store", _line(error), advice)
+        yield Finding("MLflow store", unanswered(error), advice)
+        return
+    if not uri and (elsewhere := len(moved(Path("results/mlflow/mlflow.db")))):
+        found = f"{elsewhere} addresses lead out of this checkout, which was moved or copied"
+        yield Finding("MLflow artifacts", found, "`rsm sync --study NAME` or `rsm ui` mends them")
 
 
 def cache() -> str:

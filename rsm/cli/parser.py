@@ -213,6 +213,10 @@ def parser() -> argparse.ArgumentParser:
     study_option(store)
     override_option(store)
 
+    command(
+        "ui", tracking.run_ui, "show the MLflow store in a browser, and print where each study is"
+    )
+
     publish = command(
         "publish", tracking.run_publish, "log one finished run folder to MLflow; idempotent"
     )

@@ -1,4 +1,4 @@
-"""`rsm store`, `rsm publish`, `rsm publish-results` and `rsm sync`: the MLflow store."""
+"""`rsm store`, `rsm ui`, `rsm publish`, `rsm publish-results` and `rsm sync`: the MLflow store."""
 
 from __future__ import annotations
 
@@ -10,10 +10,17 @@ from rsm.cli.writing import writing
 
 
 def run_store(options: argparse.Namespace) -> None:
-    from rsm.tracking import create_store
+    from rsm.tracking import create_store, runs_page
 
     study = named_study(options.study, options.set)
-    create_store(study.name, study.description)
+    print(f"{study.name}: {runs_page(create_store(study.name, study.description))}")
+
+
+def run_ui(options: argparse.Namespace) -> None:
+    """Say where the runs of each study are shown, and show them until interrupted."""
+    from rsm.tracking import show
+
+    show()
 
 
 def run_publish(options: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ replicas) is summed up per episode and stands at the step at which the episode e
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -17,6 +18,7 @@ import yaml
 from scipy.stats import trim_mean
 
 from rsm.config.axes import AXES
+from rsm.runs.performance import judged
 from rsm.runs.schema import TABLES
 
 TAGS = ("method", *(axis.name for axis in AXES), "scenario")
@@ -53,19 +55,25 @@ class Point(NamedTuple):
 
 
 def metrics(run_dir: Path) -> list[Point]:
-    """Everything a run folder says that is drawn over training, and its final numbers."""
+    """Everything a run folder says that is drawn over training, and its final numbers.
+
+    Of the evaluations only the episodes that it is judged by, as in tables and figures; what is not finite is
+    no number.
+    """
     table = {name: pd.read_parquet(run_dir / f"{name}.parquet") for name in TABLES}
     summary = json.loads((run_dir / "summary.json").read_text(encoding="utf-8"))
+    settings = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
+    held_out = settings["evaluation"]["episodes"]
     points = [
         *_episodes(table["episodes"]),
         *_rounds(table["episodes"], table["rounds"], table["zeta"]),
-        *_evaluations(table["evaluations"]),
+        *_evaluations(judged(table["evaluations"], held_out)),
     ]
     for key in FINAL:
         if summary.get(key) is not None:
             # MLflow draws a metric as bars only if no run has it at a later step than 0.
             points.append(Point(f"final/{key.removeprefix('final_')}", 0, float(summary[key])))
-    return [point for point in points if pd.notna(point.value)]
+    return [point for point in points if math.isfinite(point.value)]
 
 
 def parameters(run_dir: Path) -> dict[str, str]:
@@ -117,7 +125,9 @@ def _rounds(episodes: pd.DataFrame, rounds: pd.DataFrame, zeta: pd.DataFrame) ->
 
 
 def _evaluations(evaluations: pd.DataFrame) -> Iterator[Point]:
-    means = evaluations.groupby(["mode", "env_steps"])[["return", "mean_speed"]].mean()
+    # Not the mean of pandas, which leaves NaN out and so makes a number of a failure.
+    groups = evaluations.groupby(["mode", "env_steps"])[["return", "mean_speed"]]
+    means = groups.mean(skipna=False)
     for key, mode, column in (
         ("eval/return", "deterministic", "return"),
         ("eval/return_stochastic", "stochastic", "return"),
@@ -189,6 +199,6 @@ def _result(final_return: float | None, mean_speed: float | None) -> str:
             ("final return", final_return, ""),
             ("mean speed", mean_speed, " m/s"),
         )
-        if value is not None
+        if value is not None and math.isfinite(value)
     ]
     return ", ".join(numbers) or "finished"

@@ -12,7 +12,7 @@ from typing import Any
 from rsm.errors import ConfigError, shown
 from rsm.runs.schema import TABLES
 
-LAYOUT = 4  # of what is published of a folder; raise it, and the next publish replaces older runs
+LAYOUT = 5  # of what is published of a folder; raise it, and the next publish replaces older runs
 FILES = (
     "config.yaml",
     "manifest.json",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from datetime import datetime
 from pathlib import Path
@@ -21,11 +22,12 @@ from rsm.tracking.folders import (
     published_files,
     read_json,
 )
-from rsm.tracking.runs import SOURCE, find, keep_first, keep_one, log
+from rsm.tracking.runs import SOURCE, find, is_whole, keep_first, keep_whole, log
 from rsm.tracking.store import NOTE, client_of_store, create_store, experiment_of, locked_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 RESULTS = ("figures", "tables")  # folders of a study
 RESULTS_NOTE = (
@@ -38,9 +40,16 @@ def publish(run_dir: Path, study: str) -> dict[str, Any]:
     """Publish a finished run folder; returns a receipt of what the store now holds.
 
     Raises ConfigError where the folder does not hold a finished run, RunError where the store fails: what
-    it holds of the run by then is unfinished there, and replaced at the next attempt.
+    it holds of the run by then is unfinished there, and replaced at the next attempt. Where another
+    run of this id was replaced, as that of another checkout, a line on standard error says so.
     """
     receipt = _publish(run_dir, study)
+    for former in receipt["replaced"]:
+        print(
+            f"{study}: {receipt['run_id']}: the store had another run of this id ({former}; this one: settings "
+            f"{receipt['settings_hash']}), which is replaced: it is among MLflow's deleted runs now",
+            file=sys.stderr,
+        )
     with locked_store(study):
         client = client_of_store()
         sum_up(client, receipt["experiment_id"], finished_summary(run_dir)["configuration"])
@@ -62,7 +71,8 @@ def publish_results(study: str, results: Path) -> dict[str, Any]:
         client = client_of_store()
         experiment = experiment_of(client, study)
         condition = "tags.kind = 'results'"
-        number = keep_one(client, find(client, experiment, condition), content)
+        names = {f"{file.parent.name}/{file.name}" for file in files}
+        number = keep_whole(client, find(client, experiment, condition), content, names)
         if number is None:
             tags = {"kind": "results", "content": content, NOTE: RESULTS_NOTE} | SOURCE
             drawn = int(max(file.stat().st_mtime for file in files) * 1000)
@@ -87,10 +97,10 @@ def sync(study: str, description: str = "") -> str:
     if not folders:
         raise ConfigError(f"study: {shown(study)}: results/{study}/runs holds no finished run")
     experiment = create_store(study, description)
-    unreadable, configurations = [], set()
+    unreadable, replaced, configurations = [], 0, set()
     for folder in folders:
         try:
-            _publish(folder, study)
+            replaced += bool(_publish(folder, study)["replaced"])
             configurations.add(finished_summary(folder)["configuration"])
         except ConfigError as error:
             unreadable.append(str(error))
@@ -105,13 +115,14 @@ def sync(study: str, description: str = "") -> str:
     results = folders[0].parent.parent
     if any((results / name).is_dir() for name in RESULTS):
         publish_results(study, results)
-    return f"{len(folders)} finished runs are in the MLflow store"
+    done = f"{len(folders)} finished runs are in the MLflow store"
+    return f"{done}; {replaced} of them replaced others of the same id" if replaced else done
 
 
 def _publish(run_dir: Path, study: str) -> dict[str, Any]:
     """Publish a run folder; its configuration is not summed up."""
     summary, manifest = finished_summary(run_dir), read_json(run_dir, "manifest.json")
-    content = content_hash(run_dir)
+    content, replaced = content_hash(run_dir), list[str]()
     try:
         settings, points = parameters(run_dir), metrics(run_dir)
         start, end = (_milliseconds(manifest.get(key)) for key in ("started", "ended"))
@@ -122,8 +133,10 @@ def _publish(run_dir: Path, study: str) -> dict[str, Any]:
         client = client_of_store()
         experiment = experiment_of(client, study)
         condition = f"tags.run_id = '{summary['run_id']}'"
-        number = keep_one(client, find(client, experiment, condition), content)
+        found = find(client, experiment, condition)
+        number = keep_whole(client, found, content, _names(run_dir))
         if number is None:
+            replaced = [_of(run) for run in found if is_whole(run) and not is_whole(run, content)]
             facts = (summary, manifest, content)
             number = _create(client, experiment, *facts, settings, points, (start, end), run_dir)
             number = keep_first(client, find(client, experiment, condition), content) or number
@@ -134,7 +147,19 @@ def _publish(run_dir: Path, study: str) -> dict[str, Any]:
         "content": content,
         "experiment_id": experiment,
         "mlflow_run_id": number,
+        "replaced": replaced,
     }
+
+
+def _names(run_dir: Path) -> set[str]:
+    """Names of the artifacts of a published run folder."""
+    return {file.name for file in published_files(run_dir)} | {"preview"}
+
+
+def _of(run: Run) -> str:
+    """A published run in words, for whoever reads that it was replaced."""
+    tags = run.data.tags
+    return f"settings {tags.get('settings_hash')}, commit {tags.get('commit')}"
 
 
 def _create(

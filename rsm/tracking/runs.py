@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rsm.tracking.content import Point
@@ -23,6 +24,22 @@ def keep_one(client: MlflowClient, published: list[Run], content: str) -> str | 
         if run.info.run_id != kept:
             client.delete_run(run.info.run_id)
     return kept
+
+
+def keep_whole(
+    client: MlflowClient, published: list[Run], content: str, names: set[str]
+) -> str | None:
+    """The same for a run with artifacts of these names: its numbers may be there and its files lost."""
+    kept = keep_one(client, published, content)
+    if kept is None or names <= _artifacts(client, kept, {Path(name).parent for name in names}):
+        return kept
+    client.delete_run(kept)
+    return None
+
+
+def _artifacts(client: MlflowClient, number: str, folders: set[Path]) -> set[str]:
+    paths = [None if folder == Path() else str(folder) for folder in folders]
+    return {file.path for path in paths for file in client.list_artifacts(number, path)}
 
 
 def keep_first(client: MlflowClient, published: list[Run], content: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -14,38 +15,63 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from rsm.errors import ConfigError, RunError, one_line, shown
-from rsm.tracking import views
+from rsm.tracking import locations, views
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 STORE = Path("results/mlflow")
+OURS = STORE / "mlflow.db"
 SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
 # Names from command lines end up in paths and in queries of the store.
 STUDY_NAME = re.compile("[a-z0-9][a-z0-9-]{0,39}")
+# What flock answers where the file system has none, as Lustre without the mount option `flock`.
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 NOTE = "mlflow.note.content"  # what the UI shows as the description
+
+
+def ours() -> bool:
+    """Whether the store is that of this checkout, and not one that MLFLOW_TRACKING_URI names."""
+    return not os.environ.get("MLFLOW_TRACKING_URI", "").strip()
 
 
 def tracking_uri() -> str:
     """Where runs are published; raises ConfigError where MLFLOW_TRACKING_URI cannot be one."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI", "").strip()
-    if not uri:
-        return f"sqlite:///{(STORE / 'mlflow.db').absolute()}"
+    if ours():
+        # In the address of a database "?" begins its options, and nothing escapes it: a folder that has one
+        # in its name is left out.
+        return f"sqlite:///{OURS if '?' in str(OURS.absolute()) else OURS.absolute()}"
+    uri = os.environ["MLFLOW_TRACKING_URI"].strip()
     try:
         parts = urlsplit(uri)
         scheme, host = parts.scheme.split("+")[0], parts.hostname
         _ = parts.port
     except ValueError:
         scheme, host = "", None
+    file, mark, options = uri.removeprefix("sqlite:///").partition("?")
     path_is_enough = (
-        scheme == "sqlite" and uri.startswith("sqlite:///") and uri[10:] not in ("", ":memory:")
+        scheme == "sqlite" and uri.startswith("sqlite:///") and file not in ("", ":memory:")
     )
+    if path_is_enough and mark and not all("=" in option for option in options.split("&")):
+        raise ConfigError(
+            f"environment: MLFLOW_TRACKING_URI: {shown(uri)} is not allowed: '?' begins options there "
+            "(sqlite:///FILE?timeout=30), so that it cannot be in the name of a folder or file"
+        )
     if scheme not in SCHEMES or not (host or path_is_enough):
         raise ConfigError(
             f"environment: MLFLOW_TRACKING_URI: {shown(uri)} is not allowed: expected http(s)://HOST, "
             "sqlite:///FILE, or postgresql://HOST/DATABASE"
         )
     return uri
+
+
+def database_file() -> Path | None:
+    """The file of the store where it is SQLite, else None."""
+    if ours():
+        return OURS
+    uri = tracking_uri()
+    sqlite = uri.startswith("sqlite:///")
+    return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if sqlite else None
 
 
 def create_store(study: str, description: str = "") -> str:
@@ -62,9 +88,10 @@ def create_store(study: str, description: str = "") -> str:
         return experiment
 
 
-def experiments() -> list[str]:
-    """The names of the experiments in the store."""
-    return sorted(str(found.name) for found in client_of_store().search_experiments())
+def experiments() -> dict[str, str]:
+    """The experiments in the store: name to id, sorted by name."""
+    found = client_of_store().search_experiments()
+    return dict(sorted((str(known.name), str(known.experiment_id)) for known in found))
 
 
 def client_of_store() -> MlflowClient:
@@ -80,8 +107,8 @@ def client_of_store() -> MlflowClient:
     logging.getLogger("mlflow.store.db.utils").setLevel(
         logging.CRITICAL
     )  # `locked_store` says it in a line
-    if uri.startswith("sqlite:///"):
-        file = Path(uri.removeprefix("sqlite:///").partition("?")[0])
+    file = database_file()
+    if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.closing(sqlite3.connect(file)) as database:
             database.execute("PRAGMA journal_mode=WAL")  # readers (the UI) and a writer at once
@@ -89,23 +116,16 @@ def client_of_store() -> MlflowClient:
 
 
 def experiment_of(client: MlflowClient, study: str) -> str:
-    """The experiment of a study, created if need be; raises ConfigError where no store answers."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        known = client.get_experiment_by_name(study)
-    except MlflowException:
-        host = urlsplit(tracking_uri()).hostname or tracking_uri()  # the rest may hold a password
-        raise ConfigError(
-            f"environment: MLFLOW_TRACKING_URI: {host} does not answer as an MLflow store"
-        ) from None
+    """The id of the experiment of a study, which is created if need be."""
+    known = client.get_experiment_by_name(study)
     if known is not None and known.lifecycle_stage == "deleted":
         client.restore_experiment(known.experiment_id)
     if known is not None:
         return str(known.experiment_id)
     # A server keeps artifacts where it was told to; a bare database has to be told here.
-    served = tracking_uri().startswith("http")
-    location = None if served else (STORE / "artifacts" / study).absolute().as_uri()
+    # They lie beside a file, so that checkouts which share one do not depend on each other.
+    served, file = tracking_uri().startswith("http"), database_file() or OURS
+    location = None if served else (file.parent / "artifacts" / study).absolute().as_uri()
     kind = {"mlflow.experimentKind": "custom_model_development"}  # which pages the UI offers
     tags = kind | views.tags()
     return str(client.create_experiment(study, artifact_location=location, tags=tags))
@@ -116,26 +136,69 @@ def locked_store(study: str) -> Iterator[None]:
     """Hold the lock that makes publishing one at a time, across processes, and name what fails there.
 
     Raises RunError in place of whatever a database, a server or a disk can answer, and ConfigError for a
-    study whose name would leave the folders of its experiment.
+    study whose name would leave the folders of its experiment, and in a folder that is no checkout.
     """
-    uri = tracking_uri()  # a mistake there leaves nothing behind
+    tracking_uri()  # a mistake there leaves nothing behind
     if not STUDY_NAME.fullmatch(study):
         raise ConfigError(
             f"--study: {shown(study)} is not allowed: lower-case letters, digits and hyphens are expected"
         )
+    if ours() and not (STORE.parent.is_dir() or Path("Snakefile").is_file()):
+        raise ConfigError(
+            f"{one_line(Path.cwd())}: has no results/ and no Snakefile: go to the checkout, where the MLflow "
+            "store is, or name one by MLFLOW_TRACKING_URI"
+        )
+    with (
+        failures_named(f"`rsm sync --study {study}` brings them over once the store works"),
+        _lock(),
+    ):
+        if ours():
+            locations.repair(OURS)
+        yield
+
+
+@contextlib.contextmanager
+def failures_named(advice: str) -> Iterator[None]:
+    """Raise RunError, one line without a password, in place of whatever a store can answer."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        STORE.mkdir(parents=True, exist_ok=True)
-        with (STORE / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+        yield
     except (OSError, sqlite3.Error, MlflowException, SQLAlchemyError, ImportError) as error:
+        uri = tracking_uri()
         where = urlsplit(uri).hostname or uri  # the rest may hold a password
-        told = re.split(r"\n\[SQL|\n\(Background", str(error))[0]
-        reason = one_line(" ".join(told.split()))[:300] or type(error).__name__
         raise RunError(
-            f"MLflow store {where}: {reason}; the run folders hold everything: "
-            f"`rsm sync --study {study}` brings them over once the store works"
+            f"MLflow store {one_line(where)}: {unanswered(error)}; the run folders hold everything: {advice}"
         ) from None
+
+
+def unanswered(error: Exception) -> str:
+    """What a database, a server or a disk answered, in a line without addresses that hold a password."""
+    told = re.split(r"\n\[SQL|\n\(Background", str(error))[0]
+    told = re.sub(r"//[^/@\s]*@", "//", " ".join(told.split()))
+    if refused := re.search(r"failed with error code (\d{3})\b.*?(?:Response body: (.*))?$", told):
+        body = re.sub(r"<[^>]*>|['\"]", " ", refused[2] or "")
+        told = f"it answers with status {refused[1]}: {' '.join(body.split())}".removesuffix(": ")
+    elif "failed with exception" in told:
+        cause = re.search(r"\[Errno -?\d+\] ([^'\")]*)", told)
+        told = f"it does not answer ({cause[1] if cause else told.rpartition('exception ')[2]})"
+    return one_line(told)[:300] or type(error).__name__
+
+
+@contextlib.contextmanager
+def _lock() -> Iterator[None]:
+    """Hold the lock of this checkout.
+
+    Two publishers without one leave nothing twice (`keep_first`), and a database has locks of its own: where
+    there is no lock to hold, publishing goes on. Raises OSError where our own store cannot be written.
+    """
+    with contextlib.ExitStack() as held:
+        try:
+            if ours() or STORE.parent.is_dir():
+                STORE.mkdir(parents=True, exist_ok=True)
+                fcntl.flock(held.enter_context((STORE / "lock").open("w")), fcntl.LOCK_EX)
+        except OSError as error:
+            if ours() and error.errno not in NO_LOCKS:
+                raise
+        yield

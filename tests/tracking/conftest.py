@@ -22,6 +22,7 @@ STORE = "results/mlflow/mlflow.db"
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "Snakefile").touch()  # as in a checkout
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
@@ -46,7 +47,12 @@ def write_run(config: RunConfig, final_return: float = 0.25, status: str = "fini
     ]
     zeta = [
         blank["zeta"]
-        | {"round": r, "sources": [1, 2], "outcome": "accepted" if r % 2 else "rejected"}
+        | {
+            "round": r,
+            "sources": [1, 2],
+            "jurors": [],
+            "outcome": "accepted" if r % 2 else "rejected",
+        }
         | {"replica": k, "zeta": 0.1 * r * k if r % 2 else 0.0}
         for r in (1, 2, 3, 4)
         for k in (1, 2)

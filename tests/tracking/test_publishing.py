@@ -16,6 +16,7 @@ from mlflow.tracking import MlflowClient
 from rsm import tracking
 from rsm.config.run import RunConfig
 from rsm.errors import ConfigError, RunError
+from rsm.runs.files import write_table
 from rsm.tracking import folders
 
 from .conftest import ROOT, STUDY, everything, history, published, reader, write_run
@@ -38,6 +39,23 @@ def test_published_metrics_equal_the_tables_of_the_run_folder() -> None:
     assert found["mixing/zeta_mean"] == [(200, pytest.approx(0.15)), (300, pytest.approx(0.45))]
     assert found["mixing/zeta_p90"] == [(200, pytest.approx(0.19)), (300, pytest.approx(0.57))]
     assert found["final/return"] == [(0, 0.25)]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_return_that_is_not_finite_is_not_published_as_a_number(value: float) -> None:
+    folder = write_run(RunConfig())
+    file = folder / "evaluations.parquet"
+    rows = pd.read_parquet(file).to_dict("records")
+    rows[0]["return"] = value  # of two held-out seeds
+    write_table(folder, "evaluations", rows)
+    text = (folder / "summary.json").read_text()
+    (folder / "summary.json").write_text(text.replace("0.25", "NaN"))
+    tracking.publish(folder, STUDY)
+    (run,) = published().values()
+    found = history(run)
+    assert [step for step, _ in found["eval/return"]] == [300]
+    assert "final/return" not in found
+    assert "nan" not in run.data.tags["mlflow.note.content"]
 
 
 def test_values_that_are_not_numbers_are_left_out() -> None:

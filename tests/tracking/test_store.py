@@ -11,7 +11,7 @@ import pytest
 from rsm import tracking
 from rsm.cli.parser import main
 from rsm.config.run import RunConfig
-from rsm.errors import ConfigError
+from rsm.errors import ConfigError, RunError
 
 from .conftest import STORE, STUDY, published, reader, write_run
 
@@ -26,7 +26,7 @@ def test_note_that_somebody_edited_is_kept() -> None:
 def test_the_store_is_sqlite_with_a_write_ahead_log_and_one_experiment() -> None:
     first = tracking.create_store(STUDY)
     assert tracking.create_store(STUDY) == first
-    assert tracking.experiments() == ["Default", STUDY]
+    assert list(tracking.experiments()) == ["Default", STUDY]
     database = sqlite3.connect(STORE)
     assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     database.close()
@@ -52,7 +52,7 @@ def test_options_in_the_address_of_a_database_are_no_part_of_its_name(
 def test_experiment_of_a_study_under_another_name() -> None:
     study = Path(__file__).parents[2] / "workflow/studies/ci.yaml"
     assert main(["store", "--study", str(study), "--set", "{name: pilot}"]) == 0
-    assert tracking.experiments() == ["Default", "pilot"]
+    assert list(tracking.experiments()) == ["Default", "pilot"]
 
 
 @pytest.mark.parametrize(
@@ -73,6 +73,8 @@ def test_a_server_that_does_not_answer_is_one_line_without_its_password(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(ConfigError, match=r"127\.0\.0\.1 does not answer") as error:
+    with pytest.raises(
+        RunError, match=r"127\.0\.0\.1: it does not answer \(Connection refused"
+    ) as error:
         tracking.create_store(STUDY)
     assert "secret" not in str(error.value)
