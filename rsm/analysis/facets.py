@@ -21,11 +21,11 @@ from rsm.analysis.selection import (
     records,
     representative,
 )
-from rsm.analysis.statistics import interquartile_mean, stratified_bootstrap_interval
+from rsm.analysis.statistics import FEWEST, interquartile_mean, stratified_bootstrap_interval
 
 _CURVES = (
     "episode", "env_steps", "bytes_sent", "return", "return_low", "return_high", "mean_speed",
-    "mean_speed_low", "mean_speed_high",
+    "mean_speed_low", "mean_speed_high", "seed",
 )  # fmt: skip
 
 
@@ -45,6 +45,7 @@ def evaluation_curves(runs: Runs, index: pd.DataFrame) -> pd.DataFrame:
     Columns: those of `counts`, episode, env_steps and bytes_sent (median over seeds), and for return
     and mean_speed (m/s) the IQM over seeds with `_low` and `_high`. Only episodes that every
     finished seed of the configuration evaluated are kept, so that a curve never changes its seeds midway.
+    Where the seeds are too few for an interval, rows with a `seed` follow: the evaluations of each.
     """
     by_seed = scores_by_seed(runs, index)
     frames = []
@@ -62,6 +63,10 @@ def evaluation_curves(runs: Runs, index: pd.DataFrame) -> pd.DataFrame:
             frame[name] = interquartile_mean(scores, axis=0)
             frame[f"{name}_low"], frame[f"{name}_high"] = low, high
         frames.append(pd.DataFrame([row] * len(frame)).join(frame))
+        seeds = wide["return"].columns
+        for seed in seeds if 1 < len(seeds) < FEWEST else ():
+            own = wide.xs(seed, axis="columns", level="seed").reset_index().assign(seed=seed)
+            frames.append(pd.DataFrame([row] * len(own)).join(own))
     return gathered(frames, _CURVES)
 
 

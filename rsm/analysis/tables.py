@@ -46,6 +46,7 @@ def main_table(runs: Runs) -> pd.DataFrame:
     """
     index = selection.in_order(runs.index)
     curves = facets.evaluation_curves(runs, index[~index["control"]])
+    curves = curves[curves["seed"].isna()]
     finished = selection.with_return(index)
     rows = []
     for row in selection.records(selection.counts(index)):

@@ -196,6 +196,25 @@ def parser() -> argparse.ArgumentParser:
     )
     study_option(tables)
 
+    claims = command(
+        "claims", results.run_claims, "hold the paper's claims against the tables of the studies"
+    )
+    claims.add_argument(
+        "--results",
+        action="append",
+        type=Path,
+        metavar="DIR",
+        help="a folder of studies with their tables; may be repeated, the first that has a study counts. "
+        f"Default: {results.COMMITTED}",
+    )
+    claims.add_argument(
+        "--out", type=Path, default=results.COMMITTED, metavar="DIR",
+        help=f"where claims.csv, .md and .html go. Default: {results.COMMITTED}",
+    )  # fmt: skip
+    claims.add_argument(
+        "--readme", type=Path, metavar="FILE", help="a page whose block of claims is written anew"
+    )
+
     theory = command(
         "theory", results.run_theory, "check the theory: exact worlds, estimators, traces of ζ"
     )

@@ -8,6 +8,8 @@ from functools import partial
 from rsm.cli.studies import RESULTS, finished_study
 from rsm.errors import ConfigError
 
+COMMITTED = RESULTS / "committed"
+
 
 def run_tables(options: argparse.Namespace) -> None:
     from rsm.analysis.aggregate import write_tables
@@ -41,6 +43,13 @@ def redraw_figures(options: argparse.Namespace) -> None:
         known[name] = partial(theory_figures.module, name)
     out = options.source / "figures" if options.out is None else options.out
     for path in figures.redraw_folder(options.source, out, known, options.only):
+        print(path)
+
+
+def run_claims(options: argparse.Namespace) -> None:
+    from rsm.analysis.claims_pages import write_claims
+
+    for path in write_claims(options.results or [COMMITTED], options.out, options.readme):
         print(path)
 
 

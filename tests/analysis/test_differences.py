@@ -30,6 +30,12 @@ def test_difference_is_that_of_runs_of_one_seed(runs: Runs) -> None:
     np.testing.assert_allclose(own["difference"], by_seed.mean(axis=1))
     assert own["above"].tolist() == (by_seed > 0).sum(axis=1).tolist()
     assert (own["pairs"] == 3).all()
+    assert own["difference_low"].isna().all()  # of three pairs there is no interval
+
+
+def test_interval_of_a_difference_comes_from_five_pairs_or_more(make: Callable[..., Path]) -> None:
+    grid = {"methods": ["independent", "fmarl"], "seeds": [0, 1, 2, 3, 4], "episodes": 10}
+    own = differences(load_study_runs(make(**grid)))
     assert (own["difference_low"] <= own["difference"]).all()
     assert (own["difference"] <= own["difference_high"]).all()
 

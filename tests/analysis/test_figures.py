@@ -61,7 +61,7 @@ def test_bars_of_intervals_are_within_the_panel(scale: str) -> None:
     assert low < 1 and high > 90
 
 
-@pytest.mark.parametrize("name", ["learning_curves", "return_vs_bytes", "topologies"])
+@pytest.mark.parametrize("name", ["learning_curves", "return_vs_bytes", "segments", "topologies"])
 def test_controls_are_named_levels(name: str, runs: Runs) -> None:
     data, figure = drawn(name, runs)
     assert set(data.loc[data["control"], "label"]) == {"human", "go", "platoon"}
@@ -143,19 +143,42 @@ def test_failed_runs_stand_in_the_legend(make: Callable[..., Path]) -> None:
 
 def test_curves_hold_the_mean_of_three_seeds_at_each_evaluation(runs: Runs) -> None:
     data = figures.module("learning_curves").data(runs)
-    curve = data[data["configuration"] == "fmarl"]
+    own = data[data["configuration"] == "fmarl"]
+    curve = own[own["seed"].isna()]
     table = runs.table("evaluations")
     table = table[(table["configuration"] == "fmarl") & (table["mode"] == "deterministic")]
     assert curve["episode"].tolist() == [0, 10, 20, 30]
     expected = table.groupby("episode")["return"].mean()
     assert curve["return"].to_numpy() == pytest.approx(expected.to_numpy())
-    assert (curve["return_low"] <= curve["return"]).all()
-    assert (curve["return"] <= curve["return_high"]).all()
+    seeds = own[own["seed"].notna()].pivot(index="episode", columns="seed", values="return")
+    assert seeds.mean(axis="columns").to_numpy() == pytest.approx(expected.to_numpy())
+
+
+@pytest.mark.parametrize(("seeds", "interval"), [(4, False), (5, True)])
+@pytest.mark.parametrize("name", ["learning_curves", "return_vs_bytes", "segments", "topologies"])
+def test_fewer_than_five_seeds_are_points_without_an_interval(
+    name: str, seeds: int, interval: bool, make: Callable[..., Path]
+) -> None:
+    grid = {"topologies": ["ring"], "segments": [4], "rules": ["theorem2"], "episodes": 10}
+    methods = ["independent", "rsm", "human"]
+    data, figure = drawn(
+        name, load_study_runs(make(methods=methods, seeds=list(range(seeds)), **grid))
+    )
+    learned = data[~data["control"]]
+    assert learned["return_low"].notna().any() == interval
+    ends = [axis for axis in figure.axes if axis.collections]
+    bands = [band for axis in ends for band in axis.collections if len(band.get_paths())]
+    spans = [np.ptp(path.vertices[:, 1]) for band in bands for path in band.get_paths()]
+    assert np.nansum([span for span in spans if np.isfinite(span)]) > 0 or not interval
+    if not interval:
+        assert set(learned["seed"].dropna()) == set(range(seeds))
+        pale = [line for axis in figure.axes for line in axis.lines if line.get_alpha() == 0.55]
+        assert sum(np.isfinite(line.get_ydata(orig=False)).sum() for line in pale) >= 2 * seeds
 
 
 def test_every_seed_is_in_the_data_of_segments_and_topologies(runs: Runs) -> None:
     data = figures.module("segments").data(runs)
-    assert len(data) == (~runs.index["control"]).sum()
+    assert (~data["control"]).sum() == (~runs.index["control"]).sum()
     assert data["megabytes"].max() == pytest.approx(runs.index["bytes_sent"].max() / 1e6)
     data = figures.module("topologies").data(runs)
     assert set(data["segments"].dropna()) == {4}

@@ -51,7 +51,8 @@ def _draw_panel(axis: Axes, part: pd.DataFrame, column: str, shown: dict[str, Lo
     known = part.dropna(subset=[column])
     count = known["label"].nunique()
     for number, (label, curve) in enumerate(known.groupby("label", sort=False)):
-        steps = curve["env_steps"] / 1e3
-        style.curve(axis, steps, curve, column, shown[str(label)], (number, count))
+        steps, look, line = curve["env_steps"] / 1e3, shown[str(label)], curve["seed"].isna()
+        style.curve(axis, steps[line], curve[line], column, look, (number, count))
+        style.seeds(axis, steps[~line], curve.loc[~line, column], look)
     if known.empty:
         style.note(axis, selection.NONE)

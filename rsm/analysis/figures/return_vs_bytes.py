@@ -61,14 +61,18 @@ def _draw_panel(
     for number, (label, curve) in enumerate(known.groupby("label", sort=False)):
         look, sent = shown[str(label)], curve[curve["bytes_sent"] > 0]
         if len(sent):
-            megabytes = sent["bytes_sent"] / 1e6
-            style.curve(axis, megabytes, sent, "return", look, (number, count))
+            megabytes, line = sent["bytes_sent"] / 1e6, sent["seed"].isna()
+            style.curve(axis, megabytes[line], sent[line], "return", look, (number, count))
+            style.seeds(axis, megabytes[~line], sent.loc[~line, "return"], look)
         else:
-            last = curve.iloc[-1]
+            last = curve[curve["episode"] == curve["episode"].max()]
+            [iqm] = selection.records(last[last["seed"].isna()])
+            seeds = last.loc[last["seed"].notna(), "return"]
             place = nothing * 1.25**silent  # two silent methods stand side by side
             silent += 1
-            axis.plot([place] * 2, last[["return_low", "return_high"]], color=look.color)
-            axis.plot([place], [last["return"]], **look.point())
+            axis.plot([place] * 2, [iqm["return_low"], iqm["return_high"]], color=look.color)
+            axis.plot([place], [iqm["return"]], **look.point())
+            style.seeds(axis, pd.Series(place, index=seeds.index), seeds, look)
     if known.empty:
         style.note(axis, selection.NONE)
     _label_zero(axis, nothing, edges)

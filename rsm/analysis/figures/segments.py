@@ -18,20 +18,24 @@ QUANTITIES = {"return": "final return", "megabytes": "bytes sent by all nodes (M
 
 
 def data(runs: Runs) -> pd.DataFrame:
-    """`facets.final_scores` of every learning run: return, and megabytes transmitted by anybody."""
+    """`facets.final_scores` of every learning run (return, megabytes sent by anybody), then the controls."""
     index = selection.learners(runs)
     index = index.assign(megabytes=index["bytes_sent"] / 1e6)
-    return facets.final_scores(index, {"final_return": "return", "megabytes": "megabytes"})
+    scores = facets.final_scores(index, {"final_return": "return", "megabytes": "megabytes"})
+    levels = facets.levels(runs).drop(columns="mean_speed")
+    return pd.concat([scores, levels], ignore_index=True)
 
 
 def draw(data: pd.DataFrame) -> Figure:
     """A column per topology and share; P is a category, methods without segments are levels across it."""
+    data, levels = facets.learned_and_levels(data)
     panels = [panel for panel in facets.panels(data) if panel.part["segments"].notna().any()]
     if not panels:
         return style.empty("no method of this study has segments")
     numbers = sorted(data["segments"].dropna().unique())
     data = pd.concat([panel.part for panel in panels])
     shown = looks(data["label"])
+    values = dict(zip(levels["label"], levels["return"], strict=True))
     figure, axes = style.panels(len(QUANTITIES), len(panels))
     for (column, unit), row in zip(QUANTITIES.items(), axes, strict=True):
         for (topology, share, part), axis in zip(panels, row, strict=True):
@@ -41,9 +45,12 @@ def draw(data: pd.DataFrame) -> Figure:
             axis.set_xlabel("segments P")
             if column == "megabytes":
                 axis.set_ylim(bottom=-0.03 * axis.get_ylim()[1])
+        if column == "return":
+            style.draw_levels(row, values)
         style.share_y(row)
     style.once(axes)
     style.legend(figure, data, shown)
+    style.name_levels(figure, dict.fromkeys(style.last_of_rows(axes[0]), values))
     return figure
 
 

@@ -27,6 +27,7 @@ GREY = "0.35"
 
 _LEVELS: dict[str, Dash] = {
     "human": (0, (1, 1.2)),
+    "untrained": (0, (3, 1, 1, 1, 1, 1)),
     "go": (0, (5, 2)),
     "platoon": (0, (7, 1.5, 1, 1.5)),
     "untrained": (0, (2, 3)),

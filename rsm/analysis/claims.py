@@ -1,0 +1,187 @@
+"""Each claim of the paper against the tables of the studies: what `rsm claims` computes.
+
+The claims are data (claims.yaml); configurations are found by method and axes, never by the text of a label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from rsm.analysis import selection
+from rsm.analysis.statistics import FEWEST, UNKNOWN, Estimate, interquartile_mean_estimate
+from rsm.analysis.verdicts import Verdict, compared, never
+from rsm.config.axes import AXES, setting
+from rsm.config.loading import load_yaml
+from rsm.config.run import RunSettings
+from rsm.errors import ConfigError, one_line
+
+CLAIMS = Path(__file__).with_name("claims.yaml")
+WRITTEN = "as written"
+# The variants of `rsm` that a claim is held against, by the axes that tell them apart.
+VARIANTS: dict[str, dict[str, Any]] = {
+    WRITTEN: {"rule": "theorem2", "published_code": None},
+    "code aug": {"published_code": "aug"},
+    "code jul": {"published_code": "jul"},
+}
+
+_COIN = 0.5  # the area under the ROC curve of a gate that tosses one
+
+
+class Finding(NamedTuple):
+    """What the numbers say of one claim for one variant: a row of claims.csv."""
+
+    claim: str
+    number: str  # what was computed
+    limit: str  # where the claim says that it is
+    variant: str
+    verdict: str
+    value: float
+    low: float
+    high: float
+    points: str  # one number per seed, where they are too few for an interval
+    happened: int | None  # of a claim that something never happens: how often it did
+    tried: int | None  # and how often it could
+    study: str
+    figure: str
+    seeds: int | None  # pairs of seeds; None where the number is not of seeds
+
+
+def findings(folders: Sequence[Path]) -> list[Finding]:
+    """All claims in their order, a row per variant, from the first of `folders` that has the study.
+
+    A folder holds `<study>/tables/`. Raises ConfigError for a table that cannot be read.
+    """
+    found: list[Finding] = []
+    for claim in load_yaml(CLAIMS)["claims"]:
+        tables = next((f / claim["study"] / "tables" for f in folders if _has(f, claim)), None)
+        try:
+            judged = list(_judged(claim, tables))
+        except KeyError as error:
+            raise ConfigError(f"{one_line(tables or '')}: a table has no column {error}") from None
+        for variant, content in judged:
+            about = {key: claim[key] for key in ("claim", "number", "study", "figure")}
+            about["limit"] = _limit(claim)
+            found.append(Finding(**_NOTHING | about | {"variant": variant} | content))
+    return found
+
+
+_NOTHING: dict[str, Any] = {
+    "verdict": str(Verdict.NOT_RUN), "value": np.nan, "low": np.nan, "high": np.nan, "points": "",
+    "happened": None, "tried": None, "seeds": None,
+}  # fmt: skip
+
+
+def _limit(claim: dict[str, Any]) -> str:
+    """Where the claim says that its number is, in words."""
+    if "never" in claim:
+        return "none"
+    compare = claim.get("compare", {"above": _COIN})
+    side = "above" if "above" in compare else "below"
+    return f"{side} {compare[side]:g}".replace("-", "−")
+
+
+def _has(folder: Path, claim: dict[str, Any]) -> bool:
+    return (folder / claim["study"] / "tables").is_dir()
+
+
+def _judged(claim: dict[str, Any], tables: Path | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Variant → what is known of the claim for it."""
+    if "never" in claim:
+        yield WRITTEN, _never(tables, **claim["never"])
+        return
+    if "gate" in claim:
+        for gate, variant in claim["gate"].items():
+            yield variant, _gate(tables, gate)
+        return
+    runs = _table(tables, "runs")
+    for variant, axes in VARIANTS.items():
+        yield variant, _compared(runs, axes, **claim["compare"])
+
+
+def _compared(
+    runs: pd.DataFrame | None,
+    variant: dict[str, Any],
+    quantity: str,
+    of: dict[str, Any],
+    to: dict[str, Any],
+    ratio: bool = False,
+    above: float | None = None,
+    below: float | None = None,
+) -> dict[str, Any]:
+    if runs is None:
+        return {}
+    sides = []
+    for side in (of, to):
+        axes = (variant if side["method"] == "rsm" else {}) | side.get("where", {})
+        chosen = one_configuration(runs, side["method"], axes)
+        sides.append(chosen.set_index("seed")[quantity].dropna().astype(np.float64))
+    own, other = sides
+    pairs = (own / other if ratio else own - other).dropna()
+    estimate = UNKNOWN
+    if len(pairs):
+        estimate = interquartile_mean_estimate([pairs.to_numpy()], selection.generator())
+    verdict = compared(estimate, len(pairs), above, below)
+    few = " ".join(f"{value:.6g}" for value in pairs) if len(pairs) < FEWEST else ""
+    return estimate._asdict() | {"verdict": str(verdict), "points": few, "seeds": len(pairs)}
+
+
+def one_configuration(runs: pd.DataFrame, method: str, axes: dict[str, Any]) -> pd.DataFrame:
+    """Finished rows of runs.csv of one configuration of a method: with these axes, else the published values.
+
+    Where the study lacks the published value of an axis, the first that it has is taken. None stands for a
+    value that is not there.
+    """
+    found = runs[(runs["method"] == method) & (runs["status"] == "finished")]
+    for name, value in axes.items():
+        same = found[name].isna() if value is None else found[name] == value
+        found = found[same]
+    for axis in AXES:
+        values = found[axis.name].dropna().unique()
+        if axis.name not in axes and len(values):
+            usual = setting(RunSettings(), axis.setting)
+            found = found[found[axis.name] == (usual if usual in values else values[0])]
+    return found[found["configuration"] == found["configuration"].iloc[0]] if len(found) else found
+
+
+def _never(
+    tables: Path | None, table: str, where: dict[str, Any], count: str, total: str
+) -> dict[str, Any]:
+    frame = _table(tables, table)
+    if frame is None:
+        return {}
+    for name, value in where.items():
+        frame = frame[frame[name] == value]
+    happened, tried = int(frame[count].sum()), int(frame[total].sum())
+    shares = 100 * frame[count] / frame[total].where(frame[total] > 0)
+    value = 100 * happened / tried if tried else np.nan
+    return {
+        "verdict": str(never(happened, tried)), "happened": happened, "tried": tried,
+        "value": value, "low": shares.min(), "high": shares.max(),
+    }  # fmt: skip
+
+
+def _gate(tables: Path | None, gate: str) -> dict[str, Any]:
+    frame = _table(tables, "gate")
+    rows = [] if frame is None else selection.records(frame[frame["gate"] == gate])
+    if not rows:
+        return {}
+    estimate = Estimate(rows[0]["auc"], rows[0]["low"], rows[0]["high"])
+    replicas = int(rows[0]["replicas"])
+    verdict = compared(estimate, replicas, above=_COIN)
+    return estimate._asdict() | {"verdict": str(verdict), "tried": replicas}
+
+
+def _table(tables: Path | None, name: str) -> pd.DataFrame | None:
+    """A table of a study as it lies there; None where it is not there."""
+    path = None if tables is None else tables / f"{name}.csv"
+    if path is None or not path.is_file():
+        return None
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{one_line(path)}: cannot be read: {one_line(error)}") from None

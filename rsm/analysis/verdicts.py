@@ -1,0 +1,57 @@
+"""Whether a number bears out a claim: one rule for all comparisons, and one for what shall never happen."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import numpy as np
+
+from rsm.analysis.statistics import FEWEST, Estimate
+
+RULE = (
+    "A claim says that a number is above or below a limit. It **holds** where the whole 95 % interval of "
+    "the number is on that side of the limit, it **does not** hold where the whole interval is on the other "
+    "side, and otherwise it **cannot be told**. Numbers are interquartile means over pairs of runs of the same "
+    f"seed, and intervals are bootstraps of these pairs. Below {FEWEST} seeds it cannot be told, and the "
+    "points stand in brackets. That something never happens holds where it did not happen in any draw, and does not "
+    "where it did in one."
+)
+
+
+class Verdict(StrEnum):
+    """What the numbers say of a claim."""
+
+    HOLDS = "holds"
+    FAILS = "does not"
+    UNTOLD = "cannot be told"
+    NOT_RUN = "not run"
+
+
+def compared(
+    estimate: Estimate, seeds: int, above: float | None = None, below: float | None = None
+) -> Verdict:
+    """Is the number above (or below) the limit, by its interval, which comes from so many seeds?
+
+    Exactly one limit is given; raises ValueError otherwise.
+    """
+    if (above is None) == (below is None):
+        raise ValueError("compared: one limit is needed: above or below")
+    if seeds == 0:
+        return Verdict.NOT_RUN
+    if seeds < FEWEST or not np.isfinite([estimate.low, estimate.high]).all():
+        return Verdict.UNTOLD
+    if above is not None:
+        sides = estimate.low > above, estimate.high <= above
+    else:
+        assert below is not None
+        sides = estimate.high < below, estimate.low >= below
+    if not any(sides):
+        return Verdict.UNTOLD
+    return Verdict.HOLDS if sides[0] else Verdict.FAILS
+
+
+def never(happened: int, tried: int) -> Verdict:
+    """Did it not happen once in what was tried?"""
+    if tried == 0:
+        return Verdict.NOT_RUN
+    return Verdict.FAILS if happened else Verdict.HOLDS
