@@ -1,5 +1,5 @@
 # The commands of the README, and the few a maintainer needs.
-#   make setup | reproduce | test | bench | ui | report | reference | clean | constraints
+#   make setup | reproduce | test | bench | ui | report | committed | claims | clean | constraints
 STUDY ?= quick
 CORES ?= all
 PYTHON ?= python3.11
@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 
-.PHONY: schema setup reproduce reference report test lint unit smoke audit bench ui clean constraints
+.PHONY: schema setup reproduce committed claims report test lint unit smoke audit bench ui clean constraints
 .DELETE_ON_ERROR:
 
 setup: $(SETUP)
@@ -40,16 +40,24 @@ reproduce: setup
 	@echo "  runs      $(RESULTS)/runs/     (one folder a run: settings, manifest, tables, policy)"
 	@echo "  MLflow    results/mlflow/      ('make ui', then open http://127.0.0.1:5000)"
 
-# The committed results: six studies run from what is there, then their figures, tables and settings
-# gathered where no rule writes, so that a checkout without runs can neither use nor overwrite them.
-COMMITTED := quick reference reference-again roles fleet published
-GATHERED := results/reference/studies
-reference: setup
-	set -e; for study in $(COMMITTED); do $(SNAKEMAKE) --config study=$$study; done
-	set -e; for study in $(COMMITTED); do \
+# The committed results of finished studies, e.g. STUDIES="published theory": settings, figures and tables, gathered
+# where no rule writes, so that a checkout without runs can neither use nor overwrite them; then the claims.
+STUDIES ?=
+GATHERED := results/committed
+committed: setup
+	@test -n "$(STUDIES)" || { echo "committed: name finished studies: STUDIES=\"published theory\""; exit 2; }
+	@set -e; for study in $(STUDIES); do for part in study.yaml figures tables; do \
+	  test -e results/$$study/$$part || { echo "committed: results/$$study/$$part is not there: run make reproduce STUDY=$$study first"; exit 2; }; \
+	done; done
+	@set -e; for study in $(STUDIES); do \
 	  rm -rf $(GATHERED)/$$study; mkdir -p $(GATHERED)/$$study; \
 	  cp -r results/$$study/study.yaml results/$$study/figures results/$$study/tables $(GATHERED)/$$study/; \
 	done
+	@$(MAKE) --no-print-directory claims
+
+# The claims table from what is committed, and README's copy of it.
+claims: setup
+	$(BIN)/python -m rsm claims --readme README.md
 
 report: setup
 	$(SNAKEMAKE) --config study=$(STUDY) $(CONFIG) -- $(RESULTS)/report.html

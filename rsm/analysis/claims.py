@@ -167,10 +167,13 @@ def _never(
 
 def _gate(tables: Path | None, gate: str) -> dict[str, Any]:
     frame = _table(tables, "gate")
-    rows = [] if frame is None else selection.records(frame[frame["gate"] == gate])
+    if frame is None:
+        return {}
+    chosen = frame[(frame["judge"] == gate) & (frame["replicas_counted"] == "all")]
+    rows = selection.records(chosen)
     if not rows:
         return {}
-    estimate = Estimate(rows[0]["auc"], rows[0]["low"], rows[0]["high"])
+    estimate = Estimate(rows[0]["area"], rows[0]["area_low"], rows[0]["area_high"])
     replicas = int(rows[0]["replicas"])
     verdict = compared(estimate, replicas, above=_COIN)
     return estimate._asdict() | {"verdict": str(verdict), "tried": replicas}

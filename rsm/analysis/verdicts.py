@@ -13,8 +13,8 @@ RULE = (
     "the number is on that side of the limit, it **does not** hold where the whole interval is on the other "
     "side, and otherwise it **cannot be told**. Numbers are interquartile means over pairs of runs of the same "
     f"seed, and intervals are bootstraps of these pairs. Below {FEWEST} seeds it cannot be told, and the "
-    "points stand in brackets. That something never happens holds where it did not happen in any draw, and does not "
-    "where it did in one."
+    "points stand in brackets. That something never happens holds where it did not happen in any draw, and "
+    "does not where it did in one."
 )
 
 

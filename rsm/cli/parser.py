@@ -261,7 +261,7 @@ def parser() -> argparse.ArgumentParser:
     verify = command(
         "verify",
         checks.run_verify,
-        "recompute some committed numbers and compare them with results/reference",
+        "recompute some committed numbers and compare them with results/committed",
     )
     verify.add_argument(
         "--only", action="append", metavar="STUDY/RUN_ID", help="a run of the list; may be repeated"

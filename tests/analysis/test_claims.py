@@ -159,7 +159,10 @@ def test_theorems_are_counted_over_their_rows(tmp_path: Path) -> None:
 
 def test_gate_is_held_against_a_coin(tmp_path: Path) -> None:
     gate = pd.DataFrame(
-        {"gate": ["own", "code aug"], "replicas": 320, "auc": [0.5, 0.7], "low": [0.45, 0.66], "high": 0.74}
+        {
+            "judge": ["own", "aug", "own"], "replicas_counted": ["all", "all", "clear"],
+            "replicas": 320, "area": [0.5, 0.7, 0.9], "area_low": [0.45, 0.66, 0.8], "area_high": 0.95,
+        }
     )  # fmt: skip
     study(tmp_path, "published", runs_of("fmarl", [0.2]))
     found = findings([study(tmp_path, "published", gate, table="gate")])

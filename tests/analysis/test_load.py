@@ -20,7 +20,7 @@ ONE = {"methods": ["rsm", "human"], "topologies": ["ring"], "segments": [4], "ru
 
 
 def test_every_run_of_the_study_has_a_row_in_its_order(runs: Runs) -> None:
-    assert len(runs.index) == 60
+    assert set(runs.index["run_id"]) == {path.name for path in runs.folder.iterdir()}
     assert runs.index["run_id"].iloc[0] == "independent-seed0"
     assert (runs.index["status"] == "finished").all()
     assert runs.missing == ()
