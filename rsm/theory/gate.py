@@ -1,7 +1,7 @@
 """Is the gate's yes a gain? ROC curves of A⁺ by every judge against returns measured with the replica.
 
-A replica is a *gain* where its mean return on held-out traffic is above that of the receiver's own policy. A judge
-that knew nothing would have the diagonal, an area of ½: a coin.
+A replica is a *gain* where its mean return on held-out traffic is above that of the receiver's own policy. A
+judge that knew nothing would have the diagonal, an area of ½: a coin.
 """
 
 from __future__ import annotations

@@ -44,8 +44,8 @@ def gate_rows(
     """Rows of the table `gate` after a training episode, for up to `gate.replicas` receivers drawn anew.
 
     Each gets one replica, made and judged as in a round at the vehicles' present places, nothing lost. Then it
-    drives held-out traffic by the replica, all others as they do, and its return is compared with that by its own
-    policy on the same traffic. Drives `env`. Empty where nobody has a neighbour, or before the first update.
+    drives held-out traffic by the replica, all others as they do, and its return is compared with that by its
+    own policy on the same traffic. Drives `env`. Empty where nobody has a neighbour, or before the first update.
     """
     if len(replay) < config.sac.learning_starts:
         return []
@@ -92,7 +92,7 @@ def _neighbours(config: RunConfig, env: TrafficEnv) -> NDArray[np.bool_]:
 def _one_replica_each(
     config: RunConfig, neighbours: NDArray[np.bool_], theta: Tensor, draw: np.random.Generator
 ) -> tuple[Came, Post]:
-    """What comes where every agent asks for one replica and leaves a neighbour unasked; and the round's post."""
+    """What comes where each agent asks for one replica and leaves a neighbour unasked; the round's post."""
     settings = config.communication.model_copy(update={"replicas": 1})
     context = Context(settings, neighbours, draw, lambda *_: theta.new_zeros(0), jurors=1)
     agents = len(neighbours)
