@@ -24,6 +24,9 @@ class Stream(enum.IntEnum):
     CONTROLLER = 8
     JURORS = 9
     ATTACK = 10
+    SLOW = 11
+    RESTARTS = 12
+    CHURN = 13
     GATE = 11
 
 

@@ -176,6 +176,11 @@ class Communication(Settings):
     segments: int = Field(4, ge=1, le=65_535, description="P: segments of a parameter vector.")
     replicas: int = Field(3, ge=1, le=255, description="K: referential policies per round.")
     loss_rate: Fraction = Field(0.0, description="Probability that the channel loses a frame.")
+    barrier: Literal["slowest", "none"] = Field(
+        "slowest",
+        description="When a round begins: once the slowest agent has made U updates, for which the others "
+        "wait, or at every U-th update of the fastest.",
+    )
     byzantine: int = Field(
         0,
         ge=0,
@@ -291,6 +296,29 @@ class InitFrom(Settings):
     )
 
 
+class Slow(Settings):
+    """Agents that compute more slowly, chosen by the seed (not published)."""
+
+    agents: int = Field(0, ge=0, le=255, description="How many.")
+    factor: int = Field(10, ge=1, le=10_000, description="They update at every factor-th occasion.")
+
+
+class Restarts(Settings):
+    """Newcomers, chosen by the seed: freshly drawn actor and critics, an empty replay (not published)."""
+
+    agents: int = Field(0, ge=0, le=255, description="How many.")
+    episode: int = Field(2, ge=2, description="The episode that they begin with, from 2.")
+
+
+class Churn(Settings):
+    """Agents whose radio is off now and then; they go on driving and learning (not published)."""
+
+    rate: float = Field(
+        0.0, ge=0, le=3600, description="How often an agent leaves, per hour of simulated time."
+    )
+    absence: Positive = Field(60.0, description="Mean absence, s.")
+
+
 class Training(Settings):
     """How long a run learns."""
 
@@ -357,6 +385,9 @@ class RunSettings(Settings):
     sac: Sac = Sac()
     communication: Communication = Communication()
     mixing: Mixing = Mixing()
+    slow: Slow = Slow()
+    restarts: Restarts = Restarts()
+    churn: Churn = Churn()
     attack: Attack = Attack()
     init_from: InitFrom = InitFrom()
     training: Training = Training()
@@ -425,6 +456,16 @@ class RunConfig(RunSettings):
                 correlation,
                 f"with sac.n_step {self.sac.n_step} the critic is not that of the policy that A⁺ is about; "
                 "allowed: 0, or sac.n_step 1, or mixing.accept_biased_critic true",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _newcomers_have_no_episodes_to_hold_out(self) -> RunConfig:
+        if self.learns and self.restarts.agents and self.mixing.rule == "line-search":
+            raise KeyedError(
+                "restarts.agents",
+                self.restarts.agents,
+                "a newcomer has no episodes of which mixing.rule line-search could hold out one; allowed: 0",
             )
         return self
 

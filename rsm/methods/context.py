@@ -25,6 +25,7 @@ class Context:
     neighbours: NDArray[np.bool_]  # [N, N], who hears whom
     generator: np.random.Generator  # of the choice of peers
     mixing_metric: MixingMetric
+    present: NDArray[np.bool_] | None = None  # [N], whose radio is on; None: everybody's
     jurors: int = 0  # neighbours that `judged` methods leave unasked, so that somebody can judge
 
     @property
@@ -36,6 +37,12 @@ class Context:
     def server(self) -> int:
         """The number of the central server among the nodes."""
         return self.agents
+
+    @property
+    def reachable(self) -> list[int]:
+        """The agents whose radio is on."""
+        every = list(range(self.agents))
+        return every if self.present is None else np.flatnonzero(self.present).tolist()
 
     def peers(self, agent: int) -> list[int]:
         """The agent's neighbours."""

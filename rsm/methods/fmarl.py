@@ -12,7 +12,7 @@ from rsm.methods.context import Context
 
 def ask(node: int, context: Context) -> Ask:
     """The server asks all agents for their parameters, and they ask it for what it made of them."""
-    peers = range(context.agents) if node == context.server else [context.server]
+    peers = context.reachable if node == context.server else [context.server]
     return Ask([[peer] for peer in peers], standing=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import torch
@@ -85,8 +86,8 @@ class Learner:
         return actions.squeeze(1), log_density.squeeze(1)
 
     @torch.no_grad()
-    def update(self, batch: Batch, noise: Tensor) -> Losses:
-        """One step of critics, actors and temperatures of all agents, then of the targets.
+    def update(self, batch: Batch, noise: Tensor, agents: list[int] | None = None) -> Losses:
+        """One step of critics, actors and temperatures of these agents (by default all), then of the targets.
 
         `noise: [2, N, B, A]` is standard normal: for the next states, then for the states. No loss couples
         agents: rsm.sac.kernels.gradients computes the gradients of each from its own. The same for one agent,
@@ -110,7 +111,7 @@ class Learner:
         critic_loss = error.square().mean(dim=2).sum(dim=1)
         gradient = (2 / size) * error.view(2 * self.agents, size, 1)
         backward(self._critics, critic.activations, gradient, critic.deltas, self._critic_gradient)
-        self._step("critic")
+        self._step("critic", agents)
 
         values = self._twins(self._critics, batch.observations, actions[:, size:])
         actor_loss = (alpha * log_density[:, size:] - values.amin(dim=1)).mean(dim=1)
@@ -120,21 +121,45 @@ class Learner:
         gradient = self.policy.output_gradient(output, noise, actions, action_gradient, weight)
         activations = [part[:, size:] for part in (states, *actor.outputs[:-1])]
         backward(self._actor, activations, gradient, actor.deltas, self._actor_gradient)
-        self._step("actor")
+        self._step("actor", agents)
 
         entropy = -log_density[:, size:].mean(dim=1)
         # d/d(log α) of J(α) = α (entropy − target), eq. 18 of arXiv:1812.05905
         self._adams["alpha"].gradient.copy_(alpha.squeeze(1) * (entropy - self.target_entropy))
-        self._adams["alpha"].step()
-        self.targets.lerp_(self.critics, settings.tau)
+        self._adams["alpha"].step(agents)
+        # Critics that took no step are as far from their targets as before; theirs stay too.
+        if agents is None:
+            self.targets.lerp_(self.critics, settings.tau)
+        else:
+            for agent in agents:
+                self.targets[agent].lerp_(self.critics[agent], settings.tau)
         return Losses(critic_loss, actor_loss, entropy)
 
-    def _step(self, name: str) -> None:
-        """One step of all actors or critics down their gradients, which are clipped network by network."""
+    def _step(self, name: str, agents: list[int] | None) -> None:
+        """One step of actors or critics down their gradients, which are clipped network by network."""
         adam = self._adams[name]
+        rows = agents
+        if agents is not None and name == "critic":  # two of each agent
+            rows = [2 * agent + twin for agent in agents for twin in (0, 1)]
         if self.settings.gradient_clip is not None:
             clip_norm_(adam.gradient, self.settings.gradient_clip)
-        adam.step()
+        adam.step(rows)
+
+    def begin_anew(self, agent: int, generator: torch.Generator) -> None:
+        """Freshly drawn actor and critics of one agent, and nothing of its optimisers: a newcomer."""
+        dtype, device = self.theta.dtype, self.theta.device
+
+        def initial(sizes: mlp.Sizes) -> Tensor:
+            return mlp.initial_parameters(sizes, generator, dtype).to(device)
+
+        self.theta[agent] = initial(self.policy.sizes)
+        self.critics[agent] = torch.stack((initial(self.critic.sizes), initial(self.critic.sizes)))
+        self.targets[agent] = self.critics[agent]
+        self.log_alpha[agent] = math.log(self.settings.alpha_init)
+        self._adams["actor"].forget(agent)
+        self._adams["alpha"].forget(agent)
+        for twin in (0, 1):
+            self._adams["critic"].forget(2 * agent + twin)
 
     def _twins(self, network: mlp.Layers, observations: Tensor, unit_actions: Tensor) -> Tensor:
         """Q₁ and Q₂ `[N, 2, B]` of critics or targets, their activations kept until the next call."""

@@ -43,6 +43,18 @@ class Replay:
         # On the host, whatever the device: it is only looked at to choose ages.
         self._episodes = np.zeros(capacity, dtype=np.int64)
         self._episode = 0
+        self._began = np.zeros(
+            agents, dtype=np.int64
+        )  # transitions of all before an agent began anew
+
+    def forget(self, agent: int) -> None:
+        """An agent begins anew: what it has stored is drawn no more."""
+        self._began[agent] = self._added
+
+    @property
+    def stored(self) -> NDArray[np.int64]:
+        """Transitions that each agent may draw from, `[N]`."""
+        return np.minimum(self._added - self._began, self.capacity)
 
     def __len__(self) -> int:
         """Transitions stored, per agent."""
@@ -121,7 +133,12 @@ class Replay:
 
     def _draw(self, batch_size: int, window: int, generator: torch.Generator) -> Batch:
         shape, device = (self.agents, batch_size), self._data.device
-        return self._of_age(torch.randint(window, shape, generator=generator, device=device))
+        if (self.stored >= window).all():
+            return self._of_age(torch.randint(window, shape, generator=generator, device=device))
+        # A newcomer without any transition draws the last one of its predecessor.
+        windows = torch.from_numpy(np.clip(self.stored, 1, window)).to(device).unsqueeze(1)
+        drawn = torch.rand(shape, generator=generator, device=device, dtype=torch.float64)
+        return self._of_age((drawn * windows).long())
 
     def _of_age(self, age: Tensor) -> Batch:
         """Transitions by `age: [N, B]`, 0 being the latest."""
@@ -147,6 +164,7 @@ class Replay:
             "added": self._added,
             "episodes": torch.from_numpy(self._episodes[: len(self)].copy()),
             "episode": self._episode,
+            "began": self._began.tolist(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -155,6 +173,7 @@ class Replay:
         self._data[:, : len(self)] = state["data"]
         self._episodes[: len(self)] = state["episodes"].numpy()
         self._episode = state["episode"]
+        self._began[:] = state["began"]
 
 
 class NStepReturns:

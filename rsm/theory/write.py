@@ -33,9 +33,9 @@ CAPTIONS = {
     "in percent of accepted ones, `bound_above_cap` in percent of those with A⁺ > 0.",
     "zeta_gamma": "ζ of accepted replicas by γ; below the cap ζ = (1−γ)/√γ · sqrt(A⁺/(εq)): "
     "`discount_factor` and `evidence`.",
-    "gate": "How well A⁺ by each judge tells replicas that raise the receiver's held-out return from those that "
-    "do not; shares in percent, `area` under the ROC curve with its 95 % interval (½ is a coin). `clear`: the "
-    "mean change is beyond two standard errors.",
+    "gate": "How well A⁺ by each judge tells replicas that raise the receiver's held-out return from those "
+    "that do not; shares in percent, `area` under the ROC curve with its 95 % interval (½ is a coin). `clear`: "
+    "the mean change is beyond two standard errors.",
     "zeta_distance": "ζ by policy distance q, runs with γ 0.99; `slope` is that of log ζ over log q.",
 }
 

@@ -28,6 +28,7 @@ from rsm.sac.replay import Replay
 from rsm.seeding import Stream, chosen_agents, numpy_generator, torch_generator
 from rsm.training.judging import Judgement, Judges, Opinion, OwnCritic, PublishedCode
 from rsm.training.jury import Peers
+from rsm.training.roster import Presence
 
 Rows = list[dict[str, Any]]
 # What came, own and referential parameters [R, D] of R receivers, number of the replica from 0 → an opinion.
@@ -50,8 +51,14 @@ def synchronous_round(
         if came.lost.sum() < came.replicas:  # somebody was heard
             nothing = torch.zeros_like(shared[:1])
             held[context.server] = method.mix(nothing, came, context)[0].cpu().numpy()
-    came = hold.come(range(context.agents), method, held, shared)
-    return mixed(shared, came, method, judged, context)
+    agents = context.reachable
+    came = hold.come(agents, method, held, shared)
+    if len(agents) == context.agents:
+        return mixed(shared, came, method, judged, context)
+    shared = shared.clone()
+    if agents:
+        shared[agents] = mixed(shared[agents], came, method, judged, context)
+    return shared
 
 
 def sequential_round(shared: Tensor, method: Method, judged: bool, hold: Exchange) -> Tensor:
@@ -60,7 +67,7 @@ def sequential_round(shared: Tensor, method: Method, judged: bool, hold: Exchang
     Who comes later receives parameters that were mixed in this very round. Shapes as in `synchronous_round`.
     """
     shared = shared.clone()
-    for agent in range(hold.context.agents):
+    for agent in hold.context.reachable:
         held = list(hold.sent(shared).cpu().numpy())
         came = hold.come([agent], method, held, shared)
         shared[agent] = mixed(shared[agent : agent + 1], came, method, judged, hold.context)[0]
@@ -129,12 +136,15 @@ class Communication:
         self._attacking = torch_generator(config.seed, Stream.ATTACK, device)
         self.attackers = attackers(config, agents)
         self._start = self._shared()
+        self._presence = Presence(config, agents)
         self._judges = judges_of(config)(config, learner, replay, self._judging)
         self.rounds = 0
         self.last_round = Ledger(agents).bytes_per_pair  # [sender, receiver], server last
 
-    def hold_round(self, positions: NDArray[np.float64]) -> tuple[dict[str, Any], Rows]:
-        """One synchronous round for vehicles at `positions: [N, 2]`.
+    def hold_round(
+        self, positions: NDArray[np.float64], time: float = 0.0
+    ) -> tuple[dict[str, Any], Rows]:
+        """One synchronous round for vehicles at `positions: [N, 2]`, at a simulated time (s) of the run.
 
         Changes the learner's shared parameters and returns the row of `rounds` and those of `zeta`,
         without the columns that the training loop adds.
@@ -142,13 +152,15 @@ class Communication:
         self.rounds += 1
         before = self.channel.ledger.copy()
         trace: Rows = []
-        neighbours = self._neighbours(positions)
+        present = self._presence.at(time)
+        neighbours = self._neighbours(positions) & present[:, None] & present[None, :]
         post = Post(self.channel, int(self._config.settings_hash, 16), self.rounds)
         context = Context(
             self._config.communication,
             neighbours,
             self._sources,
             traced(self._judge(neighbours, post), trace),
+            present=None if present.all() else present,
             jurors=1 if self._config.mixing.judge == "peers" else 0,
         )
         traits, exchange = self._traits, Exchange(context, post, self._sent)
@@ -180,10 +192,15 @@ class Communication:
                 "smaller number or a denser topology"
             )
 
+    @property
+    def exchanges(self) -> bool:
+        """Whether the method has rounds at all."""
+        return self._traits.exchanges
+
     def due(self, updates: int) -> bool:
         """Whether a round follows this update: every U-th; in the published code the first of every U."""
         first = 1 if self._traits.judged and self._config.mixing.published_code else 0
-        return self._traits.exchanges and (updates - first) % self._config.communication.period == 0
+        return (updates - first) % self._config.communication.period == 0
 
     def _judge(self, neighbours: NDArray[np.bool_], post: Post) -> Judge:
         def judge(came: Came, own: Tensor, referential: Tensor, replica: int) -> Opinion:
@@ -251,6 +268,7 @@ class Communication:
             "judging": self._judging.get_state(),
             "judges": self._judges.state_dict(),
             "attacking": self._attacking.get_state(),
+            "presence": self._presence.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -262,12 +280,12 @@ class Communication:
         self._judging.set_state(state["judging"])
         self._judges.load_state_dict(state["judges"])
         self._attacking.set_state(state["attacking"])
+        self._presence.load_state_dict(state["presence"])
 
 
 def attackers(config: RunConfig, agents: int) -> list[int]:
     """Numbers of the agents that send harm; raises ConfigError where nobody honest would be left."""
-    count = config.attack.agents
-    if count >= agents:
+    if (count := config.attack.agents) >= agents:
         raise ConfigError(
             f"attack.agents: {count} is not allowed: fewer than the {agents} agents of "
             f"{config.traffic.scenario}"

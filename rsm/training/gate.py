@@ -45,7 +45,8 @@ def gate_rows(
 
     Each gets one replica, made and judged as in a round at the vehicles' present places, nothing lost. Then it
     drives held-out traffic by the replica, all others as they do, and its return is compared with that by its
-    own policy on the same traffic. Drives `env`. Empty where nobody has a neighbour, or before the first update.
+    own policy on the same traffic. Drives `env`. Empty where nobody has a neighbour, or before the first
+    update.
     """
     if len(replay) < config.sac.learning_starts:
         return []

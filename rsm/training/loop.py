@@ -32,6 +32,7 @@ from rsm.training.finite import Watch
 from rsm.training.gate import gate_rows
 from rsm.training.initial import initial_learner
 from rsm.training.progress import Progress
+from rsm.training.roster import Roster
 
 COUNTERS = ("episode", "env_steps", "decisions", "updates", "resumed")
 
@@ -54,6 +55,7 @@ class Training:
         self.acting = torch_generator(seed, Stream.ACTING, device)
         self.exploration = Exploration(sac, self.acting)
         self.updating = torch_generator(seed, Stream.UPDATES, device)
+        self.roster = Roster(config, env.n_agents)
         self.exchange = Communication(config, self.learner, self.replay) if config.learns else None
 
     def learn(self, folder: Path) -> None:
@@ -79,6 +81,7 @@ class Training:
     def train_episode(self) -> dict[str, Any]:
         """Drive one episode, learning and communicating; records its row of `episodes` and returns it."""
         self.episode += 1
+        self.welcome_newcomers()
         start, losses, over = time.perf_counter(), list[Losses](), False
         seed = training_seed(self.config.seed, self.episode)
         states = first_states(self.env, seed, self.device)
@@ -100,6 +103,14 @@ class Training:
         self.watch.look()
         return self._record_episode(losses, start)
 
+    def welcome_newcomers(self) -> None:
+        """Agents that begin anew in this episode: other parameters, an empty replay."""
+        if self.episode == self.config.restarts.episode:
+            draw = torch_generator(self.config.seed, Stream.RESTARTS)
+            for agent in self.roster.newcomers:
+                self.learner.begin_anew(agent, draw)
+                self.replay.forget(agent)
+
     @property
     def update_due(self) -> bool:
         """Every n-th decision has an update, once enough is stored."""
@@ -108,16 +119,20 @@ class Training:
 
     @property
     def round_due(self) -> bool:
-        """A communication round follows every U-th update."""
-        return self.exchange is not None and self.exchange.due(self.updates)
+        """A communication round follows every U-th update, of the slowest where rounds wait for it."""
+        if self.exchange is None or not self.exchange.exchanges:
+            return False
+        return self.roster.all_made() if self.roster.waits else self.exchange.due(self.updates)
 
     def update(self) -> Losses:
         """One SAC update of all agents; raises Diverged."""
         batch = self.replay.sample(self.config.sac.batch_size, self.updating)
         shape = (2, *batch.unit_actions.shape)
         noise = torch.randn(shape, generator=self.updating, device=self.device)
-        losses = self.learner.update(batch, noise)
         self.updates += 1
+        needed = self.config.sac.learning_starts
+        agents = self.roster.updating(self.updates, self.replay.stored, needed)
+        losses = self.learner.update(batch, noise, agents)
         named = {
             "critic loss": losses.critic,
             "actor loss": losses.actor,
@@ -130,7 +145,8 @@ class Training:
         """One communication round; records its row of `rounds` and a row of `zeta` a judged replica."""
         assert self.exchange is not None
         self.watch.look()
-        row, trace = self.exchange.hold_round(self.env.positions())
+        row, trace = self.exchange.hold_round(self.env.positions(), self.steps * self.env.dt)
+        self.roster.round_held()
         now = {"episode": self.episode, "env_steps": self.steps, "updates": self.updates}
         self.recorder.add("rounds", row | now)
         self.recorder.add("zeta", *(judged | {"env_steps": self.steps} for judged in trace))
@@ -223,6 +239,7 @@ class Training:
             "learner": self.learner.state_dict(),
             "replay": self.replay.state_dict(),
             "exchange": self.exchange.state_dict(),
+            "roster": self.roster.state_dict(),
             "acting": self.acting.get_state(),
             "updating": self.updating.get_state(),
             "records": self.recorder.state_dict(),
@@ -237,6 +254,7 @@ class Training:
         self.learner.load_state_dict(state["learner"])
         self.replay.load_state_dict(state["replay"])
         self.exchange.load_state_dict(state["exchange"])
+        self.roster.load_state_dict(state["roster"])
         self.acting.set_state(state["acting"])
         self.updating.set_state(state["updating"])
         self.recorder.load_state_dict(state["records"])

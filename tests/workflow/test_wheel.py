@@ -37,7 +37,7 @@ def test_commands_work_outside_a_checkout(installed: Installed, tmp_path: Path) 
     assert "constraints.txt: missing" not in rsm("doctor")
     # As in a checkout: whether the committed numbers are those of the studies is for another test.
     said = rsm("verify --only quick/human-seed0", 0, 1, 2)
-    assert "quick/human-seed0" in said or "study" in said and said.count("\n") == 1
+    assert "quick/human-seed0" in said or ("study" in said and said.count("\n") == 1)
     assert "cannot be read" not in said
     said = rsm("verify --record", 2)
     assert said.startswith("rsm: --record: ") and said.count("\n") == 1

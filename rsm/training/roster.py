@@ -1,0 +1,109 @@
+"""Agents that are unlike the others: slow ones, newcomers, and those whose radio is off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsm.config.run import RunConfig
+from rsm.errors import ConfigError
+from rsm.seeding import Stream, chosen_agents, numpy_generator
+
+
+def chosen(config: RunConfig, agents: int, section: str, stream: Stream) -> list[int]:
+    """The agents of a section of the settings, by the seed; raises ConfigError where there are fewer."""
+    count = getattr(config, section).agents
+    if count > agents:
+        raise ConfigError(
+            f"{section}.agents: {count} is not allowed: {config.traffic.scenario} has {agents} agents"
+        )
+    return chosen_agents(config.seed, stream, agents, count)
+
+
+class Roster:
+    """Who updates when, and when a round is due.
+
+    An occasion is a moment at which the fastest agents may update. A slow agent updates at every factor-th.
+    With `barrier: slowest` an agent that has made its U updates makes none until the round, which begins when
+    the slowest has made them.
+    """
+
+    def __init__(self, config: RunConfig, agents: int) -> None:
+        self.slow = chosen(config, agents, "slow", Stream.SLOW)
+        self.newcomers = chosen(config, agents, "restarts", Stream.RESTARTS)
+        self._factors = np.ones(agents, dtype=np.int64)
+        self._factors[self.slow] = config.slow.factor
+        self._waits = config.communication.barrier == "slowest"
+        self._period = config.communication.period
+        self._made = np.zeros(agents, dtype=np.int64)  # updates since the last round
+        self.not_made = 0  # updates that agents could have made, had they not waited
+
+    @property
+    def unequal(self) -> bool:
+        """Whether some agents are slower than others."""
+        return bool((self._factors > 1).any())
+
+    def updating(self, occasion: int, stored: NDArray[np.int64], needed: int) -> list[int] | None:
+        """Agents that update at an occasion (from 1); None: all. `stored: [N]` are their transitions."""
+        able = (occasion % self._factors == 0) & (stored >= needed)
+        if self.unequal and self._waits:
+            done = self._made >= self._period
+            self.not_made += int((able & done).sum())
+            able &= ~done
+        self._made += able
+        return None if able.all() else np.flatnonzero(able).tolist()
+
+    def all_made(self) -> bool:
+        """Whether the slowest has made U updates since the last round."""
+        return bool((self._made >= self._period).all())
+
+    def round_held(self) -> None:
+        """A round was held: everybody begins to count anew."""
+        self._made[:] = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether rounds wait for the slowest."""
+        return self.unequal and self._waits
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {"made": self._made.tolist(), "not_made": self.not_made}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        self._made[:], self.not_made = state["made"], state["not_made"]
+
+
+class Presence:
+    """Whose radio is on, in simulated time: exponential times of presence and absence."""
+
+    def __init__(self, config: RunConfig, agents: int) -> None:
+        self._settings = config.churn
+        self._draw = numpy_generator(config.seed, Stream.CHURN)
+        self._present = np.ones(agents, dtype=np.bool_)
+        self._until = np.full(agents, np.inf)
+        if self._settings.rate:
+            self._until = self._draw.exponential(3600 / self._settings.rate, agents)
+
+    def at(self, time: float) -> NDArray[np.bool_]:
+        """Who is present at a time (s), which may not be earlier than that of the last call: `[N]`."""
+        for agent in range(len(self._until)):
+            while self._until[agent] <= time:
+                self._present[agent] ^= True
+                hour = 3600 / self._settings.rate
+                mean = hour if self._present[agent] else self._settings.absence
+                self._until[agent] += self._draw.exponential(mean)
+        return self._present.copy()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        state = {"present": self._present.tolist(), "until": self._until.tolist()}
+        return state | {"draw": self._draw.bit_generator.state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        self._present[:], self._until[:] = state["present"], state["until"]
+        self._draw.bit_generator.state = state["draw"]
