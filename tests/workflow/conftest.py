@@ -50,7 +50,7 @@ class Installed:
     def __init__(self, folder: Path, wheel: Path) -> None:
         self.folder, self.bin = folder, folder / "bin"
         venv.create(folder, symlinks=True)
-        self.pip("install", str(wheel))
+        self.pip("install", "--no-index", "--no-deps", str(wheel))
         # A line of a .pth file is a path to search; what lies in it (an editable rsm) is not executed.
         (site,) = folder.glob("lib/python*/site-packages")
         (site / "packages.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
@@ -59,10 +59,9 @@ class Installed:
         snakemake.chmod(0o755)
 
     def pip(self, *arguments: str) -> None:
-        """pip of this environment, on that one, without looking anything up."""
-        command = [sys.executable, "-m", "pip", "--python", str(self.bin / "python"), *arguments]
-        options = ["--quiet", "--no-index", "--no-deps", "--disable-pip-version-check"]
-        subprocess.run([*command, *options], check=True, timeout=600)
+        """pip of the environment of the tests, at work on this one."""
+        command = [sys.executable, "-m", "pip", "--python", str(self.bin / "python")]
+        subprocess.run([*command, "--quiet", *arguments], check=True, timeout=600)
 
     def run(self, script: str, folder: Path) -> subprocess.CompletedProcess[str]:
         """A shell script in a folder."""
