@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rsm.theory import FIGURES, TABLES
+from rsm.theory import FIGURES, OF_THEORY, TABLES
 
 from .conftest import Workflow, job_counts
 
@@ -20,7 +20,7 @@ def test_theory_study_trains_its_grid_and_its_variations_and_writes_every_file(
         ("figures", ("pdf", "png", "csv"), FIGURES),
         ("tables", ("csv", "md"), TABLES),
     ):
-        for name in (name for part in names.values() for name in part):
+        for name in (name for part in OF_THEORY for name in names[part]):
             for kind in kinds:
                 assert f"results/theory/{place}/{name}.{kind}" in done.stdout
 

@@ -5,12 +5,6 @@ RECORDS = [f"{table}.parquet" for table in TABLES]
 RUN_FILES = ["config.yaml", "manifest.json", *RECORDS, "summary.json"]
 
 
-def source_of(wildcards):
-    """The policies that a run begins with, where `init_from` names some."""
-    folder = runs[wildcards.run].begins_from if wildcards.run in runs else None
-    return f"{folder}/policy.safetensors" if folder else []
-
-
 rule resolve:
     output:
         f"{RESULTS}/study.yaml",

@@ -1,0 +1,71 @@
+"""Runs that begin with policies of other runs: what waits for what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rsm.config.study import load_study
+
+from .conftest import ROOT, Workflow, job_counts
+
+SOURCES = "results/transfer-source/runs"
+
+
+def make_sources(workflow: Workflow) -> None:
+    """Stand-ins for the policies of the finished study `transfer-source`."""
+    for seed in range(5):
+        for run in (f"fmarl-seed{seed}", f"rsm-radius90-p4-k3-seed{seed}"):
+            policy = workflow.folder / SOURCES / run / "policy.safetensors"
+            policy.parent.mkdir(parents=True)
+            policy.write_bytes(b"x")
+
+
+def test_only_runs_that_begin_elsewhere_wait_for_those_policies(workflow: Workflow) -> None:
+    make_sources(workflow)
+    target = "results/transfer/runs/{}/summary.json"
+    for run, source in (
+        ("rsm-radius90-p4-k3-from-fmarl-seed3", "fmarl-seed3"),
+        ("untrained-from-rsm-radius90-p4-k3-seed1", "rsm-radius90-p4-k3-seed1"),
+        ("rsm-radius90-p4-k3-from-scratch-seed3", None),
+        ("go-seed0", None),
+    ):
+        done = workflow.snakemake("-n", target.format(run), "--config", "study=transfer")
+        assert done.returncode == 0, done.stdout + done.stderr
+        inputs = [line for line in done.stdout.splitlines() if line.strip().startswith("input:")]
+        expected = [f"{SOURCES}/{source}/policy.safetensors"] if source else []
+        assert [line.split("input:")[1].strip() for line in inputs] == expected
+
+
+def test_whole_study_is_planned_once_its_sources_are_there(workflow: Workflow) -> None:
+    make_sources(workflow)
+    counts = job_counts(workflow.snakemake("-n", "--config", "study=transfer"))
+    runs = load_study(ROOT / "workflow/studies/transfer.yaml").runs().values()
+    assert counts["train"] == sum(config.learns for config in runs) == 105
+    assert counts["control"] == sum(not config.learns for config in runs)
+
+
+def test_missing_source_is_named(workflow: Workflow) -> None:
+    done = workflow.snakemake("-n", "--config", "study=transfer")
+    assert done.returncode != 0
+    assert f"{SOURCES}/fmarl-seed0/policy.safetensors" in done.stdout + done.stderr
+
+
+def test_every_source_of_the_study_is_a_run_of_transfer_source() -> None:
+    known = load_study(ROOT / "workflow/studies/transfer-source.yaml").runs()
+    for config in load_study(ROOT / "workflow/studies/transfer.yaml").runs().values():
+        if config.begins_from is not None:
+            source = known[Path(config.begins_from).name]
+            assert str(Path(config.begins_from).parent) == SOURCES
+            assert source.sac.hidden == config.sac.hidden and source.seed == config.seed
+
+
+def test_study_that_measures_its_gate_draws_it_and_others_know_nothing_of_it(
+    workflow: Workflow,
+) -> None:
+    done = workflow.snakemake("-n", "--config", "study=gate-fleet")
+    counts = job_counts(done)
+    assert counts["gate"] == 1 and counts["train"] == 2
+    for file in ("figures/gate.png", "figures/gate.csv", "tables/gate.md"):
+        assert f"results/gate-fleet/{file}" in done.stdout
+    other = workflow.snakemake("-n", "--config", "study=ci")
+    assert "gate" not in job_counts(other)
