@@ -15,7 +15,7 @@ from rsm.analysis.load import Runs
 from rsm.analysis.statistics import interquartile_mean, stratified_bootstrap_interval
 from rsm.analysis.tables import interval_text, number_text
 
-ALONE = "independent"
+ALONE, UNTRAINED = "independent", "untrained"
 NOTE = (
     f"Return at the evaluation after that training episode, minus that of {ALONE} of the same seed: "
     "interquartile mean over seeds with its 95 % bootstrap interval (none below five seeds), and how many "
@@ -32,11 +32,15 @@ def differences(runs: Runs) -> pd.DataFrame:
     Columns: those of `selection.counts`, episode, env_steps (median over seeds), pairs (seeds that both
     finished), difference (IQM over seeds) with its 95 % bootstrap interval as _low and _high, and above, the
     number of seeds with a difference above 0. Deterministic evaluations; no row where the study has no
-    `independent`.
+    `independent`. The control `untrained` has the return of its only evaluation at every episode.
     """
     index = selection.learners(runs)
     scores = facets.scores_by_seed(runs, index)
     alone = scores.get(ALONE)
+    untrained = runs.index[runs.index["method"] == UNTRAINED]
+    if alone is not None and len(untrained):
+        index = pd.concat([index, untrained])
+        scores[str(untrained["configuration"].iloc[0])] = _unchanging(untrained, alone)
     frames = []
     for row in selection.records(selection.counts(index)):
         own = scores.get(row["configuration"])
@@ -64,6 +68,14 @@ def differences(runs: Runs) -> pd.DataFrame:
         )
         frames.append(pd.DataFrame([row] * len(frame)).join(frame))
     return facets.gathered(frames, _COLUMNS)
+
+
+def _unchanging(control: pd.DataFrame, like: pd.DataFrame) -> pd.DataFrame:
+    """The return of a control at every episode of `like` (`facets.scores_by_seed`), by seed."""
+    final = selection.with_return(control).set_index("seed")["final_return"]
+    returns = pd.DataFrame(like["return"])
+    returns = returns * 0 + final.reindex(returns.columns)
+    return pd.concat({"return": returns, "env_steps": pd.DataFrame(like["env_steps"])}, axis=1)
 
 
 def markdown(table: pd.DataFrame, study: str) -> str:

@@ -78,3 +78,15 @@ def test_text_has_a_row_per_configuration_and_evaluation_with_true_minus_signs(r
     assert (table["difference"] < -0.001).any() and "−0.0" in text
     assert "of 3 |" in text
     assert "nan" not in text
+
+
+def test_untrained_is_a_row_that_does_not_change(make: Callable[..., Path]) -> None:
+    results = make(methods=["independent", "untrained"], seeds=list(range(5)), episodes=10)
+    runs = load_study_runs(results)
+    own = differences(runs)
+    assert set(own["configuration"]) == {"untrained"} and own["episode"].tolist() == [0, 10]
+    final = runs.index[runs.index["method"] == "untrained"].set_index("seed")["final_return"]
+    pairs = (final - returns(runs, "independent")).to_numpy()
+    expected = [np.sort(episode)[1:-1].mean() for episode in pairs]
+    np.testing.assert_allclose(own["difference"], expected)
+    assert "| untrained" in markdown(own, "made")

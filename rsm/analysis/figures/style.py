@@ -275,7 +275,7 @@ def note(axis: Axes, text: str) -> None:
     """Say in an empty panel why it is empty."""
     axis.text(
         0.5, 0.5, text, transform=axis.transAxes, ha="center", va="center", color=GREY,
-        style="italic", size=6,
+        style="italic", size=6, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
     )  # fmt: skip
 
 
