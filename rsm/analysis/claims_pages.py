@@ -42,7 +42,7 @@ def write_claims(folders: Sequence[Path], out: Path, readme: Path | None = None)
     table = readable(found)
     text = markdown(found, folders, out)
     write_text(paths[1], f"# The claims of the paper\n\n{text}")
-    rule = f"<p>{escape(RULE.replace('**', ''))}</p>"
+    rule = f"<p>{escape(RULE.replace('*', ''))}</p>"
     body = table.map(lambda cell: cell.replace("**", "").replace("`", "")).to_html(
         index=False, border=0
     )

@@ -14,7 +14,7 @@ RULE = (
     "side, and otherwise it **cannot be told**. Numbers are interquartile means over pairs of runs of the same "
     f"seed, and intervals are bootstraps of these pairs. Below {FEWEST} seeds it cannot be told, and the "
     "points stand in brackets. That something never happens holds where it did not happen in any draw, and "
-    "does not where it did in one."
+    "does not where it did in one. *Not run*: the results that this table is made of have no such runs."
 )
 
 
