@@ -38,7 +38,8 @@ reproduce: setup
 	@echo "  tables    $(RESULTS)/tables/   (start with main.md)"
 	@echo "  report    $(RESULTS)/report.html  (one file; open it in a browser)"
 	@echo "  runs      $(RESULTS)/runs/     (one folder a run: settings, manifest, tables, policy)"
-	@echo "  MLflow    results/mlflow/      ('make ui', then open http://127.0.0.1:5000)"
+	@echo "  MLflow    results/mlflow/      ('make ui', then open the page of the study:)"
+	@$(BIN)/python -m rsm store --study $(STUDY)
 
 # The committed results of finished studies, e.g. STUDIES="published theory": settings, figures and tables, gathered
 # where no rule writes, so that a checkout without runs can neither use nor overwrite them; then the claims.
@@ -62,11 +63,11 @@ claims: setup
 report: setup
 	$(SNAKEMAKE) --config study=$(STUDY) $(CONFIG) -- $(RESULTS)/report.html
 
-ui: setup
+# Before it makes an environment: whether there is anything to show.
+ui:
 	@test -n "$$MLFLOW_TRACKING_URI" -o -f results/mlflow/mlflow.db || { echo "ui: no store yet: run 'make reproduce' first"; exit 2; }
-	@case "$$MLFLOW_TRACKING_URI" in http*) echo "ui: it is at the address in MLFLOW_TRACKING_URI"; exit 2;; esac
-	$(BIN)/mlflow ui --host 127.0.0.1 --port 5000 \
-	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///results/mlflow/mlflow.db}"
+	@$(MAKE) --no-print-directory setup
+	@$(BIN)/python -m rsm ui
 
 test: lint unit smoke
 

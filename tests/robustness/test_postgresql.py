@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import re
 import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -13,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -38,6 +41,8 @@ from ..tracking.conftest import (  # noqa: F401 (the fixture that gives each tes
 )
 from .conftest import ROOT
 from .test_store import assert_whole
+
+NAME = "server.example"  # what the recipe calls SERVER
 
 pytestmark = pytest.mark.slow
 
@@ -125,14 +130,23 @@ def database() -> Iterator[str]:
         shutil.rmtree(folder)
 
 
+def recipe(port: int, artifacts: Path) -> tuple[str, list[str]]:
+    """The variable with the database, and the command, of the page; for this port, folder and NAME."""
+    page = (ROOT / "docs/mlflow.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"```\n(MLFLOW_BACKEND_STORE_URI=.*?)```", page, re.DOTALL)
+    for word, ours in (("5000", str(port)), ("SERVER", NAME), ("FOLDER", artifacts.as_uri())):
+        block = block.replace(word, ours)
+    setting, program, *words = shlex.split(block.replace("\\\n", " "))
+    assert program == "mlflow"
+    return setting.partition("=")[0], [sys.executable, "-m", "mlflow", *words, "--workers", "2"]
+
+
 @pytest.fixture(scope="module")
 def server(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an MLflow server that keeps numbers in PostgreSQL and serves the artifacts."""
+    """The address of an MLflow server as docs/mlflow.md says to start one."""
     folder, port = tmp_path_factory.mktemp("server"), free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--workers", "2", "--serve-artifacts"]
-    command += ["--artifacts-destination", (folder / "artifacts").as_uri()]
-    environment = os.environ | {"MLFLOW_BACKEND_STORE_URI": database, "DO_NOT_TRACK": "1"}
+    variable, command = recipe(port, folder / "artifacts")
+    environment = os.environ | {variable: database, "DO_NOT_TRACK": "1"}
     environment |= {"MLFLOW_DISABLE_TELEMETRY": "true"}
     environment.pop("MLFLOW_TRACKING_URI", None)
     log = folder / "log"
@@ -173,6 +187,29 @@ def run(address: str, *arguments: object) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", address)
         assert main([str(word) for word in arguments]) == 0
+
+
+@pytest.mark.parametrize("origin", [None, "http://{}"], ids=["rsm", "a browser"])
+def test_server_of_the_recipe_answers_by_its_name_and_by_no_other(
+    server: str, origin: str | None
+) -> None:
+    port = server.rpartition(":")[2]
+
+    def status(name: str) -> int:
+        headers = {"Host": f"{name}:{port}", "Content-Type": "application/json"}
+        if origin is not None:
+            headers["Origin"] = origin.format(headers["Host"])
+        asked = urllib.request.Request(
+            f"{server}/api/2.0/mlflow/experiments/search", b'{"max_results": 5}', headers
+        )
+        try:
+            with urllib.request.urlopen(asked, timeout=60) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as refusal:
+            return int(refusal.code)
+
+    assert status(NAME) == 200
+    assert status("other.example") == 403
 
 
 def test_real_runs_are_on_the_server_as_in_their_folders_and_as_in_sqlite(

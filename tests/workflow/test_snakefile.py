@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -102,7 +103,7 @@ def test_dry_run_of_paper_lists_every_run(workflow: Workflow) -> None:
 
 
 def test_study_under_another_name_has_an_experiment_of_that_name(workflow: Workflow) -> None:
-    target = "results/pilot/mlflow.done"
+    target = "results/mlflow/receipts/pilot/store.done"
     done = workflow.snakemake("-n", "-p", target, "--config", "study=ci", "name=pilot")
     (line,) = (line for line in done.stdout.splitlines() if " -m rsm store " in line)
     words = shlex.split(line)
@@ -183,6 +184,19 @@ def test_only_what_changed_runs_again(stand_in: Workflow) -> None:
     changed = run("run={training: {episodes: 5}}")
     assert trained(changed) == set(study.runs()), "changed settings train again"
     assert changed.count("publish") == len(study.runs()), "and are published again"
+
+
+def test_results_copied_without_their_store_are_published_and_nothing_else(
+    stand_in: Workflow,
+) -> None:
+    study = ["--config", "study=ci", "seeds=[0]", "grid={methods: [human]}"]
+    done = stand_in.snakemake("--cores", "2", *study)
+    assert done.returncode == 0, done.stdout + done.stderr
+    calls(stand_in)
+    shutil.rmtree(stand_in.folder / "results/mlflow")  # as in a clone that got results/ci alone
+    done = stand_in.snakemake("--cores", "2", *study)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(calls(stand_in)) == ["publish", "publish-results", "store"]
 
 
 def test_figures_are_drawn_again_without_training(stand_in: Workflow) -> None:

@@ -5,10 +5,13 @@
 SERVER = os.environ.get("MLFLOW_TRACKING_URI", "")
 SERVER = hashlib.sha256(SERVER.encode()).hexdigest()[:12] if SERVER else "local"
 
+# What was published is noted beside the store: results that are copied without it are published anew.
+RECEIPTS = f"results/mlflow/receipts/{study.name}"
+
 
 rule store:
     output:
-        touch(f"{RESULTS}/mlflow.done"),
+        touch(f"{RECEIPTS}/store.done"),
     log:
         f"{RESULTS}/logs/store.log",
     localrule: True
@@ -33,7 +36,7 @@ rule publish:
         store=rules.store.output,
         summary=f"{RESULTS}/runs/{{run}}/summary.json",
     output:
-        f"{RESULTS}/published/{{run}}.json",
+        f"{RECEIPTS}/runs/{{run}}.json",
     log:
         f"{RESULTS}/logs/publish/{{run}}.log",
     conda:
@@ -57,7 +60,7 @@ rule publish_results:
         tables=rules.tables.output,
         more=MORE,
     output:
-        f"{RESULTS}/published.json",
+        f"{RECEIPTS}/results.json",
     log:
         f"{RESULTS}/logs/publish_results.log",
     conda:
