@@ -5,6 +5,9 @@ import json
 import pandas as pd
 
 from rsm.runs.schema import TABLES
+from rsm.traffic.environment import TrafficEnv
+from rsm.training.loop import Training
+from rsm.training.run import train
 
 TIMES = {"manifest.json", "summary.json", "episodes.parquet"}
 
@@ -26,3 +29,16 @@ def assert_same_run(one, other):
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
     ours, theirs = (json.loads((folder / "summary.json").read_text()) for folder in (one, other))
     assert ours | {"wall_s": 0} == theirs | {"wall_s": 0}
+
+
+def assert_resumes_to_the_same_bits(config, folder):
+    """A run of its own in `folder/whole`, and one that stopped after its first episode in `folder/again`."""
+    content = train(config, folder / "whole")
+    with TrafficEnv(config.traffic) as env:
+        run = Training(config, env)
+        run.train_episode()
+        (folder / "again").mkdir()
+        run.save(folder / "again")
+    train(config, folder / "again")
+    assert_same_run(folder / "whole", folder / "again")
+    return content

@@ -8,16 +8,20 @@ import torch
 from rsm.exchange.frames import HEADER_SIZE
 from rsm.training.run import train
 
-from .run_folders import assert_same_run
+from .run_folders import assert_resumes_to_the_same_bits
 
 FLEET = {"scenario": "fleet-figure-eight:5"}
 
 
-def run_of(tiny, folder, topology="complete", **changes):
+def config_of(tiny, topology="complete", **changes):
     communication = {"topology": topology, "segments": 2, "replicas": 2}
     communication |= changes.pop("communication", {})
     mixing = {"rule": "trust-region", "judge": "peers"} | changes.pop("mixing", {})
-    config = tiny(traffic=FLEET, communication=communication, mixing=mixing, **changes)
+    return tiny(traffic=FLEET, communication=communication, mixing=mixing, **changes)
+
+
+def run_of(tiny, folder, topology="complete", **changes):
+    config = config_of(tiny, topology, **changes)
     return config, train(config, folder)
 
 
@@ -79,17 +83,7 @@ def test_lost_questions_and_answers_leave_fewer_jurors_and_without_any_nothing_i
 
 
 def test_run_judged_by_peers_resumes_to_the_same_bits(tiny, tmp_path):
-    from rsm.traffic.environment import TrafficEnv
-    from rsm.training.loop import Training
-
-    config, _ = run_of(tiny, tmp_path / "whole")
-    with TrafficEnv(config.traffic) as env:
-        run = Training(config, env)
-        run.train_episode()
-        (tmp_path / "again").mkdir()
-        run.save(tmp_path / "again")
-    train(config, tmp_path / "again")
-    assert_same_run(tmp_path / "whole", tmp_path / "again")
+    assert_resumes_to_the_same_bits(config_of(tiny), tmp_path)
 
 
 @pytest.mark.parametrize("share", ["actor", "actor+critic"])

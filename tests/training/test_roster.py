@@ -11,7 +11,7 @@ from rsm.training.loop import Training
 from rsm.training.roster import Presence, Roster
 from rsm.training.run import train
 
-from .run_folders import assert_same_run
+from .run_folders import assert_resumes_to_the_same_bits
 
 FLEET = {"scenario": "fleet-figure-eight:5"}
 SLOW = {"agents": 2, "factor": 3}
@@ -160,11 +160,4 @@ def test_unequal_run_resumes_to_the_same_bits(tiny, tmp_path):
         churn={"rate": 200.0, "absence": 20.0},
         attack={"agents": 1, "kind": "gaussian"},
     )
-    train(config, tmp_path / "whole")
-    with TrafficEnv(config.traffic) as env:
-        run = Training(config, env)
-        run.train_episode()
-        (tmp_path / "again").mkdir()
-        run.save(tmp_path / "again")
-    train(config, tmp_path / "again")
-    assert_same_run(tmp_path / "whole", tmp_path / "again")
+    assert_resumes_to_the_same_bits(config, tmp_path)

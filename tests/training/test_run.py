@@ -19,7 +19,7 @@ from rsm.training.finite import Diverged
 from rsm.training.loop import Training
 from rsm.training.run import train
 
-from .run_folders import assert_same_run, tables
+from .run_folders import assert_resumes_to_the_same_bits, assert_same_run, tables
 
 
 @pytest.mark.parametrize("method", [*METHODS, "go"])
@@ -195,15 +195,8 @@ def test_fleet_trains_exchanges_and_resumes_to_the_same_bits(method: str, tiny, 
         mixing={"accept_biased_critic": True},
         communication={"topology": "ring", "share": "actor+critic"},
     )  # fmt: skip
-    whole = train(config, tmp_path / "whole")
+    whole = assert_resumes_to_the_same_bits(config, tmp_path)
     assert whole["agents"] == 3 and whole["bytes_sent"] > 0
-    with TrafficEnv(config.traffic) as env:
-        run = Training(config, env)
-        run.train_episode()
-        (tmp_path / "again").mkdir()
-        run.save(tmp_path / "again")
-    train(config, tmp_path / "again")
-    assert_same_run(tmp_path / "whole", tmp_path / "again")
 
 
 @pytest.mark.parametrize("method", ["go", "independent"])
