@@ -20,7 +20,7 @@ def judged(evaluations: pd.DataFrame, episodes: int) -> pd.DataFrame:
 
 
 def final_performance(evaluations: pa.Table, held_out: int) -> dict[str, float | None]:
-    """Means over the last 10 % of the evaluations (at least one), by mode, on the first `held_out` seeds.
+    """Means over the last 10 % of the evaluations, rounded up, by mode, on the first `held_out` seeds.
 
     None where the mode was not driven, and where a value among them is not finite.
     """

@@ -29,6 +29,14 @@ def test_final_return_is_the_mean_of_the_last_tenth_of_the_evaluations() -> None
     assert final_performance(table, 2)["final_return"] == pytest.approx((0.18 + 0.19) / 2)
 
 
+@pytest.mark.parametrize(("count", "last"), [(1, 1), (6, 1), (10, 1), (11, 2), (32, 4)])
+def test_tenth_of_the_evaluations_is_rounded_up(count: int, last: int) -> None:
+    table = evaluations({episode: [float(episode >= count - last)] for episode in range(count)})
+    assert final_performance(table, 1)["final_return"] == 1.0
+    table = evaluations({episode: [float(episode == count - last)] for episode in range(count)})
+    assert final_performance(table, 1)["final_return"] == pytest.approx(1 / last)
+
+
 def test_seeds_beyond_those_of_learners_count_in_no_final_number() -> None:
     table = evaluations({0: [0.2, 0.3, 0.0]})
     assert final_performance(table, 2)["final_return"] == pytest.approx(0.25)
