@@ -81,7 +81,7 @@ class Installed:
 NOT_KEPT = ("PYTHONPATH", "MLFLOW_TRACKING_URI", "VIRTUAL_ENV")
 PACKED = (
     "rsm", "workflow", "profiles", "Snakefile", "environment.yml", "constraints.txt", "pyproject.toml",
-    "README.md", "LICENSE", "results/reference",
+    "README.md", "LICENSE", "results/committed",
 )  # fmt: skip
 
 

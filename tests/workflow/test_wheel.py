@@ -8,7 +8,7 @@ import pytest
 
 from .conftest import ROOT, Installed
 
-SHIPPED = ("Snakefile", "environment.yml", "constraints.txt", "results/reference/expected.json")
+SHIPPED = ("Snakefile", "environment.yml", "constraints.txt", "results/committed/expected.json")
 
 
 @pytest.mark.slow
