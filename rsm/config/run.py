@@ -62,7 +62,7 @@ class Settings(BaseModel):
 
 
 class Traffic(Settings):
-    """The world the vehicles drive in (scenarios.md)."""
+    """The world the vehicles drive in (docs/scenarios.md)."""
 
     scenario: ScenarioName = "figure-eight"
     decision_interval: int = Field(
@@ -193,7 +193,7 @@ class Communication(Settings):
 
 
 class Mixing(Settings):
-    """How a referential policy is judged and how far θ moves toward it (algorithm.md)."""
+    """How a referential policy is judged and how far θ moves toward it (docs/algorithm.md)."""
 
     rule: Literal[RULES] = Field(  # type: ignore[valid-type]
         "theorem2", description="How ζ is found."

@@ -1,4 +1,4 @@
-"""The traffic scenarios and all their constants (scenarios.md; Flow benchmarks, CoRL 2018).
+"""The traffic scenarios and all their constants (docs/scenarios.md; Flow benchmarks, CoRL 2018).
 
 A scenario is data: adding one of ours that uses the same road is one entry of `REGISTRY`, and its name in
 `rsm.config.catalogue` (settings know no SUMO; a test holds the two together). That of another package is the

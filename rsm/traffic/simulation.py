@@ -27,7 +27,7 @@ from rsm.traffic.car_following import RELEASE
 from rsm.traffic.netconvert import INSTALL, Network, Place
 from rsm.traffic.scenarios import HUMAN, CarModel, Scenario
 
-# SUMO's speed mode "obey safe speed" and nothing else; modes 0, 7 and 33 collide (scenarios.md).
+# SUMO's speed mode "obey safe speed" and nothing else; modes 0, 7 and 33 collide (docs/scenarios.md).
 SAFE_SPEED = 1
 MAX_SEED = 2**31 - 1  # of SUMO's --seed
 

@@ -62,7 +62,7 @@ class _Stateless:
 
 
 class OwnCritic(_Stateless):
-    """The receivers judge by what each has learnt itself, on its recent states (algorithm.md)."""
+    """The receivers judge by what each has learnt itself, on its recent states (docs/algorithm.md)."""
 
     def __init__(
         self, config: RunConfig, learner: Learner, replay: Replay, generator: torch.Generator

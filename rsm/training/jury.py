@@ -23,7 +23,7 @@ _FLOAT = np.dtype(np.float32)  # of what travels, whatever the learner computes 
 
 
 class Peers:
-    """Neighbours that sent no segment of a replica judge it by their critics (algorithm.md, *Who judges*).
+    """Neighbours that sent no segment of a replica judge it by their critics (docs/algorithm.md, *Who judges*).
 
     An agent with a single neighbour has nobody left to ask and judges by its own critic.
     """

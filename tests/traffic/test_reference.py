@@ -1,4 +1,4 @@
-"""Our traffic against Flow's own, measured with Flow on the same SUMO (scenarios.md), within 3 %."""
+"""Our traffic against Flow's own, measured with Flow on the same SUMO (docs/scenarios.md), within 3 %."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The registry holds what scenarios.md says."""
+"""The registry holds what docs/scenarios.md says."""
 
 import pytest
 

@@ -15,7 +15,7 @@ from rsm.traffic.netconvert import Network, Place, built_network
 ROUTE = ("bottom", "top", "upper_ring", "right", "left", "lower_ring")
 
 # Where Flow places 14 vehicles, in the order of driving: 28.77 m apart by its own table of edges, with
-# those that would be inside a junction put behind it (scenarios.md).
+# those that would be inside a junction put behind it (docs/scenarios.md).
 FLOW_STARTS: tuple[Place, ...] = (
     ("bottom", 0.0),
     ("top", 0.0),

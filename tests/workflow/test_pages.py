@@ -1,0 +1,46 @@
+"""Pages that code and pages cite are in the repository."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from rsm import theory
+from rsm.analysis import TABLES
+
+from .conftest import ROOT
+
+PAGE = re.compile(r"(?<![\w*{}/])[\w.-]+(?:/[\w.-]+)*\.md\b")
+CITING = [
+    path
+    for where in ("rsm", "docs", "workflow", "Snakefile", "Makefile", "pyproject.toml", "README.md")
+    for path in ([ROOT / where] if (ROOT / where).is_file() else sorted((ROOT / where).rglob("*")))
+    if path.suffix in {".py", ".md", ".smk", ".yaml", ".rst", ".toml", ".json", ""}
+    and path.is_file()
+]
+# Tables that rsm writes: no pages, wherever they are spoken of.
+WRITTEN = {
+    "claims.md",
+    *TABLES,
+    *(f"{name}.md" for names in theory.TABLES.values() for name in names),
+}
+
+
+def cited(path: Path) -> set[str]:
+    return set(PAGE.findall(path.read_text(encoding="utf-8")))
+
+
+def test_pages_are_cited_at_all() -> None:
+    names = {name for path in CITING for name in cited(path)}
+    assert {"docs/algorithm.md", "docs/scenarios.md", "docs/architecture.md"} <= names
+
+
+def test_every_page_that_is_cited_is_in_the_repository() -> None:
+    missing = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in CITING
+        for name in cited(path)
+        if Path(name).name not in WRITTEN
+        and not any((folder / name).is_file() for folder in (ROOT, path.parent))
+    }
+    assert not missing
