@@ -15,7 +15,7 @@ PANELS = {"all": "all replicas", "clear": "clear gains and losses"}
 
 def draw(data: pd.DataFrame) -> Figure:
     """A panel per `replicas_counted`; a line per `judge`."""
-    figure = Figure(figsize=(PAGE, 3.5))
+    figure = Figure(figsize=(PAGE, 4.6))
     axes = figure.subplots(1, len(PANELS), sharey=True, squeeze=False)[0]
     judges = list(dict.fromkeys(data["judge"]))
     for axis, (name, title) in zip(axes, PANELS.items(), strict=True):
@@ -40,7 +40,10 @@ def draw(data: pd.DataFrame) -> Figure:
         axis.set(title=f"{title} ({count})", xlabel="losses accepted (share)", aspect="equal")
         axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         if len(part):
-            axis.legend(title="area under the curve", loc="lower right")
+            axis.legend(
+                title="area under the curve [95 % interval]", ncols=2, loc="upper center",
+                bbox_to_anchor=(0.5, -0.15),
+            )  # fmt: skip
         else:
             axis.text(0.5, 0.6, "no gains and losses to tell apart", ha="center")
     axes[0].set_ylabel("gains accepted (share)")
