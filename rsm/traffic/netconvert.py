@@ -120,11 +120,12 @@ def build_network(parts: dict[str, str]) -> Path:
     with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as name:
         build = Path(name)
         command = [str(binary), "--no-turnarounds", "true", "--no-internal-links", "false"]
-        command += ["--xml-validation", "never", "--output-file", str(build / "net.xml")]
+        # Bare names, run from there: netconvert takes ',' for a list, ':' for a host, '${' for a variable.
+        command += ["--xml-validation", "never", "--output-file", "net.xml"]
         for option, text in parts.items():
             (build / f"{option}.xml").write_text(text, encoding="utf-8")
-            command += [f"--{option}", str(build / f"{option}.xml")]
-        done = subprocess.run(command, capture_output=True, text=True)
+            command += [f"--{option}", f"{option}.xml"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=build)
         if done.returncode != 0 or not (build / "net.xml").is_file():
             reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[0]
             raise ConfigError(f"traffic: netconvert failed: {reason}; try {INSTALL}")

@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from rsm.errors import ConfigError, RunError
+from rsm.errors import ConfigError, RunError, shown
 from rsm.traffic.car_following import RELEASE
 from rsm.traffic.netconvert import INSTALL, Network, Place
 from rsm.traffic.scenarios import HUMAN, CarModel, Scenario
@@ -58,7 +58,8 @@ class Simulation:
         routes = Path(self._folder.name) / "vehicles.rou.xml"
         text = routes_xml(scenario, network, starts, self.ids, horizon)
         routes.write_text(text, encoding="utf-8")
-        self._options = ["--net-file", str(network.file), "--route-files", str(routes)]
+        self._options = ["--net-file", sumo_path(network.file, "RSM_CACHE")]
+        self._options += ["--route-files", sumo_path(routes, "TMPDIR")]
         self._options += ["--step-length", str(scenario.dt), "--xml-validation", "never"]
         # Flow's options: no teleport of vehicles that wait, collisions also inside junctions.
         self._options += ["--time-to-teleport", "-1", "--collision.check-junctions", "true"]
@@ -209,6 +210,20 @@ def import_libsumo() -> ModuleType:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"traffic: libsumo is not usable ({reason}): {INSTALL}") from None
     return libsumo  # type: ignore[no-any-return, unused-ignore]
+
+
+def sumo_path(file: Path, variable: str) -> str:
+    """The name of a file as an option of SUMO, which reads ',' as a list and '${' as a variable.
+
+    Nothing escapes them: raises ConfigError that names the folder, and the variable that gives another.
+    """
+    for sign in (",", "${"):
+        if sign in str(file):
+            raise ConfigError(
+                f"environment: {variable}: {shown(str(file.parent))} is not allowed: SUMO cannot read "
+                f"files in a folder with {sign!r} in its name; set {variable} to another"
+            )
+    return str(file)
 
 
 def routes_xml(

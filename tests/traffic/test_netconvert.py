@@ -1,5 +1,6 @@
 """Networks are built once, by whichever process is first, and what fails is told in one line."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ import pytest
 
 from rsm.errors import ConfigError
 from rsm.traffic import netconvert
+
+ROOT = str(Path(__file__).parents[2])
 
 
 def test_parallel_processes_build_the_same_file(
@@ -42,3 +45,35 @@ def test_what_netconvert_says_is_told_when_it_fails(
     with pytest.raises(ConfigError, match="netconvert failed"):
         netconvert.build_network({"node-files": "<nodes/>", "edge-files": "<edges/>"})
     assert list((tmp_path / "rsm" / "networks").iterdir()) == []
+
+
+DRIVE = """
+from rsm.config.run import Traffic
+from rsm.errors import ConfigError
+from rsm.traffic.environment import TrafficEnv
+try:
+    with TrafficEnv(Traffic(horizon=2)) as env:
+        env.reset(0)
+        env.step(None)
+        print("driven")
+except ConfigError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("variable", ["RSM_CACHE", "TMPDIR"])
+@pytest.mark.parametrize(
+    ("name", "driven"),
+    [("a?b#c%d e", True), ("a:b&c=d", True), ("-é", True), ("a,b", False), ("${HOME}", False)],
+)
+def test_folder_of_any_name_is_read_by_sumo_or_refused_by_its_name(
+    variable: str, name: str, driven: bool, tmp_path: Path
+) -> None:
+    (tmp_path / name).mkdir()
+    folders = {"RSM_CACHE": str(tmp_path), "TMPDIR": str(tmp_path)}
+    environment = os.environ | folders | {variable: str(tmp_path / name), "PYTHONPATH": ROOT}
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVE], env=environment, capture_output=True, text=True, check=True
+    )
+    expected = "driven\n" if driven else f"environment: {variable}: "
+    assert done.stdout.startswith(expected) and len(done.stdout.splitlines()) == 1
