@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rsm.cli.writing import writing
 from rsm.config.loading import parse_yaml
-from rsm.config.study import Study, load_study, study_file
+from rsm.config.study import RESOLVED, Study, load_study, study_file
 from rsm.errors import ConfigError, shown
 
 RESULTS = Path("results")
@@ -22,7 +22,7 @@ def named_study(text: str, overrides: str = "{}") -> Study:
 
 def finished_study(text: str) -> Study:
     """The study as it was run: resolved with its overrides beside its results, if it is there."""
-    by_name = RESULTS / text / "study.yaml"
+    by_name = RESULTS / text / RESOLVED
     if text not in ("", ".", "..") and os.sep not in text and os.path.isfile(by_name):
         study = load_study(by_name)
         if study.name != text:
@@ -31,7 +31,7 @@ def finished_study(text: str) -> Study:
             )
         return study
     study = named_study(text)
-    resolved = RESULTS / study.name / "study.yaml"
+    resolved = RESULTS / study.name / RESOLVED
     return load_study(resolved) if os.path.isfile(resolved) else study
 
 

@@ -12,8 +12,16 @@ from pydantic import BaseModel, ValidationError
 from rsm.errors import ConfigError, KeyedError, one_line, shown
 
 _LARGEST_FILE = 1_000_000  # characters of a settings file; /dev/zero has no end
-# Floats of YAML 1.2 and of JSON that PyYAML, which is of YAML 1.1, takes for text: 3e-4, 1.5e3, -.5
-_FLOAT = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+|\.[0-9]+([eE][-+]?[0-9]+)?)$")
+# The core schema of YAML 1.2. PyYAML is of YAML 1.1, where 010 is 8, 1:30 is 90, no is false and 3e-4 is text.
+_NULL, _BOOL, _INT, _FLOAT = (
+    f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float")
+)
+_PLAIN = {
+    _NULL: r"~|null|Null|NULL|",
+    _BOOL: r"true|True|TRUE|false|False|FALSE",
+    _INT: r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+",
+    _FLOAT: r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+}
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
@@ -33,6 +41,8 @@ def load_yaml(path: Path) -> dict[str, Any]:
 
 class _Loader(yaml.SafeLoader):
     """Plain data only; a key given twice, an alias (a file could unfold without end) is an error."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  # none of YAML 1.1
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -54,13 +64,28 @@ class _Loader(yaml.SafeLoader):
             known.add(key.value if isinstance(key, yaml.ScalarNode) else "")
         return super().construct_mapping(node, deep)
 
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        text = str(self.construct_scalar(node))
+        return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+
+
+_Loader.add_constructor(_INT, _Loader.construct_yaml_int)
+
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes whatever `_Loader` would not read as the text that it is."""
+    """Quotes whatever `_Loader`, or a reader of YAML 1.1, would not read as the text that it is."""
 
 
-for _kind in (_Loader, _Dumper):
-    _kind.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
+for _tag, _pattern in _PLAIN.items():
+    for _kind in (_Loader, _Dumper):
+        _kind.add_implicit_resolver(_tag, re.compile(f"(?:{_pattern})$"), None)
+
+
+def plain_value(text: str) -> Any:
+    """What a word without quotes is: null, a truth value, a number, or the text itself."""
+    loader = _Loader("")
+    node = yaml.ScalarNode(loader.resolve(yaml.ScalarNode, text, (True, False)), text)
+    return loader.construct_object(node)
 
 
 def parse_yaml(text: str, source: str) -> dict[str, Any]:
@@ -94,16 +119,45 @@ def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
     """One line for the first mistake pydantic found in `model`: place, key, value, what is allowed."""
     first = error.errors(include_url=False)[0]
     key = one_line(".".join(str(part) for part in first["loc"])) or "(top level)"
-    message = first["msg"].removeprefix("Value error, ")
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, ConfigError):  # of an installed package, whatever the setting
         return str(cause)
     if isinstance(cause, KeyedError):
-        return f"{source}: {cause.key}: {shown(cause.value)} is not allowed: {message}"
+        return f"{source}: {cause.key}: {shown(cause.value)} is not allowed: {cause}"
+    if first["type"] == "missing":
+        return f"{source}: {key}: it is missing, and required"
     if first["type"] == "extra_forbidden":
         allowed = ", ".join(_keys_at(model, first["loc"][:-1]))
         return f"{source}: {key}: unknown key (value {shown(first['input'])}); allowed: {allowed}"
-    return f"{source}: {key}: {shown(first['input'])} is not allowed: {message}"
+    return f"{source}: {key}: {shown(first['input'])} is not allowed: {_expected(first)}"
+
+
+# What pydantic calls by the names of Python's types, by the type of its error.
+_WORDS = {
+    "int_type": "an integer is expected",
+    "int_from_float": "an integer is expected",
+    "float_type": "a number is expected",
+    "finite_number": "a finite number is expected",
+    "bool_type": "true or false is expected",
+    "string_type": "a string is expected",
+    "invalid_key": "a key must be a string",
+    "tuple_type": "a list is expected",
+    "dict_type": "a mapping is expected",
+    "model_type": "a mapping is expected",
+    "too_short": "at least {min_length} items are expected",
+    "too_long": "at most {max_length} items are expected",
+    "string_too_long": "at most {max_length} characters are expected",
+    "string_pattern_mismatch": "lower-case letters, digits and hyphens are expected: the pattern {pattern}",
+}
+
+
+def _expected(mistake: Any) -> str:
+    """What is allowed, in words."""
+    if (words := _WORDS.get(mistake["type"])) is not None:
+        return words.format(**mistake.get("ctx", {}))
+    return (
+        str(mistake["msg"]).removeprefix("Value error, ").replace("Input should be", "it must be")
+    )
 
 
 def _keys_at(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:

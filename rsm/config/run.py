@@ -37,7 +37,7 @@ from rsm.config.catalogue import (
 )
 from rsm.config.loading import explain, load_yaml
 from rsm.config.names import MethodName, ScenarioName, TopologyName
-from rsm.errors import ConfigError, KeyedError
+from rsm.errors import ConfigError, KeyedError, one_line
 
 # A changed default of a setting is a new version, since the hash of settings leaves defaults out.
 SETTINGS_VERSION = 2
@@ -544,6 +544,12 @@ class RunConfig(RunSettings):
         return "-".join(words)
 
 
+def own_settings(config: RunConfig) -> str:
+    """A run as JSON without what stands at its default: a setting added later changes nothing."""
+    content = config.model_dump(mode="json", exclude_defaults=True)
+    return json.dumps(content | {"method": config.method, "seed": config.seed})
+
+
 def varied_word(key: str, value: Any) -> str:
     """A setting of the grid without an axis of its own, in a run id: `sac.tau` and 0.02 give `tau0.02`."""
     if key == "init_from.run":  # by the last part of its path, without the seed
@@ -566,8 +572,11 @@ def policy_digest(folder: Path) -> str | None:
 
 
 def load_run(path: Path) -> RunConfig:
-    """Read the settings of one run from YAML; raises ConfigError."""
-    return parse_run(load_yaml(path), str(path))
+    """Read the settings of one run from YAML; raises ConfigError, also for a file that says nothing."""
+    content = load_yaml(path)
+    if not content:
+        raise ConfigError(f"{one_line(path)}: it says nothing: give at least `method:`")
+    return parse_run(content, one_line(path))
 
 
 def parse_run(content: dict[str, Any], source: str) -> RunConfig:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import itertools
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +19,9 @@ from rsm.config.loading import explain, load_yaml
 from rsm.config.names import MethodName, TopologyName
 from rsm.config.run import Fraction, RunConfig, RunSettings, Settings
 from rsm.config.shipped import shipped
-from rsm.errors import ConfigError, KeyedError, shown
+from rsm.errors import ConfigError, KeyedError, one_line, shown
 
+RESOLVED = "study.yaml"  # in the folder of a study's results: every default and override in it
 MOST_RUNS = 20_000  # more is a slip, and would keep Snakemake busy for hours before the first job
 
 
@@ -236,9 +240,47 @@ def studies() -> Path:
     return shipped("workflow/studies")
 
 
-def load_study(path: Path, overrides: dict[str, Any] | None = None) -> Study:
-    """Read a study from YAML, what it extends below it and overrides on top; raises ConfigError."""
-    return parse_study(merge(_extended(path), overrides or {}), str(path))
+def load_study(path: Path, overrides: dict[str, Any] | None = None, option: str = "--set") -> Study:
+    """Read a study from YAML, what it extends below it and overrides, given by `option`, on top.
+
+    A study is named as its file, or its folder where it is the resolved `study.yaml` of results: two files of
+    one name would write into the same results. What overrides change has a name of its own, `name-1a2b3c`,
+    unless they give one.
+    """
+    content = _extended(path)
+    if not overrides:
+        study = parse_study(content, one_line(path))
+        _named_as_its_file(study, path)
+        return study
+    try:
+        study = parse_study(merge(content, overrides), option)
+    except ConfigError:
+        _named_as_its_file(parse_study(content, one_line(path)), path)  # whose mistake is it?
+        raise
+    if "name" not in overrides:
+        _named_as_its_file(study, path)
+        study = study.model_copy(update={"name": _derived_name(study, content)})
+    return study
+
+
+def _named_as_its_file(study: Study, path: Path) -> None:
+    resolved = path.name == RESOLVED and path.absolute().parent.name == study.name
+    if study.name != path.stem and not resolved:
+        raise ConfigError(
+            f"{one_line(path)}: name: {shown(study.name)} is not allowed: a study is named as its file: "
+            f"{shown(path.stem)} is expected"
+        )
+
+
+def _derived_name(study: Study, content: dict[str, Any]) -> str:
+    """The name of a study with overrides: its own where they change no number, else with a digest behind it."""
+    says_nothing = {"name", "description"}
+    changed = study.model_dump(mode="json", exclude=says_nothing)
+    with contextlib.suppress(ValidationError):
+        if Study.model_validate(content).model_dump(mode="json", exclude=says_nothing) == changed:
+            return study.name
+    digest = hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:6]
+    return f"{study.name[:33]}-{digest}"
 
 
 def _extended(path: Path, through: tuple[Path, ...] = ()) -> dict[str, Any]:

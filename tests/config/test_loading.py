@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from rsm.config.loading import dump_yaml, parse_yaml
-from rsm.config.run import RunConfig, load_run, parse_run
+from rsm.config.run import load_run, parse_run
 from rsm.errors import ConfigError
 
 
@@ -35,12 +35,33 @@ def test_unreadable_files_are_named(tmp_path):
         load_run(tmp_path / "none.yaml")
 
 
-def test_windows_line_ends_and_an_empty_file_are_fine(tmp_path):
+def test_windows_line_ends_are_fine(tmp_path):
     path = tmp_path / "run.yaml"
     path.write_bytes(b"method: fmarl\r\nseed: 4\r\n")
     assert load_run(path).run_id == "fmarl-seed4"
-    path.write_bytes(b"")
-    assert load_run(path) == RunConfig()
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"# nothing yet", b"{}", b"null"])
+def test_file_that_says_nothing_is_no_run(content, tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"run\.yaml: it says nothing: give at least `method:`"):
+        load_run(path)
+
+
+def test_plain_words_are_those_of_yaml_1_2():
+    text = "[010, 0o17, 0x1F, -0, 1:30, 1_000, 0b11, yes, no, on, Off, y, 2020-01-01, =, true, ~, Null]"
+    assert parse_yaml(f"a: {text}", "text")["a"] == [
+        *(10, 15, 31, 0, "1:30", "1_000", "0b11", "yes", "no", "on", "Off", "y"),
+        *("2020-01-01", "=", True, None, None),
+    ]
+    assert parse_yaml("<<: {a: 1}", "text") == {"<<": {"a": 1}}
+
+
+@given(st.from_regex(r"0o[0-7]{1,3}|[01]:[0-9]{2}|yes|on|<<|0x[0-9]|1_0|\.inf|~|=", fullmatch=True))
+def test_text_that_some_reader_takes_for_something_else_is_quoted(text):
+    written = dump_yaml(Pair(number=1.0, text=text))
+    assert yaml.safe_load(written)["text"] == parse_yaml(written, "text")["text"] == text
 
 
 @given(FINITE)

@@ -1,3 +1,4 @@
+import json
 import re
 
 import jsonschema
@@ -232,3 +233,44 @@ def test_schema_takes_a_study_that_extends_another(tmp_path):
     jsonschema.validate(own | {"extends": "quick"}, schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(own, schema)
+
+
+def written(folder, content, file="tiny.yaml"):
+    path = folder / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_study_is_named_as_its_file_or_as_the_folder_of_its_results(tmp_path):
+    copied = written(tmp_path, BASE, "mine.yaml")
+    with pytest.raises(ConfigError, match=r"mine\.yaml: name: 'tiny' .* 'mine' is expected"):
+        load_study(copied)
+    with pytest.raises(ConfigError, match="'mine' is expected"):
+        load_study(copied, {"seeds": [3]})
+    assert load_study(copied, {"name": "mine"}).name == "mine"
+    assert load_study(written(tmp_path, BASE, "tiny/study.yaml")).name == "tiny"
+
+
+def test_study_with_overrides_has_a_name_of_its_own_unless_one_is_given(tmp_path):
+    path = written(tmp_path, BASE)
+    names = [load_study(path, change).name for change in ({"seeds": [3]}, {"seeds": [4]})]
+    assert len({*names, "tiny"}) == 3
+    assert all(re.fullmatch("tiny-[0-9a-f]{6}", name) for name in names)
+    assert load_study(path, {"seeds": [3]}).name == names[0], "the same each time"
+    for change in ({"seeds": [3], "name": "tiny"}, {"seeds": [0, 1]}, {"description": "other"}):
+        assert load_study(path, change).name == "tiny"
+    long = "x" * 40
+    derived = load_study(written(tmp_path, BASE | {"name": long}, f"{long}.yaml"), {"seeds": [3]})
+    assert len(derived.name) == 40 and parse_study(derived.model_dump(), "x") == derived
+
+
+def test_mistake_of_an_override_names_the_option_and_not_the_file(tmp_path):
+    path = written(tmp_path, BASE)
+    wrong = {"run": {"sac": {"tau": 7}}}
+    with pytest.raises(ConfigError, match=r"^--config: run\.sac\.tau: 7 "):
+        load_study(path, wrong, "--config")
+    broken = written(tmp_path, BASE | {"seeds": 3})
+    with pytest.raises(ConfigError, match=r"tiny\.yaml: seeds: 3 .* a list is expected"):
+        load_study(broken, wrong, "--config")
+    assert load_study(broken, {"seeds": [3]}).seeds == (3,)
