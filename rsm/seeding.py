@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import enum
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:  # torch takes a second to load, which planning a study need not wait for
+    import torch
 
 HELD_OUT = 1_000_000  # seeds of traffic from here on are for evaluation only
 
@@ -39,6 +42,8 @@ def torch_generator(
     seed: int, stream: Stream, device: torch.device | str = "cpu"
 ) -> torch.Generator:
     """The same for torch; another device draws other numbers from the same seed."""
+    import torch
+
     words = np.random.SeedSequence(seed, spawn_key=(stream,)).generate_state(2, np.uint32)
     return torch.Generator(device).manual_seed(int(words[0]) << 31 | int(words[1]) >> 1)
 

@@ -21,6 +21,7 @@ from rsm.config.axes import AXES, setting
 from rsm.config.run import RunConfig, RunSettings
 from rsm.config.study import Study
 from rsm.errors import ConfigError
+from rsm.runs.files import parse_json
 from rsm.runs.folder import as_begun
 from rsm.runs.performance import judged
 from rsm.runs.schema import SUMMARY, TABLES, TRAJECTORY, TRAJECTORY_KEY
@@ -145,7 +146,7 @@ _TEXTS = ("settings_hash", "scenario")
 def _summary(path: Path, config: RunConfig) -> dict[str, Any]:
     """The known keys of a summary; empty where there is none."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

@@ -23,9 +23,11 @@ def run_train(options: argparse.Namespace) -> None:
                 f"--run{wrong}: study {study.name} has {len(known)} runs, such as {next(iter(known))}"
             )
         config = known[options.run_id]
+    from rsm.runs.planning import check_run
     from rsm.sac.device import device_of
     from rsm.training.run import train
 
+    check_run(config)
     content = train(config, options.out, device_of(options.device), options.force)
     if content["status"] == "failed":
         print(f"{content['run_id']}: failed: {content['reason']}")

@@ -46,6 +46,9 @@ def within(radius: float, positions: Positions) -> Adjacency:
 def _static_graph(topology: str, agents: int, generator: np.random.Generator) -> nx.Graph:
     family, parameters = parse_topology(topology)
     seed = np.random.default_rng(generator.integers(2**63))
+    message = f"communication.topology: {topology!r} is not allowed: {agents} agents cannot form it"
+    if (reason := _impossible(family, parameters, agents)) is not None:
+        raise ConfigError(f"{message}: {reason}")
 
     def draw() -> nx.Graph:
         match family, parameters:
@@ -60,19 +63,26 @@ def _static_graph(topology: str, agents: int, generator: np.random.Generator) ->
             case "erdos-renyi", (probability,):
                 return nx.gnp_random_graph(agents, probability, seed=seed)
             case "small-world", (neighbours, probability):
-                if neighbours > agents:
-                    raise nx.NetworkXError("more neighbours than agents")
                 return nx.watts_strogatz_graph(agents, int(neighbours), probability, seed=seed)
         outside = imported(TOPOLOGIES, family, TOPOLOGIES[family].module, "graph")
         found: nx.Graph = outside.graph(agents, *parameters, generator=seed)
         return found
 
-    message = f"communication.topology: {topology!r} is not allowed: {agents} agents cannot form it"
-    try:
-        for _ in range(TRIES):
-            graph = draw()
-            if nx.is_connected(graph):
-                return graph
-    except nx.NetworkXException as error:
-        raise ConfigError(f"{message} ({error})") from None
+    for _ in range(TRIES):
+        graph = draw()
+        if nx.is_connected(graph):
+            return graph
     raise ConfigError(f"{message}: not connected in {TRIES} draws; allowed: a denser graph")
+
+
+def _impossible(family: str, parameters: tuple[float, ...], agents: int) -> str | None:
+    """Why no graph of this kind has N nodes, None where one does."""
+    if family == "regular":
+        (degree,) = parameters
+        if degree >= agents:
+            return f"each has at most {agents - 1} neighbours"
+        if degree * agents % 2:
+            return "agents times neighbours must be even, since a link has two ends"
+    if family == "small-world" and parameters[0] > agents:
+        return f"each has at most {agents - 1} neighbours"
+    return None

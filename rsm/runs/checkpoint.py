@@ -1,7 +1,8 @@
 """Checkpoints of a run: written atomically, guarded, never pickled code.
 
 `checkpoint.pt` lies in the run folder while a run is under way, its predecessor beside it as
-`checkpoint.previous.pt`. Both are gone when the run is finished, unless `training.keep_checkpoint` keeps the last.
+`checkpoint.previous.pt`. Both are gone when the run is finished, unless
+`training.keep_checkpoint` keeps the last.
 At every moment one of the two is whole, whenever the process is killed.
 """
 
@@ -20,9 +21,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from rsm.runs.files import write_bytes
+from rsm.runs.files import CURRENT, PREVIOUS, write_bytes
 
-CURRENT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 COST = 0.02  # share of the wall time that writing checkpoints may take
 _DIGEST = hashlib.sha256().digest_size
 

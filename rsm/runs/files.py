@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +18,9 @@ from rsm.runs.schema import schema
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# Names that the modules of these files give on, and that planning needs without loading torch.
+CURRENT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 
 
 def write_table(folder: Path, table: str, rows: pa.Table | Iterable[dict[str, Any]]) -> None:
@@ -36,6 +40,15 @@ def write_parquet(path: Path, rows: pa.Table) -> None:
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write JSON atomically; NaN is refused (use null)."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def parse_json(text: str) -> Any:
+    """JSON as `write_json` writes it; raises ValueError, also for NaN, which Python reads."""
+
+    def refuse(word: str) -> NoReturn:
+        raise ValueError(f"{word} is no number")
+
+    return json.loads(text, parse_constant=refuse)
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
@@ -61,12 +74,30 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+            with supported():
+                os.fsync(file.fileno())
+        with supported():
+            os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def supported() -> Iterator[None]:
+    """Pass over what a file system does not have: file modes (SMB), flushing or locks (some of clusters)."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (
+            errno.ENOSYS,
+            errno.EOPNOTSUPP,
+            errno.ENOTSUP,
+            errno.EINVAL,
+            errno.EPERM,
+        ):
+            raise
 
 
 def remove_leftovers(folder: Path, names: set[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +11,7 @@ from typing import Any
 
 from rsm.config.run import POLICY, RunConfig, load_run, policy_digest
 from rsm.errors import ConfigError, RunError, obstacle, one_line
-from rsm.runs.checkpoint import CURRENT, PREVIOUS
-from rsm.runs.files import remove_leftovers
+from rsm.runs.files import CURRENT, PREVIOUS, parse_json, remove_leftovers
 from rsm.runs.schema import GATE, TABLES
 
 CONFIG = "config.yaml"
@@ -39,7 +37,7 @@ def as_begun(folder: Path, config: RunConfig) -> RunConfig:
 def read_summary(folder: Path) -> dict[str, Any] | None:
     """What summary.json in the folder says, None where there is none that can be read."""
     try:
-        content = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        content = parse_json((folder / "summary.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None
@@ -59,8 +57,8 @@ def would_be_lost(folder: Path, config: RunConfig) -> str | None:
     """What a run of `config` in the folder would destroy, in words; None where that is nothing.
 
     A run that ended, finished or failed, is lost to other settings, and to another number of episodes unless
-    the number is larger and the final checkpoint was kept: such a run is continued. So are the checkpoints of an
-    interrupted run of other settings.
+    the number is larger and the final checkpoint was kept: such a run is continued. So are the checkpoints of
+    an interrupted run of other settings.
     """
     content, config = read_summary(folder), as_begun(folder, config)
     if content is None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from rsm.errors import ConfigError, shown
+from rsm.runs.files import parse_json
 from rsm.runs.schema import TABLES
 
 LAYOUT = 5  # of what is published of a folder; raise it, and the next publish replaces older runs
@@ -66,7 +66,7 @@ def finished_summary(run_dir: Path) -> dict[str, Any]:
 
 def read_json(run_dir: Path, name: str) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads((run_dir / name).read_text(encoding="utf-8"))
+        content: dict[str, Any] = parse_json((run_dir / name).read_text(encoding="utf-8"))
         if not isinstance(content, dict):
             raise ValueError
     except (OSError, ValueError, RecursionError):

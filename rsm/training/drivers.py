@@ -13,7 +13,8 @@ from torch import Tensor
 
 from rsm.config.catalogue import UNTRAINED, scenario_forms
 from rsm.config.run import RunConfig, Traffic, load_run
-from rsm.errors import ConfigError, shown
+from rsm.errors import ConfigError, one_line, shown
+from rsm.runs.folder import read_summary
 from rsm.runs.policy import load_actors
 from rsm.sac import mlp
 from rsm.sac.learner import Learner
@@ -86,6 +87,13 @@ def learner_drivers(learner: Learner) -> dict[str, Driver]:
 def load_driver(folder: Path, mode: str = "deterministic") -> tuple[RunConfig, Driver]:
     """The settings and the driver of a finished run that learned; raises ConfigError."""
     config = load_run(folder / "config.yaml")
+    summary = read_summary(folder) or {}
+    for key, own in (("run_id", config.run_id), ("scenario", config.traffic.scenario)):
+        if summary.get(key, own) != own:
+            raise ConfigError(
+                f"{one_line(folder / 'config.yaml')}: it is not of the run in its folder: its {key} is {own}, "
+                f"that of summary.json {shown(summary[key])}"
+            )
     if not config.learns:
         return config, control_driver(config)
     sizes = observation_size(config.traffic), TrafficEnv.action_size

@@ -10,7 +10,8 @@ import torch
 
 from rsm.config.run import RunConfig, load_run
 from rsm.errors import ConfigError, RunError, one_line, shown
-from rsm.runs.checkpoint import CURRENT, load_checkpoint, prefer, remove_checkpoints
+from rsm.runs.checkpoint import load_checkpoint, prefer, remove_checkpoints
+from rsm.runs.files import CURRENT
 from rsm.runs.folder import (
     CONFIG,
     alone_in,
@@ -162,7 +163,7 @@ def resume(run: Training, folder: Path) -> None:
     if run.episode > run.config.training.episodes:
         raise ConfigError(
             f"training.episodes: {run.config.training.episodes} is not allowed: the checkpoint in "
-            f"{one_line(folder)} is of episode {run.episode}; at least that many are expected, or another folder"
+            f"{one_line(folder)} is of episode {run.episode}; at least as many are expected, or another folder"
         )
     prefer(folder, found)
 

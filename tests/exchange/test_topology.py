@@ -59,3 +59,17 @@ def test_topology_that_the_agents_cannot_form_is_refused(topology, agents):
 def test_random_graph_that_never_connects_is_refused():
     with pytest.raises(ConfigError, match="not connected in 100 draws"):
         adjacency("erdos-renyi:0.01")
+
+
+@pytest.mark.parametrize(
+    ("topology", "words"),
+    [
+        ("regular:20", "at most 8 neighbours"),
+        ("regular:3", "must be even"),
+        ("small-world:10:0.1", "at most 8 neighbours"),
+    ],
+)
+def test_topology_that_nine_agents_cannot_form_is_refused_in_plain_words(topology, words):
+    with pytest.raises(ConfigError, match=words) as caught:
+        adjacency(topology)
+    assert "<" not in str(caught.value) and "*" not in str(caught.value)

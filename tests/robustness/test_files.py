@@ -14,11 +14,11 @@ from safetensors.torch import save
 
 from rsm.cli.parser import main
 from rsm.config.loading import dump_yaml, load_yaml
-from rsm.config.run import RunConfig
+from rsm.config.run import POLICY, RunConfig
 from rsm.config.study import parse_study
 from rsm.errors import ConfigError
-from rsm.runs.checkpoint import CURRENT, load_checkpoint, save_checkpoint
-from rsm.runs.policy import POLICY
+from rsm.runs.checkpoint import load_checkpoint, save_checkpoint
+from rsm.runs.files import CURRENT
 from rsm.traffic.roads.figure_eight import figure_eight
 from rsm.training.drivers import load_driver
 

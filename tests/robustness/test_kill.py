@@ -19,7 +19,8 @@ from rsm.config.catalogue import METHODS
 from rsm.config.loading import dump_yaml
 from rsm.config.run import RunConfig, parse_run
 from rsm.config.study import merge
-from rsm.runs.checkpoint import CURRENT, PREVIOUS, Pace, load_checkpoint, save_checkpoint
+from rsm.runs.checkpoint import Pace, load_checkpoint, save_checkpoint
+from rsm.runs.files import CURRENT, PREVIOUS
 from rsm.runs.folder import CONFIG, RUN_FILES
 from rsm.traffic.environment import TrafficEnv
 from rsm.training.loop import Training

@@ -17,8 +17,8 @@ from rsm.config.loading import dump_yaml
 from rsm.config.run import RunConfig
 from rsm.config.study import parse_study
 from rsm.errors import RunError
-from rsm.runs.checkpoint import CURRENT, load_checkpoint
-from rsm.runs.files import write_json, write_table
+from rsm.runs.checkpoint import load_checkpoint
+from rsm.runs.files import CURRENT, write_json, write_table
 from rsm.runs.schema import SUMMARY, TABLES
 from rsm.sac.learner import Learner, Losses
 from rsm.traffic.environment import Step, TrafficEnv

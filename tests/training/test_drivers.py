@@ -3,9 +3,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from rsm.config.run import RunConfig
+from rsm.config.run import POLICY, RunConfig
 from rsm.errors import ConfigError
-from rsm.runs.policy import POLICY, load_policy
+from rsm.runs.policy import load_policy
 from rsm.sac.policy import SquashedGaussian
 from rsm.seeding import held_out_seeds
 from rsm.traffic.environment import TrafficEnv
@@ -98,3 +98,14 @@ def test_unknown_controller_is_refused_with_what_is_allowed(name):
         ConfigError, match=r"human, sumo, random, go, platoon, untrained, constant:<m/s²>"
     ):
         controller_driver(name)
+
+
+@pytest.mark.parametrize("method", ["independent", "go"])
+@pytest.mark.parametrize("text", ["", "# emptied", "method: average"])
+def test_run_folder_whose_settings_are_gone_or_of_another_run_is_refused(
+    method, text, tiny, tmp_path
+):
+    train(tiny(method=method), tmp_path)
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"config\.yaml: it (says nothing|is not of the run)"):
+        load_driver(tmp_path)

@@ -1,0 +1,80 @@
+"""How the runs of a study ended: said at its end, so that a failure does not look like success."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from rsm.config.run import RunConfig
+from rsm.errors import one_line
+from rsm.runs.folder import read_summary
+
+MOST = 20  # runs that are listed; a study may have thousands
+STOPPED = ("rsm: interrupted", "rsm: terminated")  # last lines of runs that were told to stop
+
+
+class Outcome(NamedTuple):
+    """Run id → why, for the runs that failed, those that could not run, and those not run to their end yet."""
+
+    failed: dict[str, str]
+    broken: dict[str, str]
+    waiting: list[str]
+
+
+def outcome(runs: Mapping[str, RunConfig], results: Path) -> Outcome:
+    """How the runs below `results` ended. Of one without a summary the log says why, if it said anything."""
+    found = Outcome({}, {}, [])
+    for run_id, config in runs.items():
+        summary = read_summary(results / "runs" / run_id)
+        if summary is not None and summary.get("settings_hash") == config.settings_hash:
+            if summary.get("status") != "finished":
+                found.failed[run_id] = one_line(summary.get("reason") or "no reason given")
+        elif (reason := _last_words(results / "logs" / f"{run_id}.log")) is not None:
+            found.broken[run_id] = reason
+        else:
+            found.waiting.append(run_id)
+    return found
+
+
+def _last_words(log: Path) -> str | None:
+    """What a command said before it ended by itself; None where it was told to stop, or said nothing."""
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    last = next((line for line in reversed(lines) if line.strip()), "")
+    return one_line(last.removeprefix("rsm: ")) if last and last not in STOPPED else None
+
+
+def report(study: str, runs: Mapping[str, RunConfig], results: Path, ended: bool) -> list[str]:
+    """Lines on what went wrong and what to do; none where nothing did.
+
+    Where the study `ended` as it was asked to, runs that have not run were not asked for, and are no news.
+    """
+    found = outcome(runs, results)
+    broken = {} if ended else found.broken
+    waiting = [] if ended else found.waiting
+    if not (found.failed or broken or waiting):
+        return []
+    counts = f"{len(runs) - sum(map(len, found))} of {len(runs)} runs finished"
+    lines = [f"Study {study!r}: {counts}"]
+    if found.failed:
+        lines += _listed("failed", found.failed)
+        lines.append(
+            "  → tables and figures show them as failed. The same settings fail again: others belong to a "
+            f"study of another name. To try one again: rm -r {results}/runs/RUN"
+        )
+    if broken:
+        lines += _listed("could not run", broken)
+        lines.append(
+            f"  → see {results}/logs/RUN.log, mend what it names, and give the command again"
+        )
+    if waiting:
+        lines.append(f"  not run to the end: {len(waiting)}; the same command goes on with them")
+    return lines
+
+
+def _listed(how: str, runs: Mapping[str, str]) -> list[str]:
+    lines = [f"  {how}: {run_id}: {reason}" for run_id, reason in list(runs.items())[:MOST]]
+    return lines + ([f"  {how}: {len(runs) - MOST} more"] if len(runs) > MOST else [])

@@ -1,0 +1,80 @@
+"""What can be said of a study before anything trains: runs that cannot start, and results it would replace."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from rsm.config.catalogue import METHODS
+from rsm.config.run import RunConfig
+from rsm.errors import ConfigError, one_line
+from rsm.exchange.segments import segment_slices
+from rsm.exchange.topology import neighbourhood
+from rsm.runs.folder import would_be_lost
+from rsm.seeding import Stream, numpy_generator
+from rsm.traffic.observation import observation_size
+from rsm.traffic.scenarios import scenario
+
+
+def plan(study: str, runs: Mapping[str, RunConfig], folder: Path, rebuild: bool) -> None:
+    """Raises ConfigError where a run of the study cannot start or never learns.
+
+    And, unless `rebuild`, where one would replace what is in its place below `folder`, saying how many would.
+    """
+    check_runs(study, runs.values())
+    lost = {
+        run_id: reason
+        for run_id, config in runs.items()
+        if (reason := would_be_lost(folder / run_id, config)) is not None
+    }
+    if lost and not rebuild:
+        run_id, reason = next(iter(lost.items()))
+        raise ConfigError(
+            f"study {study}: {len(lost)} of {len(runs)} runs in {one_line(folder)} would be lost and trained "
+            f"anew, such as {run_id}: {reason}. Give the study another name (--config name=NAME), or say "
+            "--config rebuild=true"
+        )
+
+
+def check_runs(study: str, runs: Iterable[RunConfig]) -> None:
+    """Raises ConfigError for the first run that cannot start or would never learn."""
+    for config in runs:
+        try:
+            check_run(config)
+        except ConfigError as error:
+            raise ConfigError(f"study {study}: {config.run_id}: {error}") from None
+
+
+def check_run(config: RunConfig) -> None:
+    """Raises ConfigError for a topology or segments that cannot be, and where no update would ever be made."""
+    if not config.learns:
+        return
+    traits, communication = METHODS[config.method], config.communication
+    agents = len(scenario(config.traffic.scenario).learners)
+    if traits.topology:
+        neighbourhood(communication.topology, agents, numpy_generator(config.seed, Stream.TOPOLOGY))
+    if traits.segments:
+        segment_slices(shared_parameters(config), communication.segments)
+    decisions = math.ceil(config.traffic.horizon / config.traffic.decision_interval)
+    most = config.training.episodes * decisions
+    every = config.sac.update_every
+    if most // every * every < config.sac.learning_starts:
+        raise ConfigError(
+            f"sac.learning_starts: {config.sac.learning_starts} is not allowed: the run makes {most} decisions "
+            f"at most ({config.training.episodes} episodes of {decisions}) and would never learn; fewer are "
+            "expected, or more training.episodes"
+        )
+
+
+def shared_parameters(config: RunConfig) -> int:
+    """|θ|, the numbers that an agent shares: its actor's, and with `actor+critic` those of two critics."""
+    observed, acts = observation_size(config.traffic), 1
+
+    def count(inputs: int, outputs: int) -> int:
+        sizes = (inputs, *config.sac.hidden, outputs)
+        return sum((a + 1) * b for a, b in itertools.pairwise(sizes))
+
+    critics = 2 * count(observed + acts, 1) if config.communication.share == "actor+critic" else 0
+    return count(observed, 2 * acts) + critics
