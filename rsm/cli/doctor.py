@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 import shutil
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rsm.config.shipped import checkout, shipped
-from rsm.errors import ConfigError, shown
+from rsm.errors import ConfigError, obstacle, one_line, shown
 
 # Nothing that may be broken is imported here (torch above all): what is broken is a finding.
 DISK_GB = 5  # room that a `quick` study and its store are sure to find enough
@@ -114,10 +116,10 @@ def learning() -> Iterator[Finding]:
 def simulator() -> Iterator[Finding]:
     """SUMO in this process, netconvert beside it, and ten steps of traffic on a road it built."""
     try:
-        import libsumo
+        from rsm.traffic.simulation import import_libsumo
 
-        yield Finding("libsumo", libsumo.getVersion()[1])
-    except (ImportError, OSError) as error:
+        yield Finding("libsumo", import_libsumo().getVersion()[1])
+    except (ConfigError, ImportError, OSError) as error:
         yield Finding("libsumo", _line(error), SETUP)
     try:
         from rsm.traffic.netconvert import netconvert_binary
@@ -144,10 +146,10 @@ def simulator() -> Iterator[Finding]:
 
 def machine() -> Iterator[Finding]:
     """Processor, threads and disk."""
-    from rsm.runs.manifest import cpu_name
+    from rsm.runs.machine import cpu_name, usable_cores
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield Finding("processor", f"{cpu_name()}, {cores} cores for us")
+    yield Finding("processor", f"{cpu_name()}, {usable_cores()} cores for us")
+    yield from capability()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         threads = os.environ.get(name, "1")
         advice = (
@@ -163,9 +165,48 @@ def machine() -> Iterator[Finding]:
         free = shutil.disk_usage(folder).free / 1e9
         advice = "" if free >= wanted else f"{wanted:g} GB are wanted: free some, or go elsewhere"
         yield Finding(what, f"{free:.1f} GB free in {folder}", advice)
+    yield from home()
     writable = os.access(here, os.W_OK)
     advice = "" if writable else "run from a folder that you may write"
     yield Finding("working folder", "writable" if writable else "read-only", advice)
+
+
+def home() -> Iterator[Finding]:
+    """The folder below which Snakemake keeps a cache; without it Snakemake ends with a traceback."""
+    asked = os.environ.get("XDG_CACHE_HOME")
+    folder = Path(asked or "~/.cache")
+    with contextlib.suppress(RuntimeError):  # no home at all
+        folder = folder.expanduser()
+    advice = f"export XDG_CACHE_HOME={Path.cwd() / '.snakemake/cache'}"
+    reason = obstacle(folder)
+    yield Finding(
+        "cache of Snakemake",
+        f"{folder}{f' ({reason})' if reason else ''}",
+        advice if reason else "",
+    )
+
+
+def capability() -> Iterator[Finding]:
+    """The processor's instructions, against those that the runs here were made with."""
+    what = "instructions of the processor"
+    try:
+        from rsm.runs.machine import cpu_capability
+
+        found = cpu_capability()
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+        yield Finding(what, _line(error), SETUP)
+        return
+    others: dict[str, int] = {}
+    for path in Path("results").glob("*/runs/*/manifest.json"):
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
+            made_with = json.loads(path.read_text(encoding="utf-8"))["machine"]["capability"]
+            if made_with != found:
+                others[str(made_with)] = others.get(str(made_with), 0) + 1
+    told = f"{found} (only these give the same bits)"
+    for name, count in others.items():
+        told += f"; {count} runs here were made with {one_line(name)}: their last digits differ"
+    asked = os.environ.get("ATEN_CPU_CAPABILITY")
+    yield Finding(what, told, "unset ATEN_CPU_CAPABILITY" if asked else "")
 
 
 def environment() -> Iterator[Finding]:

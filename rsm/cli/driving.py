@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import Any
 
 from rsm.cli.writing import writing
 from rsm.errors import ConfigError, shown
@@ -17,17 +18,24 @@ def run_evaluate(options: argparse.Namespace) -> None:
         print(json.dumps(report))
         return
     speed, score = report["mean_speed"], report["return"]
-    print(f"{report['scenario']}, driven by {report['controller']}, {report['episodes']} episodes")
-    print(f"mean speed  {speed['mean']:.3f} ± {speed['std']:.3f} m/s")
-    print(f"return      {score['mean']:.4f} ± {score['std']:.4f}")
+    count = len(score["values"])
+    what = f"{count} episodes: mean ± standard deviation" if count > 1 else "one episode"
+    print(f"{report['scenario']}, driven by {report['controller']}, {what}")
+    print(f"mean speed  {_with_spread(speed, 3)} m/s")
+    print(f"return      {_with_spread(score, 4)}")
     clear = report["return_without_collision"]
     if clear["values"]:
         print(
-            f"            {clear['mean']:.4f} ± {clear['std']:.4f} over the {len(clear['values'])} episodes "
-            "without a collision"
+            f"            {_with_spread(clear, 4)} over the {len(clear['values'])} episodes without a collision"
         )
     print(f"collisions  {report['collisions']} ({report['collision']})")
     print(f"steps       {report['steps']} ({report['steps_per_second']:.0f} per second)")
+
+
+def _with_spread(found: dict[str, Any], digits: int) -> str:
+    """Mean and standard deviation; the mean alone of one value, which has no spread."""
+    spread = f" ± {found['std']:.{digits}f}" if len(found["values"]) > 1 else ""
+    return f"{found['mean']:.{digits}f}{spread}"
 
 
 def run_render(options: argparse.Namespace) -> None:

@@ -38,8 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options = parser().parse_args(arguments)
             if options.run is not checks.run_doctor:  # which has its own word on it
                 check_threads()
-            for name in SINGLE_THREAD:  # jobs run side by side; one thread each
-                os.environ.setdefault(name, "1")
+                settle_environment()
             code: int = options.run(options) or 0
             sys.stdout.flush()
     except ConfigError as error:
@@ -85,14 +84,25 @@ def stopped_by_sigterm() -> Iterator[None]:
 
 
 def check_threads() -> None:
-    """Raises ConfigError where the environment asks for a number of threads that is none."""
+    """Raises ConfigError where the environment asks for a number of threads that is none.
+
+    A list, a number for each level of nesting, is valid for OpenMP: schedulers and notebooks set it.
+    """
     for name in SINGLE_THREAD:
         text = os.environ.get(name)
-        if text is not None and not re.fullmatch("[1-9][0-9]{0,3}", text):
+        if text is not None and not re.fullmatch(" *[1-9][0-9]{0,3}(, *[1-9][0-9]{0,3})* *", text):
             raise ConfigError(
                 f"environment: {name}: {shown(text)} is not allowed: a whole number from 1 to 9999 "
                 "(or leave it unset: one thread)"
             )
+
+
+def settle_environment() -> None:
+    """Set what schedulers, notebooks and shells leave behind, and could break us after hours."""
+    for name in SINGLE_THREAD:  # jobs run side by side; one thread each
+        if not os.environ.get(name, "").isdecimal():
+            os.environ[name] = "1"
+    os.environ["MPLBACKEND"] = "agg"  # we draw files alone; a notebook's backend need not be here
 
 
 class Parser(argparse.ArgumentParser):

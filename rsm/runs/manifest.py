@@ -6,14 +6,15 @@ import hashlib
 import os
 import platform
 import subprocess
+import sys
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from rsm import __version__
 from rsm.config.run import RunConfig
 from rsm.config.shipped import checkout, shipped
+from rsm.runs.machine import cpu_capability, cpu_name
 
 _CODE = (":/", ":(exclude,top)results")  # what studies write says nothing of the code
 PACKAGES = ("torch", "numpy", "libsumo", "eclipse-sumo", "networkx", "pyarrow", "pydantic")
@@ -25,7 +26,7 @@ def manifest(config: RunConfig, device: str = "cpu", gpu: str | None = None) -> 
     To be asked before the run: the tree may be another when it ends. `device` is where its tensors live, `gpu`
     the name of that, None for the processor. What git does not say (no git, no checkout) is None.
     """
-    import torch  # here, so that `rsm doctor` can name the processor where torch is broken
+    import torch
 
     changes = git("status", "--porcelain", "--untracked-files=no", "--", *_CODE)
     return {
@@ -38,7 +39,12 @@ def manifest(config: RunConfig, device: str = "cpu", gpu: str | None = None) -> 
         "constraints_sha256": _constraints_hash(),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
-        "machine": {"cpu": cpu_name(), "gpu": gpu, "system": platform.platform()},
+        "machine": {
+            "cpu": cpu_name(),
+            "capability": cpu_capability(),  # together with versions and seed it decides the last digit
+            "gpu": gpu,
+            "system": platform.platform(),
+        },
         "device": device,
         "torch_threads": torch.get_num_threads(),
         "authenticated_frames": bool(os.environ.get("RSM_FRAME_KEY")),
@@ -55,18 +61,14 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def cpu_name() -> str:
-    """The processor's name as the system gives it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
 def _version(package: str) -> str | None:
+    """The version of what is loaded: another copy may come before the installed one on the path."""
+    module = sys.modules.get(package)
+    if package == "libsumo" and module is not None:
+        return str(module.getVersion()[1]).removeprefix("SUMO ")
+    found = getattr(module, "__version__", None)
+    if isinstance(found, str):
+        return found
     try:
         return version(package)
     except PackageNotFoundError:
@@ -74,12 +76,21 @@ def _version(package: str) -> str | None:
 
 
 def git(*arguments: str) -> str | None:
-    """What git says of the source tree; None outside a checkout."""
-    if (root := checkout()) is None:  # an installed package may lie in a tree of somebody else
+    """What git says of this source tree; None where it is no checkout of its own.
+
+    An environment may lie in the checkout of something else, whose commit says nothing of us; and whoever
+    calls us may have set GIT_DIR, as hooks do.
+    """
+    if (root := checkout()) is None or not (root / ".git").exists():
         return None
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     try:
         done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10
+            ["git", "-C", str(root), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            env=environment,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

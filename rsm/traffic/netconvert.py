@@ -6,6 +6,7 @@ read from the network that netconvert built, never from tables.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import subprocess
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from rsm.errors import ConfigError, shown
+from rsm.errors import ConfigError, one_line, shown
 
 INSTALL = "pip install eclipse-sumo==1.28.* libsumo==1.28.*"
 
@@ -74,7 +75,15 @@ def netconvert_binary() -> Path:
         import sumo  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError:
         raise ConfigError(f"traffic: netconvert is not installed: {INSTALL}") from None
-    binary = Path(sumo.SUMO_HOME) / "bin" / "netconvert"
+    home = Path(sumo.SUMO_HOME)
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        own = Path(str(metadata.distribution("eclipse-sumo").locate_file("sumo")))
+        if own.is_dir() and not own.samefile(home):
+            raise ConfigError(
+                f"environment: PYTHONPATH: SUMO is taken from {one_line(home)}, not the installed "
+                f"{metadata.version('eclipse-sumo')}: leave that folder out"
+            )
+    binary = home / "bin" / "netconvert"
     if not binary.is_file():
         raise ConfigError(f"traffic: netconvert is missing from eclipse-sumo: {INSTALL}")
     return binary

@@ -60,13 +60,16 @@ def render(
     `prepare` is called after the reset and gives the driver, a function from observations [N, O] to
     what the environment's `step` takes. A PNG shows the moment `at` (s), or the end. `links` are drawn
     between learning vehicles; `who` drives is said above the road. Returns what was drawn.
-    Raises ConfigError for another file ending.
+    Raises ConfigError for another file ending, and for a moment after the end.
     """
     out = Path(out)
     check_output(out)
     ending = out.suffix.lower()
     every = 1 if ending == ".png" else math.ceil(env.horizon / FILMS[ending][0])
     trajectory = drive_trajectory(env, prepare, seed, every)
+    end = float(trajectory.time[-1])
+    if at is not None and at > end:
+        raise ConfigError(f"--at: {at:g} is not allowed: the episode ends at {end:g} s")
     picture = Picture(env, trajectory, links, who)
     out.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.stem}.", suffix=ending)

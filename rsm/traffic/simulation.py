@@ -17,12 +17,13 @@ import math
 import operator
 import tempfile
 from collections.abc import Iterable, Sequence
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from rsm.errors import ConfigError, RunError, shown
+from rsm.errors import ConfigError, RunError, one_line, shown
 from rsm.traffic.car_following import RELEASE
 from rsm.traffic.netconvert import INSTALL, Network, Place
 from rsm.traffic.scenarios import HUMAN, CarModel, Scenario
@@ -209,6 +210,8 @@ def import_libsumo() -> ModuleType:
     except ImportError as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"traffic: libsumo is not usable ({reason}): {INSTALL}") from None
+    if (wrong := wrong_libsumo(libsumo)) is not None:
+        raise ConfigError(f"environment: PYTHONPATH: {wrong}")
     return libsumo  # type: ignore[no-any-return, unused-ignore]
 
 
@@ -224,6 +227,24 @@ def sumo_path(file: Path, variable: str) -> str:
                 f"files in a folder with {sign!r} in its name; set {variable} to another"
             )
     return str(file)
+
+
+def wrong_libsumo(libsumo: ModuleType) -> str | None:
+    """Why this is not the libsumo that is installed, None where it is.
+
+    SUMO_HOME/tools, which its handbook puts on PYTHONPATH, holds one of another version.
+    """
+    loaded = str(libsumo.getVersion()[1]).removeprefix("SUMO ")
+    try:
+        installed = metadata.version("libsumo")
+    except metadata.PackageNotFoundError:
+        return None
+    if loaded.startswith(installed):
+        return None
+    return (
+        f"libsumo {loaded} is loaded from {one_line(Path(str(libsumo.__file__)).parent)}, not the installed "
+        f"{installed}: leave that folder out"
+    )
 
 
 def routes_xml(

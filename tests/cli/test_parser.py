@@ -146,3 +146,68 @@ def test_render_draws_a_picture(here):
     arguments = ["--scenario", "figure-eight", "--controller", "human", "--out", "still.png"]
     assert main(["render", *arguments]) == 0
     assert (here / "still.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_moment_after_the_end_of_the_episode_is_refused(here, capsys):
+    drive = ["render", "--scenario", "figure-eight", "--controller", "human", "--out", "still.png"]
+    assert "--at: 150.5 is not allowed: the episode ends at 150 s" in mistake(
+        [*drive, "--at", "150.5"], capsys
+    )
+    assert list(here.iterdir()) == []
+    assert main([*drive, "--at", "150"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("episodes", "words"), [(2, "mean ± standard deviation"), (1, "one episode")]
+)
+def test_evaluate_says_what_the_spread_is(episodes, words, capsys):
+    drive = ["--scenario", "figure-eight", "--controller", "go", "--episodes", str(episodes)]
+    assert main(["evaluate", *drive]) == 0
+    said = capsys.readouterr().out
+    assert words in said and ("±" in said) == (episodes > 1)
+
+
+@pytest.mark.parametrize("value", ["2,1", " 4 ", "4, 3,2", "8"])
+def test_number_of_threads_for_each_level_is_coped_with(value, here, tiny, monkeypatch):
+    (here / "run.yaml").write_text(dump_yaml(tiny(method="go")))
+    environment = os.environ | {
+        "OMP_NUM_THREADS": value,
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+    command = [sys.executable, "-m", "rsm", "train", "--config", "run.yaml", "--out", "out"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((here / "out/manifest.json").read_text())["torch_threads"] == 1
+
+
+def test_backend_of_a_notebook_does_not_break_what_only_writes_files(here, monkeypatch):
+    """`module://matplotlib_inline.backend_inline`, which a kernel sets, need not be installed here."""
+    program = "import matplotlib; print(matplotlib.get_backend())"
+    code = f"from rsm.cli.parser import settle_environment; settle_environment(); {program}"
+    environment = os.environ | {"MPLBACKEND": "module://not_here.backend_inline"}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+    )
+    assert done.stdout.strip() == "agg", done.stderr
+
+
+def test_run_that_would_never_learn_is_refused(here, tiny, capsys):
+    (here / "run.yaml").write_text(
+        dump_yaml(tiny(training={"episodes": 1}, sac={"learning_starts": 31}))
+    )
+    line = mistake(["train", "--config", "run.yaml", "--out", "out"], capsys)
+    assert "sac.learning_starts: 31" in line and "would never learn" in line
+    assert not (here / "out").exists()
+
+
+def test_finished_run_is_replaced_with_force_only(here, tiny, capsys):
+    for seed in (0, 1):
+        (here / f"{seed}.yaml").write_text(dump_yaml(tiny(method="go", seed=seed)))
+    assert main(["train", "--config", "0.yaml", "--out", "out"]) == 0
+    capsys.readouterr()
+    line = mistake(["train", "--config", "1.yaml", "--out", "out"], capsys)
+    assert "--out: out" in line and "--force" in line
+    assert json.loads((here / "out/summary.json").read_text())["seed"] == 0
+    assert main(["train", "--config", "1.yaml", "--out", "out", "--force"]) == 0
+    assert json.loads((here / "out/summary.json").read_text())["seed"] == 1

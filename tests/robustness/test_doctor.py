@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from rsm.cli import doctor
 from rsm.cli.parser import main
+from rsm.runs import machine
 from rsm.traffic.roads.figure_eight import figure_eight
 
 from .conftest import ROOT
@@ -203,3 +205,33 @@ def test_store_that_is_damaged(capsys, tmp_path: Path) -> None:
 def test_machine_in_order_has_no_problem_of_its_own(capsys) -> None:
     """Versions apart: those of this environment may differ from the pins."""
     assert not set(problems(capsys)) - set(doctor.direct())
+
+
+def test_instructions_that_are_not_those_of_the_processor(
+    capsys, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for number, name in enumerate(("AVX9", "AVX9", machine.cpu_capability())):
+        run = tmp_path / f"results/study/runs/run{number}"
+        run.mkdir(parents=True)
+        (run / "manifest.json").write_text(json.dumps({"machine": {"capability": name}}))
+    (run / "../older").mkdir()
+    (run / "../older/manifest.json").write_text(json.dumps({"machine": {"cpu": "x"}}))
+    assert "instructions of the processor" not in problems(capsys), "nobody can mend a processor"
+    main(["doctor"])
+    assert "2 runs here were made with AVX9: their last digits differ" in capsys.readouterr().out
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
+    assert "unset ATEN_CPU_CAPABILITY" in problems(capsys)["instructions of the processor"]
+
+
+def test_home_folder_that_cannot_be_written(
+    capsys, monkeypatch: pytest.MonkeyPatch, read_only: Path
+) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(read_only))
+    assert "export XDG_CACHE_HOME=" in problems(capsys)["cache of Snakemake"]
+
+
+def test_cores_are_those_of_the_container(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "cpu_quota", lambda: 1.0)
+    main(["doctor"])
+    assert ", 1 cores for us" in capsys.readouterr().out

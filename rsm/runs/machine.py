@@ -1,0 +1,90 @@
+"""The machine as a run finds it: its processor, and how much of it is ours."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import re
+from pathlib import Path
+
+CGROUPS = Path("/sys/fs/cgroup")
+MEMBERSHIP = Path("/proc/self/cgroup")
+
+
+def cpu_name() -> str:
+    """The processor's name as the system gives it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def cpu_capability() -> str:
+    """The instructions that torch computes with, such as AVX2: sums round otherwise with others.
+
+    What the processor has, or less where ATEN_CPU_CAPABILITY says so.
+    """
+    import torch  # here, so that `rsm doctor` can name the processor where torch is broken
+
+    return str(torch.backends.cpu.get_cpu_capability())
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: by its affinity and, in a container, by the quota of its cgroup."""
+    affine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, math.floor(min(affine or 1, cpu_quota())))
+
+
+def cpu_quota(root: Path = CGROUPS, membership: Path = MEMBERSHIP) -> float:
+    """Cores' worth of time that the cgroup of this process and those above it may use; ∞ without a limit.
+
+    Both versions of cgroups: `cpu.max`, and `cpu.cfs_quota_us` with its period.
+    """
+    try:
+        lines = membership.read_text().splitlines()
+    except OSError:
+        lines = []
+    quotas = [math.inf]
+    for line in ["0::/", "1:cpu:/", *lines]:
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        mounts = [root] if not controllers else [root / name for name in (controllers, "cpu")]
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        for mount in mounts:
+            folder = mount / path.strip("/")
+            while folder == mount or mount in folder.parents:
+                quotas.append(_quota(folder))
+                folder = folder.parent
+    return min(quotas)
+
+
+def _quota(folder: Path) -> float:
+    try:
+        if (folder / "cpu.max").is_file():
+            quota, period = (folder / "cpu.max").read_text().split()
+        else:
+            quota, period = (
+                (folder / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period")
+            )
+    except (OSError, ValueError):
+        return math.inf
+    limited = re.fullmatch("[0-9]+", quota) and re.fullmatch("[1-9][0-9]*", period)
+    return int(quota) / int(period) if limited and int(quota) else math.inf
+
+
+def cores_beyond_quota(cores: int | None) -> str | None:
+    """What to tell somebody who lets this many jobs run at once, None where there are cores for them.
+
+    `snakemake --cores all` counts those of the whole machine, whatever part of it a container has.
+    """
+    usable = usable_cores()
+    if cores is None or cores <= usable:
+        return None
+    return (
+        f"--cores: {cores} jobs at once, but only {usable} cores are ours (affinity, or quota of a container): "
+        f"--cores {usable} is as fast and takes less memory"
+    )

@@ -1,0 +1,75 @@
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rsm.runs import machine
+from rsm.runs.machine import cores_beyond_quota, cpu_capability, cpu_quota, usable_cores
+
+
+def system(folder, files, membership="0::/\n"):
+    """A faithful fake of /sys/fs/cgroup and /proc/self/cgroup."""
+    root = folder / "cgroup"
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text + "\n")
+    (folder / "self").write_text(membership)
+    return root, folder / "self"
+
+
+V1 = "12:memory:/docker/a\n4:cpu,cpuacct:/docker/a\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "membership", "cores"),
+    [
+        ({"cpu.max": "max 100000"}, "0::/\n", math.inf),
+        ({"cpu.max": "200000 100000"}, "0::/\n", 2),
+        ({"cpu.max": "150000 100000"}, "0::/\n", 1.5),
+        ({"a/cpu.max": "max 100000", "cpu.max": "300000 100000"}, "0::/a/b\n", 3),
+        ({"a/b/cpu.max": "100000 100000", "a/cpu.max": "400000 100000"}, "0::/a/b\n", 1),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, V1, math.inf),
+        (
+            {
+                "cpu,cpuacct/docker/a/cpu.cfs_quota_us": "400000",
+                "cpu,cpuacct/docker/a/cpu.cfs_period_us": "100000",
+            },
+            V1,
+            4,
+        ),
+        ({"cpu/cpu.cfs_quota_us": "50000", "cpu/cpu.cfs_period_us": "100000"}, "", 0.5),
+        ({"cpu.max": "gibberish"}, "gibberish", math.inf),
+        ({}, "", math.inf),
+    ],
+)
+def test_quota_of_a_container_is_that_of_its_cgroups(files, membership, cores, tmp_path):
+    assert cpu_quota(*system(tmp_path, files, membership)) == cores
+
+
+def test_container_with_two_of_many_cores_has_two(tmp_path, monkeypatch):
+    root, membership = system(tmp_path, {"cpu.max": "200000 100000"})
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+    quota = cpu_quota(root, membership)
+    monkeypatch.setattr(machine, "cpu_quota", lambda: quota)
+    assert usable_cores() == 2
+    assert "--cores 2 " in (cores_beyond_quota(64) or "")
+    assert cores_beyond_quota(2) is None and cores_beyond_quota(None) is None
+    monkeypatch.setattr(machine, "cpu_quota", lambda: 0.5)
+    assert usable_cores() == 1
+
+
+def test_capability_is_what_torch_computes_with_and_not_what_the_processor_has():
+    asked = os.environ | {"ATEN_CPU_CAPABILITY": "default"}
+    code = "from rsm.runs.machine import cpu_capability; print(cpu_capability())"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=asked)
+    assert done.stdout.strip() == "DEFAULT"
+    assert cpu_capability() == cpu_capability().upper()
+
+
+def test_makefile_asks_for_the_cores_that_are_ours():
+    text = (Path(__file__).parents[2] / "Makefile").read_text(encoding="utf-8")
+    assert "CORES ?= $(shell" in text and "usable_cores" in text
