@@ -1,7 +1,8 @@
 # The commands of the README, and the few a maintainer needs.
 #   make setup | reproduce | test | bench | ui | report | committed | claims | clean | constraints
 STUDY ?= quick
-CORES ?= all
+# As many as this process may use: 'all' would be those of the machine around a container.
+CORES ?= $(shell $(BIN)/python -c 'from rsm.runs.machine import usable_cores; print(usable_cores())')
 PYTHON ?= python3.11
 # What pip needs on this machine, e.g. '--extra-index-url ADDRESS' of PyTorch's CPU builds.
 PIP_FLAGS ?=
@@ -15,6 +16,10 @@ RESULTS := results/$(STUDY)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
+# Snakemake and matplotlib keep files below the home folder; where that cannot be written, here.
+ifneq ($(shell test -w "$$HOME" && echo writable),writable)
+export XDG_CACHE_HOME ?= $(CURDIR)/.snakemake/cache
+endif
 
 .PHONY: schema setup reproduce committed claims report test lint unit smoke audit bench ui clean constraints
 .DELETE_ON_ERROR:
@@ -61,7 +66,7 @@ claims: setup
 	$(BIN)/python -m rsm claims --readme README.md
 
 report: setup
-	$(SNAKEMAKE) --config study=$(STUDY) $(CONFIG) -- $(RESULTS)/report.html
+	$(SNAKEMAKE) --config study=$(STUDY) $(CONFIG) -- report
 
 # Before it makes an environment: whether there is anything to show.
 ui:

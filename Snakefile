@@ -8,6 +8,7 @@ import json
 import os
 import re
 import sys
+from pathlib import Path
 
 from snakemake.utils import min_version
 
@@ -18,22 +19,26 @@ from rsm.analysis.trajectories import trajectory_runs
 from rsm.errors import ConfigError
 from rsm.config.catalogue import CONTROLS, METHODS
 from rsm.config.loading import dump_yaml
+from rsm.config.run import own_settings
+from rsm.config.overrides import (
+    OPTION,
+    given_text,
+    study_overrides,
+    wants_rebuild,
+)
 from rsm.config.study import load_study, study_file
+from rsm.runs.machine import cores_beyond_quota
+from rsm.runs.outcome import outcome, report as ended_report
+from rsm.runs.planning import plan
 
 min_version("9.20")
 
 
-include: "workflow/rules/common.smk"
-
-
-configured = config.get("study", "paper")
-overrides = {
-    key: value if key in ("name", "description") else typed(value)
-    for key, value in config.items()
-    if key != "study"
-}
+configured = given_text("study", config, sys.argv, "paper")
+overrides = study_overrides(config, sys.argv)
 try:
-    study = load_study(study_file(configured), overrides)
+    rebuild = wants_rebuild(config)
+    study = load_study(study_file(configured), overrides, OPTION)
     runs = study.runs()
     # What each figure's own file says of it: its title, its category and its caption.
     HEADINGS = {
@@ -43,6 +48,7 @@ try:
         raise ConfigError(
             "environment: libsumo: SUMO is not installed: run `make setup`"
         )
+    plan(study.name, runs, Path(f"results/{study.name}/runs"), rebuild)
 except ConfigError as error:
     # A user's mistake, before Snakemake writes anything: one line, no traceback.
     print(error, file=sys.stderr)
@@ -56,6 +62,14 @@ RESULTS = f"results/{study.name}"
 SNAKEFILE = workflow.current_basedir.join(
     "Snakefile"
 )  # this one, also where it is a module
+if study.name not in (configured, overrides.get("name")):
+    print(
+        f"{configured} with these overrides is the study {study.name}, in {RESULTS} "
+        "(name=NAME gives it another name)",
+        file=sys.stderr,
+    )
+if (advice := cores_beyond_quota(workflow.resource_settings.cores)) is not None:
+    print(advice, file=sys.stderr)
 MORE = []  # outputs that a study has beyond the ordinary ones
 
 
@@ -63,6 +77,7 @@ wildcard_constraints:
     run=r"[a-z0-9.+-]+",
 
 
+include: "workflow/rules/common.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/figures.smk"
@@ -87,9 +102,36 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
+        expand("{results}/runs/{run}/summary.json", results=RESULTS, run=runs),
         rules.tables.output,
         rules.draw.output,
         expand(rules.publish.output, run=runs),
         rules.publish_results.output,
         rules.report.output,
         MORE,
+
+
+onsuccess:
+    lines = ended_report(study.name, runs, Path(RESULTS), ended=True)
+    print(*lines, sep="\n", end="\n" if lines else "", file=sys.stderr)
+
+
+# Tables, figures and report of the runs that are there: those that broke are shown as missing.
+onerror:
+    print(
+        *ended_report(study.name, runs, Path(RESULTS), ended=False),
+        sep="\n",
+        file=sys.stderr,
+    )
+    if outcome(runs, Path(RESULTS)).broken and os.path.isfile(
+        f"{RESULTS}/study.yaml"
+    ):
+        shell(
+            "(python -m rsm tables --study {RESULTS}/study.yaml"
+            " && python -m rsm figures --study {RESULTS}/study.yaml"
+            " && python -m snakemake --snakefile {SNAKEFILE:q} --report {RESULTS}/report.html"
+            " --configfile {RESULTS}/study.yaml --config study={configured:q} rebuild=true"
+            " -- {RESULTS}/figures/zeta.png {RESULTS}/tables/main.html)"
+            " > {RESULTS}/logs/without_broken_runs.log 2>&1"
+            " && echo 'Tables, figures and report show the others.' >&2 || true"
+        )

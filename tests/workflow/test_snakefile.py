@@ -31,6 +31,7 @@ from rsm.config.study import load_study, study_file
 parser = argparse.ArgumentParser()
 parser.add_argument("command")
 parser.add_argument("folder", nargs="?")
+parser.add_argument("--force", action="store_true")
 for name in ("study", "set", "out", "config", "receipt"):
     parser.add_argument("--" + name)
 options = parser.parse_args()
@@ -44,10 +45,20 @@ if done == "resolve":
 elif done == "train":
     config = parse_run(yaml.safe_load(Path(options.config).read_text()), "stdin")
     done += " " + config.run_id
+    if Path("broken").exists() and config.learns:
+        sys.exit("rsm: no room left")
+    if options.force:
+        done += " --force"
+    if Path(options.out, "summary.json").exists():
+        done += " (was there)"
     for table in TABLES:
         write(Path(options.out, table + ".parquet"))
-    for name in ("config.yaml", "manifest.json", "summary.json"):
-        write(Path(options.out, name), config.settings_hash)
+    content = {"settings_hash": config.settings_hash, "episodes": config.training.episodes}
+    failed = Path("diverges").exists() and config.learns
+    content |= {"status": "failed", "reason": "loss is nan"} if failed else {"status": "finished"}
+    write(Path(options.out, "summary.json"), json.dumps(content))
+    for name in ("config.yaml", "manifest.json"):
+        write(Path(options.out, name))
     if config.learns:
         write(Path(options.out, "policy.safetensors"))
 elif done == "trajectory":
@@ -115,8 +126,8 @@ def test_study_under_another_name_has_an_experiment_of_that_name(workflow: Workf
     ("overrides", "expected"),
     [
         (["study=nope"], r"study: 'nope' .* known studies: .*quick"),
-        (["study=ci", "run={sac: {batch: 3}}"], r"ci\.yaml: run\.sac\.batch: unknown key"),
-        (["study=ci", "run={sac: {tau: fast}}"], r"ci\.yaml: run\.sac\.tau: 'fast' .* number"),
+        (["study=ci", "run={sac: {batch: 3}}"], r"--config: run\.sac\.batch: unknown key"),
+        (["study=ci", "run={sac: {tau: fast}}"], r"--config: run\.sac\.tau: 'fast' .* number"),
         (["study=ci", "grid={segments: [0]}"], r"segments: 0 .* greater than or equal to 1"),
         (
             ["study=ci", "grid={topologies: [hexagon]}"],
@@ -125,6 +136,12 @@ def test_study_under_another_name_has_an_experiment_of_that_name(workflow: Workf
         (["study=ci", "grid={topologies: ['radius:0']}"], r"'radius:0' .* above 0"),
         (["study=ci", "grid={methods: [rsn]}"], r"'rsn' is not allowed: one of independent"),
         (["study=ci", "seeds=[]"], r"seeds: .* expands to nothing"),
+        (["study=ci", "rebuild=maybe"], r"--config: rebuild: 'maybe' .* true or false"),
+        (["study=ci", "grid={topologies: ['regular:20']}"], r"regular20-seed0: .*9 agents cannot"),
+        (
+            ["study=ci", "run={sac: {learning_starts: 900}}"],
+            r"sac\.learning_starts: 900 .*120 decis",
+        ),
     ],
     ids=[
         "study",
@@ -135,6 +152,9 @@ def test_study_under_another_name_has_an_experiment_of_that_name(workflow: Workf
         "radius",
         "method",
         "empty grid",
+        "rebuild",
+        "graph that cannot be",
+        "never learns",
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2_and_nothing_is_created(
@@ -173,7 +193,7 @@ def test_only_what_changed_runs_again(stand_in: Workflow) -> None:
     assert (stand_in.folder / "results/ci/report.html").is_file()
     assert run() == [], "a second call finds nothing to do"
 
-    more = trained(run("seeds=[0, 1, 7]"))
+    more = trained(run("seeds=[0, 1, 7]", "name=ci"))
     assert len(more) == 7
     assert all(name.endswith("seed7") for name in more), "a new seed trains the new runs only"
 
@@ -181,7 +201,7 @@ def test_only_what_changed_runs_again(stand_in: Workflow) -> None:
     assert not trained(redrawn), "what no run depends on trains nothing"
     assert "figures" in redrawn
 
-    changed = run("run={training: {episodes: 5}}")
+    changed = run("run={sac: {tau: 0.5}}", "name=ci", "rebuild=true")
     assert trained(changed) == set(study.runs()), "changed settings train again"
     assert changed.count("publish") == len(study.runs()), "and are published again"
 
@@ -197,6 +217,89 @@ def test_results_copied_without_their_store_are_published_and_nothing_else(
     done = stand_in.snakemake("--cores", "2", *study)
     assert done.returncode == 0, done.stdout + done.stderr
     assert sorted(calls(stand_in)) == ["publish", "publish-results", "store"]
+
+
+SMALL = ("study=ci", "name=small", "seeds=[0]", "grid={methods: [fmarl, go]}")
+
+
+def small(workflow: Workflow, *overrides: str) -> tuple[list[str], str]:
+    """The commands that a study of two runs asks for, and what Snakemake says on standard error."""
+    done = workflow.snakemake("--cores", "2", "--config", *SMALL, *overrides)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return sorted(calls(workflow)), done.stderr
+
+
+def test_finished_runs_are_not_replaced_by_a_study_unless_it_is_told_to(stand_in: Workflow) -> None:
+    small(stand_in)
+    runs = stand_in.folder / "results/small/runs"
+    before = {path: path.read_bytes() for path in runs.glob("*/*")}
+    changed = "run={sac: {tau: 0.5}}"
+    done = stand_in.snakemake("--cores", "2", "--config", *SMALL, changed)
+    assert done.returncode == 2 and calls(stand_in) == []
+    (line,) = [line for line in done.stderr.splitlines() if not line.startswith("Using workflow")]
+    assert "2 of 2 runs in results/small/runs would be lost" in line and "rebuild=true" in line
+    assert {path: path.read_bytes() for path in runs.glob("*/*")} == before
+    rebuilt, _ = small(stand_in, changed, "rebuild=true")
+    assert [line for line in rebuilt if line.startswith("train")] == [
+        "train fmarl-seed0 --force (was there)",
+        "train go-seed0 --force (was there)",
+    ]
+    assert small(stand_in, changed)[0] == [], "rebuild is no setting: nothing runs again without it"
+    (runs / "fmarl-seed0/checkpoint.pt").touch()
+    longer, _ = small(stand_in, "run={sac: {tau: 0.5}, training: {episodes: 9}}")
+    assert "train fmarl-seed0 (was there)" in longer, "it finds what it goes on from"
+
+
+def test_override_without_a_name_goes_to_a_folder_of_its_own(stand_in: Workflow) -> None:
+    overrides = ("study=ci", "grid={methods: [go]}")
+    done = stand_in.snakemake("--cores", "2", "tables", "--config", *overrides)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder,) = (stand_in.folder / "results").iterdir()
+    assert re.fullmatch("ci-[0-9a-f]{6}", folder.name)
+    assert f"is the study {folder.name}, in results/{folder.name}" in done.stderr
+    assert load_study(folder / "study.yaml").name == folder.name
+
+
+def test_run_whose_folder_was_removed_is_trained_again(stand_in: Workflow) -> None:
+    small(stand_in)
+    shutil.rmtree(stand_in.folder / "results/small/runs/go-seed0")
+    again, _ = small(stand_in)
+    assert [line for line in again if line.startswith("train")] == ["train go-seed0"]
+
+
+def test_run_that_breaks_does_not_keep_the_others_from_their_tables(stand_in: Workflow) -> None:
+    (stand_in.folder / "broken").touch()
+    done = stand_in.snakemake("--cores", "2", "--config", *SMALL)
+    assert done.returncode == 1
+    assert "Study 'small': 1 of 2 runs finished" in done.stderr
+    assert "could not run: fmarl-seed0: no room left" in done.stderr
+    assert {"train go-seed0", "tables", "figures"} <= set(calls(stand_in))
+    results = stand_in.folder / "results/small"
+    assert (results / "tables/main.html").is_file() and (results / "figures/zeta.png").is_file()
+    log = (results / "logs/without_broken_runs.log").read_text()
+    assert (results / "report.html").is_file(), log
+    assert not (results / "runs/fmarl-seed0/summary.json").exists()
+
+
+def test_run_that_diverged_is_told_at_the_end(stand_in: Workflow) -> None:
+    (stand_in.folder / "diverges").touch()
+    _, said = small(stand_in)
+    assert "Study 'small': 1 of 2 runs finished" in said
+    assert "failed: fmarl-seed0: loss is nan" in said
+
+
+@pytest.mark.parametrize(
+    "text", ["{a}", "a {b} {{c}} {{ d }} %s $HOME 'q' \"r\" |s| *t `u <v>", "007"]
+)
+def test_free_text_of_a_study_reaches_its_results_as_it_is(stand_in: Workflow, text: str) -> None:
+    small(stand_in, f"description={text}")
+    assert load_study(stand_in.folder / "results/small/study.yaml").description == text
+    assert (stand_in.folder / "results/small/report.html").is_file()
+
+
+def test_name_of_a_study_that_looks_like_a_number_is_a_name(stand_in: Workflow) -> None:
+    done = stand_in.snakemake("-n", "--config", "study=ci", "name=007", "seeds=[0]")
+    assert done.returncode == 0 and "results/007/study.yaml" in done.stdout + done.stderr
 
 
 def test_figures_are_drawn_again_without_training(stand_in: Workflow) -> None:

@@ -22,4 +22,4 @@ rule report:
         study=configured,
     shell:
         "python -m snakemake --snakefile {params.snakefile:q} --report {output:q}"
-        " --configfile {input.study:q} --config study={params.study:q} > {log:q} 2>&1"
+        " --configfile {input.study:q} --config study={params.study:q} rebuild=true > {log:q} 2>&1"

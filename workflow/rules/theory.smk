@@ -6,6 +6,7 @@ from rsm.theory.variations import variations
 
 try:
     varied = variations(study)
+    plan(study.name, varied, Path(f"{RESULTS}/variations"), rebuild)
 except ConfigError as error:
     print(error, file=sys.stderr)
     sys.exit(2)
@@ -13,10 +14,12 @@ except ConfigError as error:
 
 use rule train as train_variation with:
     output:
-        expand(
-            "{results}/variations/{{run}}/{file}",
-            results=RESULTS,
-            file=[*RUN_FILES, "policy.safetensors"],
+        update(
+            expand(
+                "{results}/variations/{{run}}/{file}",
+                results=RESULTS,
+                file=[*RUN_FILES, "policy.safetensors"],
+            )
         ),
     log:
         f"{RESULTS}/logs/variations/{{run}}.log",
@@ -25,8 +28,9 @@ use rule train as train_variation with:
     wildcard_constraints:
         run="|".join(map(re.escape, varied)),
     params:
-        settings=lambda wildcards: varied[wildcards.run].model_dump_json(),
+        settings=lambda wildcards: own_settings(varied[wildcards.run]),
         folder=subpath(output[0], parent=True),
+        force=lambda wildcards, output: "--force" if rebuild else "",
 
 
 # What a part waits for beside the study itself.

@@ -9,6 +9,11 @@ SERVER = hashlib.sha256(SERVER.encode()).hexdigest()[:12] if SERVER else "local"
 RECEIPTS = f"results/mlflow/receipts/{study.name}"
 
 
+named = {key: overrides[key] for key in ("description",) if key in overrides}
+if study.name != configured:
+    named["name"] = study.name
+
+
 rule store:
     output:
         touch(f"{RECEIPTS}/store.done"),
@@ -19,13 +24,7 @@ rule store:
         "../../environment.yml"
     params:
         study=configured,
-        names=json.dumps(
-            {
-                key: overrides[key]
-                for key in ("description", "name")
-                if key in overrides
-            }
-        ),
+        names=lambda wildcards: json.dumps(named),
         server=SERVER,
     shell:
         "python -m rsm store --study {params.study:q} --set {params.names:q} > {log:q} 2>&1"

@@ -14,9 +14,10 @@ rule resolve:
     conda:
         "../../environment.yml"
     params:
+        # Functions, since a text that has {braces} would be taken for one with wildcards.
         study=configured,
-        overrides=json.dumps(overrides),
-        resolved=lambda wildcards: dump_yaml(study),  # plain text, whatever braces are in it
+        overrides=lambda wildcards: json.dumps(overrides),
+        resolved=lambda wildcards: dump_yaml(study),
     shell:
         "python -m rsm resolve --study {params.study:q} --set {params.overrides:q}"
         " --out {output:q} > {log:q} 2>&1"
@@ -25,12 +26,15 @@ rule resolve:
 # The settings of a run come as a parameter, so that a run is trained again when its own settings
 # change and not when another part of the study does. (An `ancient` study file would not do:
 # Snakemake 9 overlooks changed jobs below an ancient input that is itself to be rewritten.)
+#
+# What is there when it begins stays (`update`): `rsm train` itself knows what is finished, what can be continued
+# and what may be replaced. Snakemake would remove it, for a new release of the rule as well.
 rule train:
     input:
         source_of,
     output:
-        expand("{results}/runs/{{run}}/{file}", results=RESULTS, file=RUN_FILES),
-        f"{RESULTS}/runs/{{run}}/policy.safetensors",
+        update(expand("{results}/runs/{{run}}/{file}", results=RESULTS, file=RUN_FILES)),
+        update(f"{RESULTS}/runs/{{run}}/policy.safetensors"),
     log:
         f"{RESULTS}/logs/{{run}}.log",
     benchmark:
@@ -41,15 +45,17 @@ rule train:
         "../../environment.yml"
     threads: 1
     params:
-        settings=lambda wildcards: runs[wildcards.run].model_dump_json(),
+        settings=lambda wildcards: own_settings(runs[wildcards.run]),
         folder=subpath(output[0], parent=True),
+        # Of an `output`, so that Snakemake does not take it for a setting that changed.
+        force=lambda wildcards, output: "--force" if rebuild else "",
     shell:
-        "printf %s {params.settings:q} |"
-        " python -m rsm train --config /dev/stdin --out {params.folder:q} > {log:q} 2>&1"
+        "printf %s {params.settings:q} | python -m rsm train --config /dev/stdin"
+        " --out {params.folder:q} {params.force} > {log:q} 2>&1"
 
 
 use rule train as control with:
     output:
-        expand("{results}/runs/{{run}}/{file}", results=RESULTS, file=RUN_FILES),
+        update(expand("{results}/runs/{{run}}/{file}", results=RESULTS, file=RUN_FILES)),
     wildcard_constraints:
         run=f"({'|'.join(CONTROLS)})(-from-.+)?-seed[0-9]+",
