@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from rsm.analysis.figures.style import PAGE
 from rsm.theory.figures import palette
 
-TITLE, CATEGORY = "Is the gate's yes a gain?", "Regulation"
+TITLE, CATEGORY = "Is the gate's yes a gain?", "Theory"
 
 PANELS = {"all": "all replicas", "clear": "clear gains and losses"}
 
