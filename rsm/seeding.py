@@ -30,7 +30,7 @@ class Stream(enum.IntEnum):
     SLOW = 11
     RESTARTS = 12
     CHURN = 13
-    GATE = 11
+    GATE = 14
 
 
 def numpy_generator(seed: int, stream: Stream) -> np.random.Generator:
