@@ -11,7 +11,8 @@ CONFIG ?=
 
 BIN := .venv/bin
 SETUP := .venv/.setup-done
-SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
+# Expanded where it is used: the environment has to be there.
+SNAKEMAKE = $(BIN)/snakemake --cores $(CORES)
 RESULTS := results/$(STUDY)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
