@@ -69,9 +69,10 @@ def small_study(**grid: Any) -> Study:
 
 
 def write_study(
-    study: Study, results: Path, accepted: bool = True, failed: tuple[str, ...] = ()
+    study: Study, folder: Path, accepted: bool = True, failed: tuple[str, ...] = ()
 ) -> Path:
-    """Write `results/study.yaml` and a folder for every run; returns `results`."""
+    """Write `folder/<name>/study.yaml` and a folder for every run; returns `folder/<name>`."""
+    results = folder / study.name
     write_text(results / "study.yaml", dump_yaml(study))
     for run_id, config in study.runs().items():
         write_run(config, results / "runs" / run_id, accepted, run_id in failed)

@@ -107,8 +107,9 @@ def test_a_study_of_few_methods_is_drawn(
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_study_without_any_run_is_drawn_with_a_note(name: str, tmp_path: Path) -> None:
     source = "name: none\ndescription: ''\nseeds: [0]\ngrid: {methods: [rsm, fmarl, human]}\n"
-    (tmp_path / "study.yaml").write_text(source)
-    _, figure = drawn(name, load_study_runs(tmp_path))
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none/study.yaml").write_text(source)
+    _, figure = drawn(name, load_study_runs(tmp_path / "none"))
     assert "no run" in texts(figure) or "nothing" in texts(figure) or "no replica" in texts(figure)
 
 
@@ -260,8 +261,8 @@ def test_lists_of_outputs_come_without_matplotlib_and_pandas() -> None:
 def test_what_is_shared_has_panels_of_its_own_where_it_varies(tmp_path: Path) -> None:
     grid = {"methods": ["independent", "average", "rsm"], "topologies": ["ring"], "segments": [4]}
     study = small_study(**grid, share=["actor", "actor+critic"], episodes=20)
-    write_study(study, tmp_path)
-    frame = facets.curves_and_levels(load_study_runs(tmp_path))
+    results = write_study(study, tmp_path)
+    frame = facets.curves_and_levels(load_study_runs(results))
     learned, _ = facets.learned_and_levels(frame)
     found = facets.panels(learned)
     assert [(facet.topology, facet.share) for facet in found] == [

@@ -267,11 +267,11 @@ def test_an_unknown_figure_draws_nothing(results: Path, tmp_path: Path) -> None:
 def test_time_to_the_target_return_is_the_first_five_episodes_that_have_it(tmp_path: Path) -> None:
     study = small_study(methods=["average", "independent", "human"], topologies=["ring"])
     study = study.model_copy(update={"target_return": 0.3})
-    write_study(study, tmp_path)
+    results = write_study(study, tmp_path)
     # Seeds reach it at episodes 9, 14 and never; a round falls in every second episode.
     for seed, jump in enumerate((5, 10, 99)):
         for configuration in ("average-ring", "independent"):
-            folder = tmp_path / "runs" / f"{configuration}-seed{seed}"
+            folder = results / "runs" / f"{configuration}-seed{seed}"
             row = dict.fromkeys(TABLES["episodes"], 0)
             rows = [
                 row | {"episode": e, "return": 0.31 if e >= jump else 0.29} for e in range(1, 31)
@@ -281,7 +281,7 @@ def test_time_to_the_target_return_is_the_first_five_episodes_that_have_it(tmp_p
                 row = dict.fromkeys(TABLES["rounds"], 0)
                 rows = [row | {"round": e // 2, "episode": e} for e in range(2, 31, 2)]
                 write_table(folder, "rounds", rows)
-    table = main_table(load_study_runs(tmp_path)).set_index("configuration")
+    table = main_table(load_study_runs(results)).set_index("configuration")
     average = table.loc["average-ring"]
     assert (average["reached"], average["finished"]) == (2, 3)
     # The mean of five reaches 0.3 with three of them at 0.31: two episodes after the jump.
@@ -298,27 +298,27 @@ def test_time_to_the_target_return_is_the_first_five_episodes_that_have_it(tmp_p
 
 def test_manifests_of_all_runs_lie_beside_the_tables(tmp_path: Path) -> None:
     study = small_study(methods=["average", "human"], topologies=["ring"])
-    write_study(study, tmp_path)
-    gone = tmp_path / "runs/human-seed2"
+    results = write_study(study, tmp_path)
+    gone = results / "runs/human-seed2"
     (gone / "summary.json").unlink()
     (gone / "manifest.json").unlink()
-    write_tables(study, tmp_path)
-    lines = (tmp_path / "tables/manifests.jsonl").read_text().splitlines()
+    write_tables(study, results)
+    lines = (results / "tables/manifests.jsonl").read_text().splitlines()
     assert [json.loads(line)["seed"] for line in lines] == [0, 1, 2, 0, 1]
-    (tmp_path / "runs/human-seed0/manifest.json").write_text("{")
+    (results / "runs/human-seed0/manifest.json").write_text("{")
     with pytest.raises(ConfigError, match=r"human-seed0/manifest\.json: cannot be read: .*JSON"):
-        write_tables(study, tmp_path)
+        write_tables(study, results)
 
 
 def test_readable_tables_take_the_column_of_the_target_return(tmp_path: Path) -> None:
     study = small_study(methods=["average"], topologies=["ring"])
     study = study.model_copy(update={"target_return": 0.3})
-    write_study(study, tmp_path)
-    write_tables(study, tmp_path)
+    results = write_study(study, tmp_path)
+    write_tables(study, results)
     for name, head in (
         ("md", "rounds to 0.3"),
         ("html", "rounds to 0.3"),
         ("tex", r"rounds to\\0.3"),
     ):
-        text = (tmp_path / "tables" / f"main.{name}").read_text()
+        text = (results / "tables" / f"main.{name}").read_text()
         assert head in text and "Rounds to 0.3: until the mean" in text
