@@ -62,7 +62,10 @@ RESULTS = f"results/{study.name}"
 SNAKEFILE = workflow.current_basedir.join(
     "Snakefile"
 )  # this one, also where it is a module
-if study.name not in (configured, overrides.get("name")):
+if overrides and study.name not in (
+    study_file(configured).stem,
+    overrides.get("name"),
+):
     print(
         f"{configured} with these overrides is the study {study.name}, in {RESULTS} "
         "(name=NAME gives it another name)",

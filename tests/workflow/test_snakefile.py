@@ -142,6 +142,8 @@ def test_study_under_another_name_has_an_experiment_of_that_name(workflow: Workf
             ["study=ci", "run={sac: {learning_starts: 900}}"],
             r"sac\.learning_starts: 900 .*120 decis",
         ),
+        (["study=./gone.yaml"], r"gone\.yaml: cannot be read: No such file"),
+        (["study=ci", "extends=quick"], r"extends: unknown key .* allowed: name, "),
     ],
     ids=[
         "study",
@@ -155,6 +157,8 @@ def test_study_under_another_name_has_an_experiment_of_that_name(workflow: Workf
         "rebuild",
         "graph that cannot be",
         "never learns",
+        "path",
+        "extends on the command line",
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2_and_nothing_is_created(
@@ -174,6 +178,33 @@ def test_overrides_on_the_command_line_keep_their_types(workflow: Workflow) -> N
     overrides = ["run={sac: {tau: 1e-3, hidden: [8, 8], target_entropy: null}}", "seeds=[5]"]
     counts = job_counts(workflow.snakemake("-n", "--config", "study=ci", *overrides))
     assert counts["train"] + counts["control"] == 7
+
+
+OWN = """
+name: own
+description: A study of its own.
+extends: {extends}
+"""
+
+
+def test_study_by_its_path_has_its_results_beside_its_name(stand_in: Workflow) -> None:
+    file = stand_in.folder / "else where/own.yaml"
+    file.parent.mkdir()
+    text = OWN.format(extends="ci") + "seeds: [3]\ngrid: {methods: [rsm]}\nalso: []\n"
+    file.write_text(text, encoding="utf-8")
+    done = stand_in.snakemake("--cores", "2", "--config", f"study={file}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sum(line.startswith("train rsm-") for line in calls(stand_in)) == 1
+    results = stand_in.folder / "results/own"
+    assert (results / "report.html").is_file()
+    assert load_study(results / "study.yaml") == load_study(file)
+    again = stand_in.snakemake("--cores", "1", "--config", f"study={file}")
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_study_by_the_path_of_the_theory_study_has_its_parts(workflow: Workflow) -> None:
+    path = "study=./workflow/studies/theory.yaml"
+    assert "theory_exact" in job_counts(workflow.snakemake("-n", "--config", path))
 
 
 def test_only_what_changed_runs_again(stand_in: Workflow) -> None:
