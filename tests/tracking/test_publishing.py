@@ -48,14 +48,18 @@ def test_return_that_is_not_finite_is_not_published_as_a_number(value: float) ->
     rows = pd.read_parquet(file).to_dict("records")
     rows[0]["return"] = value  # of two held-out seeds
     write_table(folder, "evaluations", rows)
-    text = (folder / "summary.json").read_text()
-    (folder / "summary.json").write_text(text.replace("0.25", "NaN"))
     tracking.publish(folder, STUDY)
     (run,) = published().values()
-    found = history(run)
-    assert [step for step, _ in found["eval/return"]] == [300]
-    assert "final/return" not in found
-    assert "nan" not in run.data.tags["mlflow.note.content"]
+    assert [step for step, _ in history(run)["eval/return"]] == [300]
+
+
+def test_summary_with_a_final_return_that_is_not_finite_is_refused() -> None:
+    folder = write_run(RunConfig())
+    text = (folder / "summary.json").read_text()
+    (folder / "summary.json").write_text(text.replace("0.25", "NaN"))
+    with pytest.raises(ConfigError, match="summary.json: cannot be read"):
+        tracking.publish(folder, STUDY)
+    assert not Path("results/mlflow").exists()
 
 
 def test_values_that_are_not_numbers_are_left_out() -> None:
