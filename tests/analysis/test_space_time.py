@@ -101,7 +101,8 @@ def test_a_run_that_failed_or_has_no_trajectory_keeps_a_panel_that_says_so(
 
 def test_a_trajectory_of_other_settings_is_not_shown(make: Callable[..., Path]) -> None:
     results = make(methods=["fmarl", "average"], seeds=[0], episodes=10)
-    other = small_study(methods=["fmarl"], seeds=[0], episodes=20).runs()["fmarl-seed0"]
+    [same] = small_study(methods=["fmarl"], seeds=[0], episodes=10).runs().values()
+    other = same.model_copy(update={"sac": same.sac.model_copy(update={"tau": 0.5})})
     write_trajectory(results, other)
     runs = load_study_runs(results)
     assert runs.trajectory("fmarl-seed0") is None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from rsm.config.study import load_study
 
 from .conftest import ROOT, Workflow, job_counts
@@ -40,7 +42,7 @@ def test_whole_study_is_planned_once_its_sources_are_there(workflow: Workflow) -
     make_sources(workflow)
     counts = job_counts(workflow.snakemake("-n", "--config", "study=transfer"))
     runs = load_study(ROOT / "workflow/studies/transfer.yaml").runs().values()
-    assert counts["train"] == sum(config.learns for config in runs) == 105
+    assert counts["train"] == sum(config.learns for config in runs) == 45
     assert counts["control"] == sum(not config.learns for config in runs)
 
 
@@ -50,9 +52,10 @@ def test_missing_source_is_named(workflow: Workflow) -> None:
     assert f"{SOURCES}/fmarl-seed0/policy.safetensors" in done.stdout + done.stderr
 
 
-def test_every_source_of_the_study_is_a_run_of_transfer_source() -> None:
+@pytest.mark.parametrize("study", ["transfer", "transfer-loss"])
+def test_every_source_of_the_study_is_a_run_of_transfer_source(study: str) -> None:
     known = load_study(ROOT / "workflow/studies/transfer-source.yaml").runs()
-    for config in load_study(ROOT / "workflow/studies/transfer.yaml").runs().values():
+    for config in load_study(ROOT / f"workflow/studies/{study}.yaml").runs().values():
         if config.begins_from is not None:
             source = known[Path(config.begins_from).name]
             assert str(Path(config.begins_from).parent) == SOURCES

@@ -66,6 +66,14 @@ _VARIANTS: dict[str, tuple[Dash, str]] = {
     "code aug": ((0, (4, 2, 1, 2)), "<"),
     "code jul": ((0, (2, 2)), ">"),
 }
+# Further variants of one method and rule, such as how much is lost.
+_FURTHER: tuple[tuple[Dash, str], ...] = (
+    ((0, (5, 1, 1, 1, 1, 1)), "D"),
+    ((0, (1, 3)), "v"),
+    ((0, (7, 2)), "P"),
+    ((0, (2, 1, 2, 3)), "d"),
+    ((0, (4, 3, 1, 3)), "<"),
+)
 _FILLINGS: tuple[Literal["full", "none", "left", "bottom"], ...] = (
     "full",
     "none",
@@ -75,8 +83,8 @@ _FILLINGS: tuple[Literal["full", "none", "left", "bottom"], ...] = (
 
 
 def looks(labels: Iterable[str]) -> dict[str, Look]:
-    """Label → look. Method and way of finding ζ decide colour, line and marker wherever they occur;
-    other variants (`2 % loss`) take the fillings in order."""
+    """Label → look. Method and rule decide colour, line and marker wherever they occur;
+    other variants (`2 % loss`) take further lines, markers and fillings in order."""
     found: dict[str, Look] = {}
     seen: dict[tuple[str, str], list[str]] = {}
     names = list(dict.fromkeys(labels))
@@ -96,7 +104,10 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
         variants = seen.setdefault((method, rule), [])
         if rest not in variants:
             variants.append(rest)
-        found[name] = Look(color, dash, marker, _FILLINGS[variants.index(rest) % len(_FILLINGS)])
+        number = variants.index(rest)
+        if number:
+            dash, marker = _FURTHER[(number - 1) % len(_FURTHER)]
+        found[name] = Look(color, dash, marker, _FILLINGS[number % len(_FILLINGS)])
     return found
 
 

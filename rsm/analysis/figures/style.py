@@ -268,6 +268,8 @@ def legend(
         fitting = max(1, int(PAGE * 72 / (longest * 3.7 + 36)))
         rows = -(-len(handles) // min(fitting, 6))
         columns = -(-len(handles) // rows)
+        # Panels keep their size: what a legend of many rows needs beyond three is added below them.
+        figure.set_figheight(figure.get_figheight() + 0.17 * max(0, rows - 3))
         figure.legend(handles=handles, loc="outside lower center", ncols=columns)
 
 
