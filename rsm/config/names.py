@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, GetJsonSchemaHandler
-from pydantic_core import CoreSchema
 
 from rsm.config.catalogue import (
     CONTROLS,
@@ -27,7 +26,7 @@ class _Described(NamedTuple):
     schema: Callable[[], dict[str, Any]]
 
     def __get_pydantic_json_schema__(
-        self, core: CoreSchema, handler: GetJsonSchemaHandler
+        self, core: Any, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         return {"type": "string"} | self.schema()
 

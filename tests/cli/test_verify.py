@@ -85,7 +85,7 @@ def test_half_of_the_replicas_judged_differs(monkeypatch, capsys):
 def test_spread_is_that_of_the_rounds_and_none_without_any(tiny):
     assert verification.recompute(tiny(method="independent"))["spread"] is None
     assert verification.recompute(tiny(method="fmarl"))["spread"] == pytest.approx(0, abs=1e-5)
-    assert verification.recompute(tiny(method="rsm"))["spread"] > 0.01
+    assert verification.recompute(tiny(method="rsm"))["spread"] > 1e-3
 
 
 def test_study_that_lost_a_verified_run_is_named(tmp_path, monkeypatch):

@@ -269,7 +269,7 @@ def test_run_with_a_key_learns_the_same_and_never_writes_the_key_down(
 ) -> None:
     train(tiny(), tmp_path / "plain")
     monkeypatch.setenv("RSM_FRAME_KEY", KEY.hex())
-    monkeypatch.setattr("rsm.training.run.remove_checkpoints", lambda _: None)
+    monkeypatch.setattr("rsm.training.run.remove_checkpoints", lambda *_, **__: None)
     train(tiny(), tmp_path / "keyed")
     plain, keyed = tables(tmp_path / "plain"), tables(tmp_path / "keyed")
     assert keyed["zeta"].equals(plain["zeta"]) and keyed["rounds"]["refused"].sum() == 0
@@ -287,7 +287,7 @@ def test_run_that_began_with_a_key_does_not_go_on_without(
     tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RSM_FRAME_KEY", KEY.hex())
-    monkeypatch.setattr("rsm.training.run.remove_checkpoints", lambda _: None)
+    monkeypatch.setattr("rsm.training.run.remove_checkpoints", lambda *_, **__: None)
     train(tiny(), tmp_path / "run")
     (tmp_path / "run" / "summary.json").unlink()
     monkeypatch.delenv("RSM_FRAME_KEY")

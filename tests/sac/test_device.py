@@ -209,8 +209,8 @@ def test_divergence_on_a_device_is_seen_before_it_spreads_and_named_alike(
     config = tiny(**changes)
     real = Learner.update
 
-    def poisons(self, batch, noise):
-        losses = real(self, batch, noise)
+    def poisons(self, batch, noise, agents):
+        losses = real(self, batch, noise, agents)
         self.told += 1
         if self.told == (1 if place == "end" else 4):
             self.critics[2, 1, 5] = float("inf")

@@ -83,7 +83,7 @@ def test_study_has_every_gated_rule_both_shares_and_three_more_discounts_and_rat
 def test_variation_changes_what_it_names_and_nothing_else(study):
     varied = variations(study)["gamma-0.9-seed1"]
     expected = merge(study.run.model_dump(), {"sac": {"gamma": 0.9}})
-    assert varied.model_dump() == expected | {"method": "rsm", "seed": 1}
+    assert varied.model_dump() == expected | {"method": "rsm", "seed": 1, "varied": ()}
 
 
 @pytest.mark.parametrize(
@@ -96,9 +96,9 @@ def test_variation_changes_what_it_names_and_nothing_else(study):
     ],
 )
 def test_mistake_in_the_variations_is_named(text, message, study, tmp_path, monkeypatch):
-    path = tmp_path / "variations.yaml"
-    path.write_text(text, encoding="utf-8")
-    monkeypatch.setattr("rsm.theory.variations.VARIATIONS", path)
+    (tmp_path / "theory").mkdir()
+    (tmp_path / "theory/variations.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.setattr("rsm.theory.variations.studies", lambda: tmp_path)
     with pytest.raises(ConfigError, match=message):
         variations(study)
 

@@ -113,7 +113,7 @@ def test_a_teleported_vehicle_loses_its_links_and_others_keep_theirs(env: Traffi
     xy[0, trajectory.learners[0]] = np.nan
     picture = Picture(env, trajectory._replace(xy=xy), np.array([[0, 5, 10], [3, 4, 20]]))
     picture.frame(0)
-    assert len(picture.links.get_segments()) == len(picture._links.get_linewidth()) == 1
+    assert len(picture.links.get_segments()) == len(picture.links.get_linewidth()) == 1
 
 
 def test_an_exchange_with_the_server_is_said_and_not_drawn(env: TrafficEnv) -> None:
