@@ -15,8 +15,9 @@ from rsm.exchange.channel import Channel
 from rsm.exchange.replicas import Came, Post
 from rsm.methods.context import Context
 from rsm.mixing.rules import Verdict
-from rsm.training.communication import Exchange, synchronous_round, traced
+from rsm.training.communication import traced
 from rsm.training.judging import Opinion
+from rsm.training.rounds import Exchange, synchronous_round
 
 Judge = Callable[[torch.Tensor, torch.Tensor], Verdict]
 

@@ -10,7 +10,7 @@ from rsm import methods
 from rsm.config.catalogue import METHODS
 from rsm.exchange.frames import HEADER_SIZE
 from rsm.mixing.rules import Verdict
-from rsm.training.communication import sequential_round
+from rsm.training.rounds import sequential_round
 
 from ..rounds import Place, exchange_of, hold, place_of
 
