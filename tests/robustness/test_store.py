@@ -340,12 +340,12 @@ def test_study_is_trained_drawn_and_reported_though_the_store_fails(stand_in: Wo
     entry = stand_in.folder / "rsm" / "__main__.py"
     failing = "options = parser.parse_args()\nif options.command == 'store': sys.exit(1)\n"
     entry.write_text(entry.read_text().replace("options = parser.parse_args()\n", failing))
-    study = ["--config", "study=ci", "seeds=[0]", "grid={methods: [human]}"]
+    study = ["--config", "study=ci", "name=small", "seeds=[0]", "grid={methods: [human]}"]
     done = stand_in.snakemake("--cores", "2", *study)
     assert done.returncode != 0, "publishing failed, and Snakemake says so"
     made = {line.split()[0] for line in calls(stand_in)}
     assert {"train", "tables", "figures"} <= made and "publish" not in made
-    results = stand_in.folder / "results/ci"
+    results = stand_in.folder / "results/small"
     assert (results / "figures/zeta.png").is_file() and (results / "tables/main.csv").is_file()
     assert (results / "report.html").is_file()
     entry.write_text(entry.read_text().replace(failing, "options = parser.parse_args()\n"))

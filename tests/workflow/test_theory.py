@@ -25,9 +25,11 @@ def test_theory_study_trains_its_grid_and_its_variations_and_writes_every_file(
                 assert f"results/theory/{place}/{name}.{kind}" in done.stdout
 
 
-@pytest.mark.parametrize("target", ["report.html", "published.json"])
+@pytest.mark.parametrize(
+    "target", ["results/theory/report.html", "results/mlflow/receipts/theory/results.json"]
+)
 def test_whoever_gathers_its_figures_waits_for_all_of_them(workflow: Workflow, target: str) -> None:
-    done = workflow.snakemake("-n", f"results/theory/{target}", "--config", "study=theory")
+    done = workflow.snakemake("-n", target, "--config", "study=theory")
     counts = job_counts(done)
     assert counts["theory_exact"] == counts["theory_estimators"] == counts["theory_training"] == 1
 
