@@ -22,7 +22,7 @@ ifneq ($(shell test -w "$$HOME" && echo writable),writable)
 export XDG_CACHE_HOME ?= $(CURDIR)/.snakemake/cache
 endif
 
-.PHONY: schema setup reproduce committed claims report test lint unit smoke audit bench ui clean constraints
+.PHONY: quick-test schema setup reproduce committed claims report test lint unit smoke audit bench ui clean constraints
 .DELETE_ON_ERROR:
 
 setup: $(SETUP)
@@ -84,6 +84,11 @@ lint: setup
 	$(BIN)/lint-imports
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+
+# While working: lint, types, and the quick tests of the rooms below training. The others train real runs.
+quick-test: lint
+	$(BIN)/pytest -n 2 -q -m "not slow" tests/config tests/exchange tests/methods tests/mixing tests/runs tests/sac \
+	  tests/traffic tests/test_environment.py tests/test_seeding.py
 
 unit: setup
 	$(BIN)/pytest -n 2

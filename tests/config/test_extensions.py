@@ -70,6 +70,7 @@ def resolve(rsm: Rsm) -> subprocess.CompletedProcess[str]:
     return rsm("resolve", "--study", "own.yaml", "--out", "resolved.yaml")
 
 
+@pytest.mark.slow
 def test_names_of_a_package_that_imports_rsm_itself_are_settings(tmp_path: Path, rsm: Rsm) -> None:
     install(tmp_path, "outside", GROUPS, GOOD)
     done = resolve(rsm)
@@ -86,6 +87,7 @@ def test_names_of_a_package_that_is_not_installed_are_refused(rsm: Rsm) -> None:
     assert "'gossip' is not allowed: one of independent, average" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "code", "expected"),
     [
@@ -126,6 +128,7 @@ def test_broken_package_does_not_stop_what_does_not_use_it(tmp_path: Path, rsm: 
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_method_without_its_two_functions_is_named(tmp_path: Path, rsm: Rsm) -> None:
     install(tmp_path, "outside", {"rsm.methods": "gossip = outside:GOSSIP"}, GOOD)
     (tmp_path / "run.yaml").write_text("method: gossip\n", encoding="utf-8")

@@ -58,6 +58,7 @@ def test_plain_words_are_those_of_yaml_1_2():
     assert parse_yaml("<<: {a: 1}", "text") == {"<<": {"a": 1}}
 
 
+@pytest.mark.slow
 @given(st.from_regex(r"0o[0-7]{1,3}|[01]:[0-9]{2}|yes|on|<<|0x[0-9]|1_0|\.inf|~|=", fullmatch=True))
 def test_text_that_some_reader_takes_for_something_else_is_quoted(text):
     written = dump_yaml(Pair(number=1.0, text=text))

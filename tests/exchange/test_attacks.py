@@ -70,6 +70,7 @@ def test_attackers_are_chosen_by_the_seed_and_the_learner_keeps_the_true_paramet
     assert found[0] == found[1] != found[2]
 
 
+@pytest.mark.slow
 def test_attack_changes_what_an_averaging_agent_learns_and_nothing_of_learning_alone(
     tiny, tmp_path
 ):

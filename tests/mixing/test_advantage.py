@@ -1,5 +1,6 @@
 import math
 
+import pytest
 import torch
 
 from rsm.mixing.advantage import direct_advantage, importance_advantage
@@ -23,6 +24,7 @@ def repeated(world, times: int) -> torch.Tensor:
     return world.states.repeat(1, times, 1)
 
 
+@pytest.mark.slow
 def test_direct_estimate_is_unbiased_against_enumeration(make_world):
     world, times = make_world(1, states=6), 20_000
     other = world.theta + world.direction
@@ -39,6 +41,7 @@ def test_direct_estimate_is_unbiased_against_enumeration(make_world):
     assert (standard_error < 0.05 * exact.abs().mean()).all()
 
 
+@pytest.mark.slow
 def test_importance_estimate_is_unbiased_where_the_behaviour_covers_both(make_world):
     world, times = make_world(1, states=6), 40_000
     other = world.theta + 0.3 * world.direction

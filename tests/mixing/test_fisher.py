@@ -43,6 +43,7 @@ def closed_explicit_form(world, agent: int) -> float:
     return float(world.direction[agent] @ fisher @ world.direction[agent])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_form_equals_the_explicit_fisher_matrix(seed, make_world):
     world = make_world(seed)

@@ -160,6 +160,7 @@ def compare(drawn: Case, version: str) -> list[Plain]:
     return expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("actions", [1, 2])
 def test_verdict_is_that_of_the_scalar_transcription(version, actions):
@@ -173,6 +174,7 @@ def test_verdict_is_that_of_the_scalar_transcription(version, actions):
     assert any(one.advantage < 0 for one in seen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 def test_log_density_below_and_above_its_range_is_clamped_and_has_no_derivative(version):
     low = high = 0
@@ -200,6 +202,7 @@ def test_clamp_acts_on_the_sum_over_action_dimensions():
     compare(wide, "aug")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("bias", [5.0, -40.0])
 def test_spread_that_the_policy_clamps_has_no_derivative(version, bias):

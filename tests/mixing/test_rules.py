@@ -47,6 +47,7 @@ def verdicts(make_world, rule: str, **settings):
         yield judge, world.theta, other, mixing_metric(judge, world.theta, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", GATED)
 def test_replica_without_a_positive_advantage_is_rejected(rule, make_world):
     seen = {True: 0, False: 0}
@@ -67,6 +68,7 @@ def test_identical_policy_is_neither_accepted_nor_rejected(rule, world):
     assert (verdict.zeta == 0).all() and verdict.bound.isnan().all()
 
 
+@pytest.mark.slow
 def test_theorem2_is_the_published_formula(make_world):
     for judge, theta, other, verdict in verdicts(make_world, "theorem2"):
         gain = judge.advantage(theta, other, judge.choice)
@@ -84,6 +86,7 @@ def test_theorem2_is_the_published_formula(make_world):
                 assert float(verdict.zeta[agent]) == pytest.approx(min(0.8, bound))
 
 
+@pytest.mark.slow
 def test_zeta_never_exceeds_its_cap(make_world):
     for rule in NAMES:
         for *_, verdict in verdicts(make_world, rule, zeta_max=0.05, kl_limit=10.0):
@@ -110,6 +113,7 @@ def test_trust_region_keeps_the_kl_divergence_to_second_order(make_world):
         )
 
 
+@pytest.mark.slow
 def test_line_search_holds_on_the_held_out_states(make_world):
     accepted = 0
     for judge, theta, other, verdict in verdicts(make_world, "line-search"):
@@ -122,6 +126,7 @@ def test_line_search_holds_on_the_held_out_states(make_world):
     assert accepted > 4
 
 
+@pytest.mark.slow
 def test_certified_step_satisfies_its_bound_and_twice_the_step_does_not(make_world):
     accepted = 0
     for judge, theta, other, verdict in verdicts(make_world, "certified", gamma=0.5):
@@ -169,6 +174,7 @@ def test_rule_gets_a_draw_only_where_it_says_that_it_needs_one(rule, world):
         mixing_metric(judge, world.theta, other)
 
 
+@pytest.mark.slow
 def test_coin_takes_the_step_of_the_trust_region_by_its_draw_alone(make_world):
     signs = set()
     for seed in range(12):

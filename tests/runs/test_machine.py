@@ -61,6 +61,7 @@ def test_container_with_two_of_many_cores_has_two(tmp_path, monkeypatch):
     assert usable_cores() == 1
 
 
+@pytest.mark.slow
 def test_capability_is_what_torch_computes_with_and_not_what_the_processor_has():
     asked = os.environ | {"ATEN_CPU_CAPABILITY": "default"}
     code = "from rsm.runs.machine import cpu_capability; print(cpu_capability())"

@@ -72,6 +72,7 @@ def test_capability_of_the_processor_is_recorded(tiny):
     assert manifest(tiny())["machine"]["capability"] == cpu_capability()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["train", "evaluate", "doctor"])
 def test_another_libsumo_first_on_the_path_is_refused(command, tmp_path):
     other = tmp_path / "tools/libsumo"
@@ -97,6 +98,7 @@ def test_another_libsumo_first_on_the_path_is_refused(command, tmp_path):
     assert "Traceback" not in said and not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_another_sumo_first_on_the_path_builds_no_road(tmp_path):
     import sumo
 

@@ -179,6 +179,7 @@ def test_manifest_names_the_device_and_the_settings_do_not(tiny, tmp_path, calle
     assert "device" not in (tmp_path / "gpu" / "config.yaml").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["rsm", "average", "segment-average", "fmarl", "independent"])
 def test_code_for_a_device_gives_the_bits_of_the_processor(method, tiny, tmp_path, called_cuda):
     config = tiny(method=method, training={"episodes": 2}, communication={"share": "actor+critic"})
@@ -310,6 +311,7 @@ def test_update_of_a_run_stays_on_fake_tensors_of_a_gpu(tiny, called_cuda):
     assert run.updates == 2 and run.watch.unseen.sums.device == ELSEWHERE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("advantage", ["direct", "importance"])
 @pytest.mark.parametrize("rule", ["theorem2", "certified", "line-search", "trust-region", "fixed"])
 def test_judging_stays_on_fake_tensors_of_a_gpu(rule, advantage):

@@ -36,6 +36,7 @@ def stacked(settings: Sac = SETTINGS, action_size: int = 1) -> Learner:
     return Learner(settings, AGENTS, 6, action_size, SCALE, generator, dtype=torch.float64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action_size", [1, 2])
 @pytest.mark.parametrize("gradient_clip", [None, 0.5, 5.0])
 def test_stack_learns_what_separate_agents_learn(gradient_clip, action_size):

@@ -97,6 +97,7 @@ def test_restored_replay_draws_the_same_batch():
         assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 3, 5])
 def test_n_step_transitions_sum_rewards_up_to_n_a_collision_or_the_end(steps: int):
     """Against the plain definition, agent by agent, with collisions in the middle and a short end."""

@@ -61,6 +61,7 @@ except ConfigError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variable", ["RSM_CACHE", "TMPDIR"])
 @pytest.mark.parametrize(
     ("name", "driven"),

@@ -133,6 +133,7 @@ def by_pickle(env: ParallelTrafficEnv) -> ParallelTrafficEnv:
     return copied
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("copied", [copy.deepcopy, by_pickle])
 def test_copy_has_a_process_of_its_own_and_drives_what_the_seed_decides(
     short: ParallelTrafficEnv, copied: Callable[[ParallelTrafficEnv], ParallelTrafficEnv]

@@ -22,6 +22,7 @@ def test_flows_figure_eight_with_14_humans_drives_5_626_metres_per_second(
     assert np.mean([stats.mean_speed for stats in episodes]) == pytest.approx(5.626, rel=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("control", "reference"), [("human", 0.2237), ("sumo", 0.2256)])
 def test_the_published_figure_eight_without_learning_is_as_fast_as_flows(
     control: str, reference: float
@@ -32,6 +33,7 @@ def test_the_published_figure_eight_without_learning_is_as_fast_as_flows(
     assert 5 <= report["collisions"] <= 20
 
 
+@pytest.mark.slow
 def test_uniformly_random_actions_reach_0_0256_of_the_limit() -> None:
     # One episode varies by 6 %, so five would decide nothing: their mean is off by 3 % by chance.
     returns = []
