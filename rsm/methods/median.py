@@ -8,11 +8,7 @@ from rsm.exchange.replicas import Came
 from rsm.methods.aggregation import aggregated
 from rsm.methods.average import ask as ask
 from rsm.methods.context import Context
-
-
-def least(byzantine: int) -> int:
-    """Values needed to outvote `byzantine` of them: 2f + 1."""
-    return 2 * byzantine + 1
+from rsm.methods.trimmed_mean import least as least
 
 
 def mix(own: Tensor, came: Came, context: Context) -> Tensor:
