@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.measure import Row
 from benchmarks.plain_environment import PlainEnvironment
-from rsm.config.run import Traffic
+from rsm.config.learning import Traffic
 from rsm.traffic.environment import TrafficEnv
 
 STEPS, PLAIN_STEPS, REPEATS = 1000, 60, 6

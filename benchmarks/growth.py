@@ -10,7 +10,7 @@ import torch
 from benchmarks.exchange import Round
 from benchmarks.learning import ACTION, OBSERVATION, add_random, filled_replay, judge_of, learner_of
 from benchmarks.measure import Row, medians
-from rsm.config.run import Sac
+from rsm.config.learning import Sac
 from rsm.mixing.rules import mixing_metric
 from rsm.sac.learner import Learner
 from rsm.sac.replay import Replay

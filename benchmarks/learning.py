@@ -12,7 +12,8 @@ from torch import Tensor
 from benchmarks.measure import Row, medians, milliseconds
 from benchmarks.plain_agents import PlainAgent, Transition
 from benchmarks.plain_fisher import explicit_form
-from rsm.config.run import Mixing, Sac
+from rsm.config.exchanging import Mixing
+from rsm.config.learning import Sac
 from rsm.mixing.rules import Evidence, Judge, mixing_metric
 from rsm.sac import mlp
 from rsm.sac.learner import Learner

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rsm.config.run import Sac
+from rsm.config.learning import Sac
 from rsm.sac.learner import Learner
 from rsm.sac.reference import ReferenceAgent
 from rsm.sac.replay import Batch

@@ -16,7 +16,7 @@ import numpy as np
 import traci
 from numpy.typing import NDArray
 
-from rsm.config.run import Traffic
+from rsm.config.learning import Traffic
 from rsm.traffic.environment import TrafficEnv
 from rsm.traffic.netconvert import netconvert_binary
 from rsm.traffic.simulation import MAX_SEED, SAFE_SPEED

@@ -32,7 +32,8 @@ cli.main(["train", "--config", sys.argv[1], "--out", sys.argv[2]])
 # Two episodes with updates at a middling size; prints its own seconds, imports left out.
 SMALL_RUN = """
 import time, torch
-from rsm.config.run import RunConfig, Sac
+from rsm.config.learning import Sac
+from rsm.config.run import RunConfig
 from rsm.traffic.environment import TrafficEnv
 from rsm.training.loop import Training
 torch.set_num_threads(1)

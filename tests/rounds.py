@@ -10,7 +10,7 @@ import torch
 
 from rsm import methods
 from rsm.config.catalogue import METHODS
-from rsm.config.run import Communication
+from rsm.config.exchanging import Communication
 from rsm.exchange.channel import Channel
 from rsm.exchange.replicas import Came, Post
 from rsm.methods.context import Context

@@ -131,7 +131,7 @@ def simulator() -> Iterator[Finding]:
     except (ConfigError, ImportError, OSError, subprocess.TimeoutExpired) as error:
         yield Finding("netconvert", _line(error), SETUP)
     try:
-        from rsm.config.run import Traffic
+        from rsm.config.learning import Traffic
         from rsm.traffic.environment import TrafficEnv
 
         with TrafficEnv(Traffic(horizon=10)) as env:

@@ -14,10 +14,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from rsm.config.axes import AXES, assign, setting
+from rsm.config.base import Fraction, Settings
 from rsm.config.catalogue import CONTROL, METHODS, RULES, UNTRAINED, check_extensions
 from rsm.config.loading import explain, load_yaml
 from rsm.config.names import MethodName, TopologyName
-from rsm.config.run import Fraction, RunConfig, RunSettings, Settings
+from rsm.config.run import RunConfig, RunSettings
 from rsm.config.shipped import shipped
 from rsm.errors import ConfigError, KeyedError, one_line, shown
 

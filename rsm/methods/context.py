@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rsm.config.run import Communication
+from rsm.config.exchanging import Communication
 from rsm.exchange.replicas import Ask, Came
 
 # Received replicas, own parameters and referential ones (both [R, D]) of R receivers → ζ `[R]`.

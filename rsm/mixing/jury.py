@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rsm.config.run import Mixing
+from rsm.config.exchanging import Mixing
 from rsm.mixing.advantage import QFunction
 from rsm.mixing.fisher import form_of_tangent
 from rsm.mixing.rules import Evidence, Moved, Verdict, verdict

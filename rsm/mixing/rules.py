@@ -20,7 +20,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rsm.config.run import Mixing
+from rsm.config.exchanging import Mixing
 from rsm.mixing.advantage import QFunction, soft_value, weighted_value
 from rsm.mixing.distances import gaussian_kl, gaussian_tv
 from rsm.mixing.fisher import form_of_tangent

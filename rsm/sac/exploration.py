@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from rsm.config.run import Sac
+from rsm.config.learning import Sac
 from rsm.sac.learner import Learner
 from rsm.sac.policy import LARGEST_UNIT_ACTION
 

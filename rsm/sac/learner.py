@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from rsm.config.run import Sac
+from rsm.config.learning import Sac
 from rsm.sac import mlp
 from rsm.sac.critic import TwinCritic
 from rsm.sac.kernels.adam import Adam

@@ -16,7 +16,7 @@ from torch.distributions import Normal
 from torch.nn.functional import mse_loss, softplus
 from torch.nn.utils import clip_grad_norm_, skip_init
 
-from rsm.config.run import Sac
+from rsm.config.learning import Sac
 from rsm.sac.learner import Losses
 from rsm.sac.mlp import Sizes, layers
 from rsm.sac.policy import LOG_STD_RANGE

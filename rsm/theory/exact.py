@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from rsm.config.run import Mixing
+from rsm.config.exchanging import Mixing
 from rsm.theory import mdp as worlds
 from rsm.theory.mdp import Floats
 from rsm.theory.theorem1 import Theorem1, random_draws, random_pair, theorem1, tight_example

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from rsm.config.run import Mixing
+from rsm.config.exchanging import Mixing
 from rsm.mixing.rules import (
     RULES,
     Case,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rsm.config.run import Traffic
+from rsm.config.learning import Traffic
 from rsm.traffic.scenarios import Scenario
 
 

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rsm.config.run import Traffic
+from rsm.config.learning import Traffic
 from rsm.errors import RunError
 from rsm.traffic.actions import ActionMap, action_range, checked_actions
 from rsm.traffic.car_following import RELEASE, HumanTraffic, neighbours

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rsm.config.run import Traffic
+from rsm.config.learning import Traffic
 
 Floats = NDArray[np.float64]
 

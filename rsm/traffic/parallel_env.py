@@ -9,7 +9,7 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 
-from rsm.config.run import Traffic
+from rsm.config.learning import Traffic
 from rsm.traffic.actions import action_range
 from rsm.traffic.environment import Step, TrafficEnv, Vehicles
 from rsm.traffic.episode_stats import EpisodeStats

@@ -16,7 +16,7 @@ import subprocess
 import sys
 from typing import Any, BinaryIO
 
-from rsm.config.run import Traffic
+from rsm.config.learning import Traffic
 
 
 class RemoteEnv:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rsm.config.catalogue import UNTRAINED, scenario_forms
-from rsm.config.run import RunConfig, Traffic, load_run
+from rsm.config.learning import Traffic
+from rsm.config.run import RunConfig, load_run
 from rsm.errors import ConfigError, one_line, shown
 from rsm.runs.folder import read_summary
 from rsm.runs.policy import load_actors

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rsm.config.run import Sac
+from rsm.config.learning import Sac
 from rsm.sac.device import moved_together
 from rsm.traffic.environment import TrafficEnv
 from rsm.training.finite import Watch

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
-from rsm.config.run import InitFrom, RunConfig, load_run, policy_digest
+from rsm.config.learning import InitFrom
+from rsm.config.run import RunConfig, load_run, policy_digest
 from rsm.errors import ConfigError, shown
 from rsm.runs.folder import finished_summary
 from rsm.runs.policy import load_actors, load_policy

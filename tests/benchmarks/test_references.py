@@ -9,7 +9,7 @@ import torch
 from benchmarks.plain_agents import PlainAgent, Transition
 from benchmarks.plain_environment import PlainEnvironment
 from benchmarks.plain_fisher import explicit_form
-from rsm.config.run import Sac, Traffic
+from rsm.config.learning import Sac, Traffic
 from rsm.mixing.fisher import fisher_quadratic_form
 from rsm.sac.learner import Learner
 from rsm.sac.policy import SquashedGaussian

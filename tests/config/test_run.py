@@ -1,6 +1,7 @@
 import pytest
 
-from rsm.config.run import RunConfig, Traffic, parse_run
+from rsm.config.learning import Traffic
+from rsm.config.run import RunConfig, parse_run
 from rsm.errors import ConfigError
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rsm.config.run import Mixing
+from rsm.config.exchanging import Mixing
 from rsm.mixing.advantage import direct_advantage
 from rsm.mixing.fisher import fisher_quadratic_form
 from rsm.mixing.jury import answer, jury_verdict, question

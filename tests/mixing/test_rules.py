@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rsm.config.catalogue import RULES as NAMES
-from rsm.config.run import Mixing
+from rsm.config.exchanging import Mixing
 from rsm.mixing.distances import kl_divergence, total_variation
 from rsm.mixing.fisher import fisher_quadratic_form
 from rsm.mixing.rules import (

@@ -239,7 +239,7 @@ def test_failure_of_sumo_while_evaluating_is_one_line(
 
 
 def test_vehicles_that_sumo_does_not_insert_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rsm.config.run import Traffic
+    from rsm.config.learning import Traffic
 
     with TrafficEnv(Traffic(horizon=10)) as env:
         env.simulation.ids[0] = "ghost"

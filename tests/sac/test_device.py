@@ -18,8 +18,9 @@ from torch.utils import backend_registration
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rsm.cli import parser as cli
+from rsm.config.exchanging import Mixing
+from rsm.config.learning import Sac
 from rsm.config.loading import dump_yaml
-from rsm.config.run import Mixing, Sac
 from rsm.errors import ConfigError, RunError
 from rsm.mixing.rules import Evidence, Judge, mixing_metric
 from rsm.sac import device

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from rsm.config.run import Sac
+from rsm.config.learning import Sac
 from rsm.sac.exploration import Exploration
 from rsm.sac.learner import Learner
 

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from rsm.config.run import Sac
+from rsm.config.learning import Sac
 from rsm.sac.learner import Learner
 from rsm.sac.reference import ReferenceAgent, flat_parameters
 from rsm.sac.replay import Batch

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rsm.config.run import Mixing
+from rsm.config.exchanging import Mixing
 from rsm.theory.estimators import accuracy, estimates, exact_advantage, random_pool
 from rsm.theory.trained import catching_up, referentials
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rsm.config.run import Mixing
+from rsm.config.exchanging import Mixing
 from rsm.theory import mdp as worlds
 from rsm.theory.exact import _summary, theorem2_example, wilson_interval
 from rsm.theory.theorem2 import GATED, bound, pair, random_pairs, smallest_example, step_sizes

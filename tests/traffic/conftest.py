@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from rsm.config.run import Traffic
+from rsm.config.learning import Traffic
 from rsm.traffic.environment import TrafficEnv
 from rsm.traffic.episode_stats import EpisodeStats
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rsm.config.catalogue import SCRIPTED
-from rsm.config.run import Traffic
+from rsm.config.learning import Traffic
 from rsm.errors import ConfigError
 from rsm.traffic.controllers import ScriptedPlatoon, controller
 from rsm.traffic.environment import TrafficEnv

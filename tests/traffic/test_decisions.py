@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rsm.config.run import Traffic
+from rsm.config.learning import Traffic
 from rsm.traffic.environment import TrafficEnv
 from rsm.traffic.parallel_env import ParallelTrafficEnv
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from rsm.config.run import Traffic
+from rsm.config.learning import Traffic
 from rsm.errors import ConfigError
 from rsm.traffic.car_following import neighbours
 from rsm.traffic.environment import TrafficEnv
@@ -71,7 +71,7 @@ def test_the_same_seed_gives_the_same_bits_in_two_processes() -> None:
     code = (
         "import hashlib\n"
         "import numpy as np\n"
-        "from rsm.config.run import Traffic\n"
+        "from rsm.config.learning import Traffic\n"
         "from rsm.traffic.environment import TrafficEnv\n"
         f"{inspect.getsource(trajectory)}\n"
         "with TrafficEnv(Traffic()) as env:\n"

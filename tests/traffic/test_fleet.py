@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from rsm.config.run import Traffic, parse_run
+from rsm.config.learning import Traffic
+from rsm.config.run import parse_run
 from rsm.errors import ConfigError
 from rsm.traffic.controllers import controller
 from rsm.traffic.environment import TrafficEnv

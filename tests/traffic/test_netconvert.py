@@ -48,7 +48,7 @@ def test_what_netconvert_says_is_told_when_it_fails(
 
 
 DRIVE = """
-from rsm.config.run import Traffic
+from rsm.config.learning import Traffic
 from rsm.errors import ConfigError
 from rsm.traffic.environment import TrafficEnv
 try:

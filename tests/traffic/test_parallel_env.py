@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pettingzoo.test import parallel_api_test, parallel_seed_test
 
-from rsm.config.run import Traffic
+from rsm.config.learning import Traffic
 from rsm.errors import ConfigError
 from rsm.traffic.environment import TrafficEnv
 from rsm.traffic.parallel_env import ParallelTrafficEnv

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from rsm.config.run import Traffic
+from rsm.config.learning import Traffic
 from rsm.traffic.environment import TrafficEnv
 from rsm.traffic.episode_stats import EpisodeStats
 from rsm.training.evaluation import evaluation_report

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rsm.config.run import Traffic
+from rsm.config.learning import Traffic
 from rsm.errors import ConfigError
 from rsm.traffic import rendering
 from rsm.traffic.environment import TrafficEnv

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rsm.config.run import Traffic
+from rsm.config.learning import Traffic
 from rsm.traffic.environment import TrafficEnv
 from rsm.traffic.trajectory import drive_trajectory, space_time_table
 
