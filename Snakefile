@@ -27,7 +27,7 @@ from rsm.config.overrides import (
     wants_rebuild,
 )
 from rsm.config.study import load_study, study_file
-from rsm.runs.machine import cores_beyond_quota
+from rsm.runs.machine import too_many_cores, usable_cores
 from rsm.runs.outcome import outcome, report as ended_report
 from rsm.runs.planning import plan
 
@@ -71,8 +71,9 @@ if overrides and study.name not in (
         "(name=NAME gives it another name)",
         file=sys.stderr,
     )
-if (advice := cores_beyond_quota(workflow.resource_settings.cores)) is not None:
+if (advice := too_many_cores(workflow.resource_settings.cores)) is not None:
     print(advice, file=sys.stderr)
+    workflow.register_resource("_cores", usable_cores())
 MORE = []  # outputs that a study has beyond the ordinary ones
 
 
@@ -108,7 +109,7 @@ rule all:
         expand("{results}/runs/{run}/summary.json", results=RESULTS, run=runs),
         rules.tables.output,
         rules.draw.output,
-        expand(rules.publish.output, run=runs),
+        expand(rules.publish.output, first=PUBLISHED),
         rules.publish_results.output,
         rules.report.output,
         MORE,
@@ -137,4 +138,7 @@ onerror:
             " -- {RESULTS}/figures/zeta.png {RESULTS}/tables/main.html)"
             " > {RESULTS}/logs/without_broken_runs.log 2>&1"
             " && echo 'Tables, figures and report show the others.' >&2 || true"
+        )
+        shell(
+            "python -m rsm sync --study {RESULTS}/study.yaml > {RESULTS}/logs/sync.log 2>&1 || true"
         )

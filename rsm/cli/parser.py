@@ -247,9 +247,9 @@ def parser() -> argparse.ArgumentParser:
     )
 
     publish = command(
-        "publish", tracking.run_publish, "log one finished run folder to MLflow; idempotent"
+        "publish", tracking.run_publish, "log finished run folders to MLflow; idempotent"
     )
-    publish.add_argument("folder", type=Path, metavar="RUN_DIR")
+    publish.add_argument("folders", type=Path, nargs="+", metavar="RUN_DIR")
     publish.add_argument("--study", required=True, metavar="NAME", help="its MLflow experiment")
     publish.add_argument("--receipt", type=Path, metavar="FILE", help="written when it is done")
 

@@ -24,10 +24,10 @@ def run_ui(options: argparse.Namespace) -> None:
 
 
 def run_publish(options: argparse.Namespace) -> None:
-    from rsm.tracking import publish
+    from rsm.tracking import publish_all
 
-    receipt = publish(options.folder, options.study)
-    write_receipt(options, receipt)
+    receipts = publish_all(options.folders, options.study)
+    write_receipt(options, {"study": options.study, "runs": receipts})
 
 
 def run_publish_results(options: argparse.Namespace) -> None:

@@ -76,15 +76,15 @@ def _quota(folder: Path) -> float:
     return int(quota) / int(period) if limited and int(quota) else math.inf
 
 
-def cores_beyond_quota(cores: int | None) -> str | None:
-    """What to tell somebody who lets this many jobs run at once, None where there are cores for them.
+def too_many_cores(asked: int | None) -> str | None:
+    """What to tell somebody who asked for more cores than there are; None where there are enough.
 
     `snakemake --cores all` counts those of the whole machine, whatever part of it a container has.
     """
     usable = usable_cores()
-    if cores is None or cores <= usable:
+    if asked is None or asked <= usable:
         return None
     return (
-        f"--cores: {cores} jobs at once, but only {usable} cores are ours (affinity, or quota of a container): "
-        f"--cores {usable} is as fast and takes less memory"
+        f"--cores: {asked} were asked for, but only {usable} may be used here (affinity, or the quota of a "
+        f"container): jobs at once: {usable}"
     )

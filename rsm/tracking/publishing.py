@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,21 +40,30 @@ RESULTS_NOTE = (
 def publish(run_dir: Path, study: str) -> dict[str, Any]:
     """Publish a finished run folder; returns a receipt of what the store now holds.
 
-    Raises ConfigError where the folder does not hold a finished run, RunError where the store fails: what
-    it holds of the run by then is unfinished there, and replaced at the next attempt. Where another
-    run of this id was replaced, as that of another checkout, a line on standard error says so.
+    Raises as `publish_all` does.
     """
-    receipt = _publish(run_dir, study)
-    for former in receipt["replaced"]:
-        print(
-            f"{study}: {receipt['run_id']}: the store had another run of this id ({former}; this one: settings "
-            f"{receipt['settings_hash']}), which is replaced: it is among MLflow's deleted runs now",
-            file=sys.stderr,
-        )
-    with locked_store(study):
-        client = client_of_store()
-        sum_up(client, receipt["experiment_id"], finished_summary(run_dir)["configuration"])
+    [receipt] = publish_all([run_dir], study)
     return receipt
+
+
+def publish_all(folders: Iterable[Path], study: str) -> list[dict[str, Any]]:
+    """Publish finished run folders; returns a receipt for each of what the store now holds.
+
+    Raises ConfigError for the first folder that does not hold a finished run, after the others are published,
+    and RunError where the store fails: a run that is there in part then is replaced at the next attempt. Where
+    another run of the same id was replaced, as that of another checkout, a line on standard error says so.
+    """
+    receipts, refused = _publish_each(folders, study)
+    for receipt in receipts:
+        for former in receipt["replaced"]:
+            print(
+                f"{study}: {receipt['run_id']}: the store had another run of this id ({former}; this one: "
+                f"settings {receipt['settings_hash']}), which is replaced and among MLflow's deleted runs now",
+                file=sys.stderr,
+            )
+    if refused:
+        raise refused[0]
+    return receipts
 
 
 def publish_results(study: str, results: Path) -> dict[str, Any]:
@@ -96,27 +106,37 @@ def sync(study: str, description: str = "") -> str:
     folders = sorted(file.parent for file in Path("results", study, "runs").glob("*/summary.json"))
     if not folders:
         raise ConfigError(f"study: {shown(study)}: results/{study}/runs holds no finished run")
-    experiment = create_store(study, description)
-    unreadable, replaced, configurations = [], 0, set()
-    for folder in folders:
-        try:
-            replaced += bool(_publish(folder, study)["replaced"])
-            configurations.add(finished_summary(folder)["configuration"])
-        except ConfigError as error:
-            unreadable.append(str(error))
-    for configuration in sorted(configurations):
-        with locked_store(study):
-            sum_up(client_of_store(), experiment, configuration)
-    if unreadable:
+    create_store(study, description)
+    receipts, refused = _publish_each(folders, study)
+    if refused:
         raise RunError(
-            f"{len(folders) - len(unreadable)} of {len(folders)} finished runs are in the MLflow store; "
-            f"{unreadable[0]}"
+            f"{len(receipts)} of {len(folders)} finished runs are in the MLflow store; {refused[0]}"
         )
     results = folders[0].parent.parent
     if any((results / name).is_dir() for name in RESULTS):
         publish_results(study, results)
+    replaced = sum(bool(receipt["replaced"]) for receipt in receipts)
     done = f"{len(folders)} finished runs are in the MLflow store"
     return f"{done}; {replaced} of them replaced others of the same id" if replaced else done
+
+
+def _publish_each(
+    folders: Iterable[Path], study: str
+) -> tuple[list[dict[str, Any]], list[ConfigError]]:
+    """Publish run folders, then sum up each of their configurations; receipts, and why others were refused."""
+    receipts, refused, configurations = [], [], {}
+    for folder in folders:
+        try:
+            receipts.append(_publish(folder, study))
+            configurations[finished_summary(folder)["configuration"]] = receipts[-1][
+                "experiment_id"
+            ]
+        except ConfigError as error:
+            refused.append(error)
+    for configuration, experiment in configurations.items():
+        with locked_store(study):
+            sum_up(client_of_store(), experiment, configuration)
+    return receipts, refused
 
 
 def _publish(run_dir: Path, study: str) -> dict[str, Any]:

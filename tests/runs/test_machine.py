@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rsm.runs import machine
-from rsm.runs.machine import cores_beyond_quota, cpu_capability, cpu_quota, usable_cores
+from rsm.runs.machine import cpu_capability, cpu_quota, too_many_cores, usable_cores
 
 
 def system(folder, files, membership="0::/\n"):
@@ -55,8 +55,8 @@ def test_container_with_two_of_many_cores_has_two(tmp_path, monkeypatch):
     quota = cpu_quota(root, membership)
     monkeypatch.setattr(machine, "cpu_quota", lambda: quota)
     assert usable_cores() == 2
-    assert "--cores 2 " in (cores_beyond_quota(64) or "")
-    assert cores_beyond_quota(2) is None and cores_beyond_quota(None) is None
+    assert "only 2 may be used here" in (too_many_cores(64) or "")
+    assert too_many_cores(2) is None and too_many_cores(None) is None
     monkeypatch.setattr(machine, "cpu_quota", lambda: 0.5)
     assert usable_cores() == 1
 

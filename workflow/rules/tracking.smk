@@ -1,5 +1,12 @@
 # MLflow: the store before anything else (the first connections to a new one must not be parallel),
-# then one publish step a run, one at a time (the resource `mlflow`; `rsm publish` locks as well).
+# then publish steps, one at a time (the resource `mlflow`; `rsm publish` locks as well). A step starts
+# MLflow, which takes seconds, so that it brings over many runs. Those of a step wait for each other:
+# `rsm sync` brings over what is finished by now.
+TOGETHER = 16
+PUBLISHED = {
+    str(first): list(runs)[first : first + TOGETHER]
+    for first in range(0, len(runs), TOGETHER)
+}
 
 # Another server: publish to it too. Hashed, since an address may hold a password.
 SERVER = os.environ.get("MLFLOW_TRACKING_URI", "")
@@ -33,11 +40,17 @@ rule store:
 rule publish:
     input:
         store=rules.store.output,
-        summary=f"{RESULTS}/runs/{{run}}/summary.json",
+        summaries=lambda wildcards: expand(
+            "{results}/runs/{run}/summary.json",
+            results=RESULTS,
+            run=PUBLISHED[wildcards.first],
+        ),
     output:
-        f"{RECEIPTS}/runs/{{run}}.json",
+        f"{RECEIPTS}/runs-{{first}}.json",
     log:
-        f"{RESULTS}/logs/publish/{{run}}.log",
+        f"{RESULTS}/logs/publish/runs-{{first}}.log",
+    wildcard_constraints:
+        first="[0-9]+",
     conda:
         "../../environment.yml"
     resources:
@@ -45,9 +58,11 @@ rule publish:
     params:
         study=study.name,
         server=SERVER,
-        folder=subpath(input.summary, parent=True),
+        folders=lambda wildcards, input: [
+            os.path.dirname(file) for file in input.summaries
+        ],
     shell:
-        "python -m rsm publish {params.folder:q} --study {params.study:q}"
+        "python -m rsm publish {params.folders:q} --study {params.study:q}"
         " --receipt {output:q} > {log:q} 2>&1"
 
 
