@@ -52,10 +52,15 @@ def test_paper_is_the_published_setting_with_every_method_of_it_and_ten_seeds() 
     assert len(study.seeds) == 10
 
 
-def test_quick_covers_every_method_of_the_paper_and_control_with_three_seeds() -> None:
+def test_quick_shows_every_method_control_and_axis_with_two_seeds() -> None:
     study = load_study(ROOT / "workflow/studies/quick.yaml")
-    assert set(study.grid.methods) == {*PAPER, *CONTROLS}
-    assert len(study.seeds) == 3
+    runs = study.runs().values()
+    assert {run.method for run in runs} == {*PAPER, *CONTROLS}
+    assert {run.seed for run in runs if run.learns} == set(study.seeds) and len(study.seeds) == 2
+    mixed = [run for run in runs if run.method == "rsm"]
+    assert {run.communication.segments for run in mixed} == {1, 4}
+    assert len({run.communication.topology for run in mixed}) == 2
+    assert len({run.mixing.rule for run in mixed}) == 2
 
 
 def test_tables_and_the_report_have_captions() -> None:
