@@ -240,8 +240,7 @@ def test_pages_are_written_and_the_block_of_a_page_is_replaced(tmp_path: Path) -
     assert (
         "whole 95 % interval" in page and "cannot be told" in (results / "claims.html").read_text()
     )
-    table = pd.read_csv(results / "claims.csv")
-    assert list(table.columns) == list(Finding._fields)
+    assert not pd.read_csv(results / "claims.csv").empty
     assert main(["claims", *arguments]) == 0 and readme.read_text() == text
 
 

@@ -27,16 +27,16 @@ def no_clock(monkeypatch):
     monkeypatch.setattr(growth, "AGENTS", (9, 12))
 
 
-@pytest.mark.parametrize(("group", "count"), [("environment", 2), ("exchange", 1), ("growth", 2)])
-def test_group_gives_its_rows(group, count, no_clock):
+@pytest.mark.parametrize("group", ["environment", "exchange", "growth"])
+def test_group_gives_rows_that_reach_the_table(group, no_clock):
     rows = table.measured(group)
-    assert len(rows) == count and all(isinstance(row, Row) for row in rows)
-    assert json.loads(json.dumps(rows))  # what a group hands to the table
+    assert rows and all(isinstance(row, Row) for row in rows)
+    assert json.loads(json.dumps(rows))
 
 
-def test_learning_has_a_row_for_acting_updating_and_judging(no_clock):
-    parts = [row.part for row in (learning.acting(), *learning.update(64, 1), *learning.judging())]
-    assert [part.split()[0] for part in parts] == ["acting", "all-agents", "judging", "judging"]
+def test_acting_updating_and_judging_are_measured_whatever_the_clock_says(no_clock):
+    rows = [learning.acting(), *learning.update(64, 1), *learning.judging()]
+    assert all(row.measured and row.target for row in rows)
 
 
 def test_every_group_can_be_measured():

@@ -8,15 +8,6 @@ from rsm.config.study import parse_study
 from rsm.exchange.topology import neighbourhood
 
 
-def test_every_method_has_its_own_module():
-    modules = [traits.module for traits in METHODS.own.values()]
-    assert len(set(modules)) == len(modules)
-    assert all(
-        module == f"rsm.methods.{name.replace('-', '_')}"
-        for name, module in zip(METHODS.own, modules, strict=True)
-    )
-
-
 def test_method_that_exchanges_nothing_does_not_multiply_by_what_is_exchanged(monkeypatch):
     grid = {"methods": ["average"], "share": ["actor", "actor+critic"], "loss_rates": [0.0, 0.1]}
     study = parse_study({"name": "a", "description": "", "seeds": [0], "grid": grid}, "study")

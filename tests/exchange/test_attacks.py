@@ -6,7 +6,7 @@ import torch
 
 from rsm.config.catalogue import ATTACKS as NAMES
 from rsm.errors import ConfigError
-from rsm.exchange.attacks import ATTACKS, sent_parameters
+from rsm.exchange.attacks import sent_parameters
 from rsm.traffic.environment import TrafficEnv
 from rsm.training.loop import Training
 from rsm.training.run import train
@@ -23,10 +23,6 @@ def theta(seed: int = 0) -> torch.Tensor:
 def sent(kind: str) -> torch.Tensor:
     generator = torch.Generator().manual_seed(2)
     return sent_parameters(kind, theta(), theta(1), ATTACKERS, generator)
-
-
-def test_every_attack_of_the_settings_exists():
-    assert tuple(ATTACKS) == NAMES
 
 
 @pytest.mark.parametrize("kind", NAMES)

@@ -639,10 +639,6 @@ def test_malformed_bytes_on_a_plain_terminal(here: Path) -> None:
     assert helped.returncode == 0, helped.stderr
 
 
-def test_enough_is_tried() -> None:
-    assert len(RUNS) + len(STUDIES) + len(LINES) + len(ENVIRONMENTS) >= 150
-
-
 def test_windows_line_ends_and_links_to_good_things_are_fine(here: Path, capsys) -> None:
     (here / "target").mkdir()
     (here / "link").symlink_to("target")

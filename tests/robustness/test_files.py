@@ -19,7 +19,6 @@ from rsm.config.study import parse_study
 from rsm.errors import ConfigError
 from rsm.runs.checkpoint import load_checkpoint, save_checkpoint
 from rsm.runs.files import CURRENT
-from rsm.tracking.pages import HOST
 from rsm.traffic.roads.figure_eight import figure_eight
 from rsm.training.drivers import load_driver
 
@@ -168,18 +167,6 @@ def test_damaged_road_network_in_the_cache_is_built_anew(
     figure_eight.cache_clear()
     assert figure_eight(30.0) == network
     figure_eight.cache_clear()
-
-
-def test_user_interface_listens_to_this_machine_only() -> None:
-    assert HOST == "127.0.0.1"
-    assert "0.0.0.0" not in (ROOT / "Makefile").read_text(encoding="utf-8")
-    for source in (*SOURCES, *sorted((ROOT / "workflow").rglob("*.smk"))):
-        assert "0.0.0.0" not in source.read_text(encoding="utf-8"), source
-
-
-def test_dependencies_are_audited_in_continuous_integration() -> None:
-    assert re.search(r"^audit:", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert "make audit" in (ROOT / ".ci/run").read_text()
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@ import math
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -69,8 +68,3 @@ def test_capability_is_what_torch_computes_with_and_not_what_the_processor_has()
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=asked)
     assert done.stdout.strip() == "DEFAULT"
     assert cpu_capability() == cpu_capability().upper()
-
-
-def test_makefile_asks_for_the_cores_that_are_ours():
-    text = (Path(__file__).parents[2] / "Makefile").read_text(encoding="utf-8")
-    assert "CORES ?= $(shell" in text and "usable_cores" in text

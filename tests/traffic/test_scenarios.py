@@ -1,14 +1,16 @@
-"""The registry holds what docs/scenarios.md says."""
+"""Scenarios are what docs/scenarios.md says."""
 
 import pytest
 
-from rsm.config.catalogue import SCENARIOS
+from rsm.config.catalogue import FLEET, SCENARIOS
 from rsm.errors import ConfigError
-from rsm.traffic.scenarios import REGISTRY, scenario
+from rsm.traffic.scenarios import scenario
 
 
-def test_the_registry_is_the_list_that_the_settings_allow() -> None:
-    assert tuple(REGISTRY) == tuple(SCENARIOS)
+@pytest.mark.parametrize("name", [*SCENARIOS, f"{FLEET}:2"])
+def test_every_scenario_that_the_settings_allow_can_be_driven_in(name: str) -> None:
+    road = scenario(name)
+    assert 0 < len(road.learners) <= road.n_vehicles
 
 
 @pytest.mark.parametrize(

@@ -396,7 +396,7 @@ def test_jobs_at_once_are_as_many_as_there_are_cores_for(stand_in: Workflow) -> 
 
 
 def test_lint_finds_nothing(workflow: Workflow) -> None:
-    done = workflow.snakemake("--lint")
+    done = workflow.snakemake("--lint", "--config", "study=ci")
     assert done.returncode == 0, done.stdout + done.stderr
 
 

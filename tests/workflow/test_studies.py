@@ -61,8 +61,3 @@ def test_quick_shows_every_method_control_and_axis_with_two_seeds() -> None:
     assert {run.communication.segments for run in mixed} == {1, 4}
     assert len({run.communication.topology for run in mixed}) == 2
     assert len({run.mixing.rule for run in mixed}) == 2
-
-
-def test_tables_and_the_report_have_captions() -> None:
-    captions = {path.stem for path in (ROOT / "workflow/report").glob("*.rst")}
-    assert captions == {"table", "runs", "configuration", "workflow"}
