@@ -69,6 +69,18 @@ def test_controls_are_named_levels(name: str, runs: Runs) -> None:
         assert level in texts(figure)
 
 
+def test_controls_stand_beside_the_profiles_and_a_far_one_does_not_flatten_them(runs: Runs) -> None:
+    data, near = drawn("profiles", runs)
+    levels = data[data["panel"] == "level"]
+    assert set(levels["label"]) == {"human", "go", "platoon"}
+    for name, value in zip(levels["label"], levels["value"], strict=True):
+        assert f"{name} {value:.3f}" in texts(near)
+    data.loc[(data["panel"] == "level") & (data["label"] == "platoon"), "value"] = 9.87
+    far = redrawn("profiles", data)[1]
+    assert far.axes[0].get_xlim()[1] <= near.axes[0].get_xlim()[1] < 9.87
+    assert "platoon 9.870 →" in texts(far)
+
+
 @pytest.mark.parametrize("name", ["learning_curves", "return_vs_bytes", "topologies"])
 def test_a_control_far_from_the_methods_is_a_number_and_does_not_flatten_them(
     name: str, runs: Runs

@@ -1,4 +1,4 @@
-"""Figure 7: performance profiles and probability of improvement over `fmarl` and `average`."""
+"""Figure 7: performance profiles beside controls, and probability of improvement over `fmarl` and `average`."""
 
 from __future__ import annotations
 
@@ -35,10 +35,11 @@ def data(runs: Runs) -> pd.DataFrame:
 
     Like is compared with like: where all methods with a topology ran on the same ones, these are the
     strata, else only the first topology of the study is shown (the column `topology`, in words).
-    `panel` is `profile` (rows: threshold → fraction of runs above it) or `improvement` (rows: reference,
-    a method, and `against`, the label of it that was chosen → probability that a run of the label beats
-    one of it on its topology). Columns: panel, share (where it varies), topology, segments (the P),
-    label, threshold, reference, against, value, low, high, and configuration and the states of
+    `panel` is `profile` (rows: threshold → fraction of runs above it), `level` (rows: a control → its final
+    return) or `improvement` (rows: reference, a method, and `against`, the label of it that was chosen →
+    probability that a run of the label beats one of it on its topology). Columns: panel, share (where it
+    varies), topology, segments (the P), label, threshold, reference, against, value, low, high, and
+    configuration and the states of
     `selection.counts` summed over the configurations of a label. A label without a finished run has rows
     without value.
     """
@@ -64,6 +65,8 @@ def data(runs: Runs) -> pd.DataFrame:
         names = [topology_label(name) for name in topologies]
         where = f"{len(names)} topologies" if names[1:] else "".join(names)
         frames.append(frame.assign(share=share, topology=where, segments=part["segments"].max()))
+    controls = facets.levels(runs)[["label", "configuration", "return"]]
+    frames.append(controls.rename(columns={"return": "value"}).assign(panel="level"))
     return pd.concat([frame.reindex(columns=_COLUMNS).astype(object) for frame in frames])
 
 
@@ -116,6 +119,9 @@ def draw(data: pd.DataFrame) -> Figure:
     """A row per share: profiles to the left, comparisons with each reference to the right."""
     if data.empty:
         return style.empty("no method of this study learns")
+    controls = data[data["panel"] == "level"]
+    levels = dict(zip(controls["label"], controls["value"].astype(float), strict=True))
+    data = data[data["panel"] != "level"]
     shares = facets.shares(data)
     parts = [data[data["share"] == share] for share in shares] or [data]
     parts = [
@@ -127,6 +133,7 @@ def draw(data: pd.DataFrame) -> Figure:
     grid = figure.subplots(len(parts), 3, squeeze=False, width_ratios=(1.5, 1, 1))
     for part, (left, *others) in zip(parts, grid, strict=True):
         _draw_profiles(left, part[part["panel"] == "profile"], shown)
+        style.upright_levels(left, levels)
         for method, axis in zip(selection.REFERENCES, others, strict=True):
             rows = part[(part["panel"] == "improvement") & (part["reference"] == method)]
             _draw_improvement(axis, rows, method, shown)

@@ -208,6 +208,29 @@ def draw_levels(row: list[Axes], values: Mapping[str, float]) -> None:
                 axis.axhline(value, color=GREY, linewidth=0.9, linestyle=dash, zorder=1.5)
 
 
+def upright_levels(axis: Axes, values: Mapping[str, float]) -> None:
+    """Controls as vertical lines across a panel that holds its data, named in a corner with their numbers.
+
+    A level farther from the data than these lie apart would flatten them: it is only named.
+    """
+    low, high = axis.get_xlim()
+    handles = []
+    for name, value in sorted(values.items(), key=lambda item: item[1]):
+        if not np.isfinite(value):
+            continue
+        line = {"color": GREY, "linewidth": 0.9, "linestyle": _LEVELS.get(name, "-")}
+        near = 2 * low - high <= value <= 2 * high - low
+        if near:
+            axis.axvline(value, zorder=1.5, **line)
+        else:
+            line["linestyle"] = ""
+        outside = "" if near else " →" if value > high else " ←"
+        handles.append(Line2D([], [], label=f"{name} {value:.3f}{outside}", **line))
+    if handles:
+        names = axis.legend(handles=handles, loc="lower left", labelcolor=GREY, prop={"size": 6})
+        names.set_in_layout(False)  # it is within the panel
+
+
 def name_levels(figure: Figure, named: Mapping[Axes, Mapping[str, float]]) -> None:
     """Write the controls' names to the right of the panels, kept apart where levels are close.
 
