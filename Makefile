@@ -83,7 +83,7 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/snakefmt --check Snakefile workflow
-	$(BIN)/snakemake --lint
+	$(BIN)/snakemake --lint --config study=ci
 
 # While working: lint, types, and the quick tests of the rooms below training. The others train real runs.
 quick-test: lint
