@@ -25,10 +25,10 @@ from rsm.methods.context import Context, MixingMetric
 from rsm.mixing.rules import Verdict
 from rsm.sac.learner import Learner
 from rsm.sac.replay import Replay
-from rsm.seeding import Stream, chosen_agents, numpy_generator, torch_generator
+from rsm.seeding import Stream, numpy_generator, torch_generator
 from rsm.training.judging import Judgement, Judges, Opinion, OwnCritic, PublishedCode
 from rsm.training.jury import Peers
-from rsm.training.roster import Presence
+from rsm.training.roster import Presence, unlike_agents
 from rsm.training.rounds import Exchange, sequential_round, synchronous_round
 
 Rows = list[dict[str, Any]]
@@ -66,10 +66,10 @@ class Communication:
         device = learner.theta.device
         self._judging = torch_generator(config.seed, Stream.JUDGING, device)
         self._attacking = torch_generator(config.seed, Stream.ATTACK, device)
-        self.attackers = attackers(config, agents)
+        self.attackers = unlike_agents(config, agents, "attack")
         self._start = self._shared()
         self._presence = Presence(config, agents)
-        self._judges = judges_of(config)(config, learner, replay, self._judging)
+        self._judges = judges_of(config, learner, replay, self._judging, self.attackers)
         self.rounds = 0
         self.last_round = Ledger(agents).bytes_per_pair  # [sender, receiver], server last
 
@@ -215,21 +215,21 @@ class Communication:
         self._presence.load_state_dict(state["presence"])
 
 
-def attackers(config: RunConfig, agents: int) -> list[int]:
-    """Numbers of the agents that send harm; raises ConfigError where nobody honest would be left."""
-    if (count := config.attack.agents) >= agents:
-        raise ConfigError(
-            f"attack.agents: {count} is not allowed: fewer than the {agents} agents of "
-            f"{config.traffic.scenario}"
-        )
-    return chosen_agents(config.seed, Stream.ATTACK, agents, count)
-
-
-def judges_of(config: RunConfig) -> Callable[..., Judges]:
-    """Who judges by these settings."""
+def judges_of(
+    config: RunConfig,
+    learner: Learner,
+    replay: Replay,
+    generator: torch.Generator,
+    attackers: list[int],
+) -> Judges:
+    """Who judges by these settings, where `attackers` are the agents that send harm."""
     if config.mixing.published_code:
-        return PublishedCode
-    return Peers if config.mixing.judge == "peers" else OwnCritic
+        return PublishedCode(config, learner, replay, generator)
+    own = OwnCritic(config, learner, replay, generator)
+    if config.mixing.judge == "own":
+        return own
+    liars = attackers if config.attack.kind == "liar" else []
+    return Peers(config, learner, own, liars)
 
 
 def traced(judge: Judge, trace: Rows) -> MixingMetric:

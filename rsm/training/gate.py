@@ -27,6 +27,7 @@ from rsm.training.communication import judges_of
 from rsm.training.drivers import policy_driver
 from rsm.training.evaluation import agent_returns
 from rsm.training.judging import Judgement
+from rsm.training.roster import unlike_agents
 
 # Who judges → settings laid upon `mixing` of the run. A new judge is a line here.
 _AS_WRITTEN = {"rule": "theorem2", "advantage": "direct", "judge": "own", "published_code": None}
@@ -117,11 +118,12 @@ def _verdicts(
     """What every judge of JUDGES says of the replicas `[N, d]`, A⁺ by each."""
     theta, critics = learner.theta.detach(), learner.critics.detach()
     case = Judgement(came, theta, critics, replicas, neighbours, post)
-    verdicts = {}
+    attackers, verdicts = unlike_agents(config, learner.agents, "attack"), {}
     for name, changes in JUDGES.items():
         generator = torch.Generator(theta.device).manual_seed(int(draw.integers(2**63)))
         seen = config.model_copy(update={"mixing": config.mixing.model_copy(update=changes)})
-        verdicts[name] = judges_of(seen)(seen, learner, replay, generator).opinion(case, 0).verdict
+        judges = judges_of(seen, learner, replay, generator, attackers)
+        verdicts[name] = judges.opinion(case, 0).verdict
     return verdicts
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 
@@ -15,8 +16,7 @@ from rsm.exchange.replicas import Slot
 from rsm.mixing.jury import Question, answer, jury_verdict, question
 from rsm.mixing.rules import RULES, Verdict
 from rsm.sac.learner import Learner
-from rsm.sac.replay import Replay
-from rsm.seeding import Stream, chosen_agents, numpy_generator
+from rsm.seeding import Stream, numpy_generator
 from rsm.training.judging import Judgement, Opinion, OwnCritic, rows_of
 
 _FLOAT = np.dtype(np.float32)  # of what travels, whatever the learner computes in
@@ -29,13 +29,12 @@ class Peers:
     """
 
     def __init__(
-        self, config: RunConfig, learner: Learner, replay: Replay, generator: torch.Generator
+        self, config: RunConfig, learner: Learner, own: OwnCritic, liars: Collection[int]
     ) -> None:
-        self._settings, self._learner, self._generator = config.mixing, learner, generator
-        self._own = OwnCritic(config, learner, replay, generator)
+        """`own` has the states of every receiver; `liars` are the agents that answer −Q."""
+        self._settings, self._learner = config.mixing, learner
+        self._own, self._liars = own, liars
         self._draws = numpy_generator(config.seed, Stream.JURORS)
-        lies = config.attack.agents if config.attack.kind == "liar" else 0
-        self._liars = chosen_agents(config.seed, Stream.ATTACK, learner.agents, lies)
 
     def opinion(self, case: Judgement, replica: int) -> Opinion:
         """Ask, hear and conclude; `replica` numbers the question within the round."""

@@ -11,13 +11,24 @@ from rsm.config.run import RunConfig
 from rsm.errors import ConfigError
 from rsm.seeding import Stream, chosen_agents, numpy_generator
 
+# Section of the settings → the stream that chooses its agents, and how many others it has to leave.
+_UNLIKE = {
+    "slow": (Stream.SLOW, 0),
+    "restarts": (Stream.RESTARTS, 0),
+    "attack": (Stream.ATTACK, 1),  # somebody honest
+}
 
-def chosen(config: RunConfig, agents: int, section: str, stream: Stream) -> list[int]:
-    """The agents of a section of the settings, by the seed; raises ConfigError where there are fewer."""
-    count = getattr(config, section).agents
-    if count > agents:
+
+def unlike_agents(config: RunConfig, agents: int, section: str) -> list[int]:
+    """The agents, of N, that a section of the settings makes unlike the others: by the seed, in order.
+
+    `section` is `slow`, `restarts` or `attack`. Raises ConfigError where there are not enough agents.
+    """
+    count, (stream, left) = getattr(config, section).agents, _UNLIKE[section]
+    if count > agents - left:
         raise ConfigError(
-            f"{section}.agents: {count} is not allowed: {config.traffic.scenario} has {agents} agents"
+            f"{section}.agents: {count} is not allowed: {config.traffic.scenario} has {agents} agents; "
+            f"at most {agents - left} are expected"
         )
     return chosen_agents(config.seed, stream, agents, count)
 
@@ -31,8 +42,8 @@ class Roster:
     """
 
     def __init__(self, config: RunConfig, agents: int) -> None:
-        self.slow = chosen(config, agents, "slow", Stream.SLOW)
-        self.newcomers = chosen(config, agents, "restarts", Stream.RESTARTS)
+        self.slow = unlike_agents(config, agents, "slow")
+        self.newcomers = unlike_agents(config, agents, "restarts")
         self._factors = np.ones(agents, dtype=np.int64)
         self._factors[self.slow] = config.slow.factor
         self._waits = config.communication.barrier == "slowest"
