@@ -1,6 +1,8 @@
 """Aggregators for neighbours that cannot be trusted: worked examples and the laws of their papers."""
 
 import importlib
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from rsm.training.loop import Training
 from ..rounds import hold, place_of
 from .test_methods import AGENTS, COMPLETE, half, ring, theta
 
+BYZFL = json.loads(Path(__file__).with_name("byzfl_reference.json").read_text())["cases"]
 RESILIENT = [name for name, traits in METHODS.items() if traits.resilient]
 
 
@@ -57,6 +60,31 @@ def test_clipped_gossip_moves_no_farther_than_the_radius_toward_anybody():
     # Distances from 0 in 4 parameters: 2, 4, 6, 8 and 2000; the median is 6, so 8 and 2000 count as 6.
     mixed = after("clipped-gossip", lines(0, 1, 2, 3, 4, 1000), clip=1.0)
     torch.testing.assert_close(mixed[0], torch.full((4,), (1 + 2 + 3 + 3 + 3) / 6))
+
+
+def everybody(agents: int) -> np.ndarray:
+    return ~np.eye(agents, dtype=bool)
+
+
+@pytest.mark.parametrize("method", ["trimmed-mean", "median", "krum", "clipped-gossip"])
+@pytest.mark.parametrize("case", BYZFL, ids=lambda case: f"{len(case['values'])} agents")
+def test_aggregate_is_that_of_byzfl(case, method):
+    """Krum's score has one term fewer here, which byzfl_reference.py makes up for."""
+    values = torch.tensor(case["values"])
+    mixed = after(method, values, everybody(len(values)), byzantine=case["byzantine"])
+    expected = torch.tensor(case[method]).expand_as(mixed)
+    torch.testing.assert_close(mixed, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("case", BYZFL, ids=lambda case: f"{len(case['values'])} agents")
+def test_multi_krum_adds_one_of_the_vectors_to_what_byzfl_takes(case):
+    """byzfl averages the best n − f − 1 by the same scores, ours the best n − f (Blanchard et al. 2017)."""
+    values, byzantine = torch.tensor(case["values"]), case["byzantine"]
+    kept = len(values) - byzantine
+    mixed = after("multi-krum", values, everybody(len(values)), byzantine=byzantine)
+    added = kept * mixed - (kept - 1) * torch.tensor(case["multi-krum of one fewer"])
+    for row in added:
+        assert float((values - row).abs().amax(dim=1).min()) < 1e-5
 
 
 @pytest.mark.parametrize("method", RESILIENT)
