@@ -70,6 +70,8 @@ _SCENARIOS: dict[str, ScenarioTraits] = {
 }
 SCENARIOS = Registry("rsm.scenarios", _SCENARIOS, read_as(ScenarioTraits))
 FLEET = "fleet-figure-eight"  # `fleet-figure-eight:<N>`: N loops with one learning vehicle each
+MIXED_FLEET = "mixed-fleet"  # `mixed-fleet:<N>`: the same, of 14, 10 and 18 vehicles in turn
+FLEETS = (FLEET, MIXED_FLEET)
 FLEET_TRAITS = ScenarioTraits(collision="teleport")  # one loop must not end the others
 MOST_LOOPS = 256
 ATTACKS = ("sign-flip", "gaussian", "zero", "scaled", "stale", "alie", "ipm", "liar")
@@ -148,7 +150,7 @@ def parse_scenario(name: str) -> tuple[str, int]:
     if name in SCENARIOS:
         return name, 1
     family, _, number = name.partition(":")
-    if family == FLEET and re.fullmatch(r"[1-9][0-9]{0,3}", number) and int(number) <= MOST_LOOPS:
+    if family in FLEETS and re.fullmatch(r"[1-9][0-9]{0,3}", number) and int(number) <= MOST_LOOPS:
         return family, int(number)
     raise ValueError(f"no such scenario; allowed: {scenario_forms()} (1 to {MOST_LOOPS} loops)")
 
@@ -156,7 +158,7 @@ def parse_scenario(name: str) -> tuple[str, int]:
 def scenario_traits(name: str) -> ScenarioTraits:
     """What settings need to know of a scenario; raises ValueError as `parse_scenario` does."""
     family, _ = parse_scenario(name)
-    return FLEET_TRAITS if family == FLEET else SCENARIOS[family]
+    return FLEET_TRAITS if family in FLEETS else SCENARIOS[family]
 
 
 def check_extensions() -> None:
@@ -167,7 +169,7 @@ def check_extensions() -> None:
 
 def scenario_forms() -> str:
     """Every scenario as it is written, for a message."""
-    return f"{', '.join(SCENARIOS)}, {FLEET}:<loops>"
+    return ", ".join([*SCENARIOS, *(f"{family}:<loops>" for family in FLEETS)])
 
 
 def topology_forms() -> str:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, GetJsonSchemaHandler
 
 from rsm.config.catalogue import (
     CONTROLS,
-    FLEET,
+    FLEETS,
     METHODS,
     SCENARIOS,
     TOPOLOGIES,
@@ -52,7 +52,7 @@ def _method_schema() -> dict[str, Any]:
 
 
 def _scenario_schema() -> dict[str, Any]:
-    fleet = {"pattern": f"^{FLEET}:[1-9][0-9]*$"}
+    fleet = {"pattern": f"^({'|'.join(FLEETS)}):[1-9][0-9]*$"}
     known = {"anyOf": [{"enum": [*SCENARIOS]}, fleet]}
     return known | {"description": f"One of {scenario_forms()}."}
 

@@ -19,7 +19,7 @@ from rsm.config.axes import AXES, setting
 from rsm.config.base import Settings
 from rsm.config.catalogue import (
     CONTROL,
-    FLEET,
+    FLEETS,
     METHODS,
     UNTRAINED,
     check_extensions,
@@ -67,7 +67,7 @@ class RunConfig(RunSettings):
     @model_validator(mode="after")
     def _loops_have_no_distance(self) -> RunConfig:
         traits = METHODS.get(self.method)
-        fleet = self.traffic.scenario.startswith(FLEET)
+        fleet = self.traffic.scenario.startswith(FLEETS)
         if (
             fleet
             and traits

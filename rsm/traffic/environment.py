@@ -66,7 +66,7 @@ class TrafficEnv:
         self.scenario = scenario(traffic.scenario)
         self.loops = self.scenario.loops
         self.network = figure_eight(self.scenario.limit, loops=self.loops)
-        starts = start_places(self.network, len(self.scenario.order))
+        starts = start_places(self.network, list(map(len, self.scenario.orders)))
         self.learners = self.scenario.learners
         self.n_agents = len(self.learners)
         self.n_vehicles = self.scenario.n_vehicles
@@ -91,7 +91,7 @@ class TrafficEnv:
         self._observer = Observer(traffic, self.network.length, self.limit, car_length)
         terminates = traffic.on_collision == "terminate"
         self._episode = EpisodeAccumulator(self.scenario, self.horizon, terminates)
-        self._loop_of_agent = np.array(self.learners) // len(self.scenario.order)
+        self._loop_of_agent = np.array(self.scenario.loop_of_vehicle)[list(self.learners)]
 
     def reset(self, seed: int) -> NDArray[np.float32]:
         """Begin the episode of a seed (a whole number of at least 0) and observe it, float32[N, O].

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 from rsm.traffic import rewards
@@ -35,15 +36,16 @@ class EpisodeAccumulator:
 
     def __init__(self, road: Scenario, horizon: int, terminates: bool) -> None:
         self._road, self._horizon, self._terminates = road, horizon, terminates
-        self._per_loop = len(road.order)
-        starts = range(0, road.n_vehicles, self._per_loop)
-        self.members = [slice(start, start + self._per_loop) for start in starts]
+        ends = list(itertools.accumulate(map(len, road.orders)))
+        self.members = [
+            slice(end - len(order), end) for end, order in zip(ends, road.orders, strict=True)
+        ]
         self.begin()
 
     def begin(self) -> None:
         """A new episode."""
         self.steps = self._collisions = self._teleports = 0
-        self._loop_steps = 0  # simulation steps that count, summed over loops
+        self._driven = 0  # simulation steps that count, summed over vehicles
         self._speed_sum = 0.0
         self.rewards = [0.0] * self._road.loops
         self.crashed: set[int] = set()
@@ -58,13 +60,13 @@ class EpisodeAccumulator:
         """A simulation step: speeds (m/s) after it, vehicles that ran into another, teleports."""
         self.steps += 1
         self._teleports += teleported
-        struck = [vehicle // self._per_loop for vehicle in collided]
+        struck = [self._road.loop_of_vehicle[vehicle] for vehicle in collided]
         self._collisions += sum(loop not in self._earned for loop in struck)
         for loop, members in enumerate(self.members):
             own = speeds[members] if self._road.loops > 1 else speeds
             if loop not in self._earned:
                 self._speed_sum += sum(own)
-                self._loop_steps += 1
+                self._driven += len(own)
             if loop in self.crashed:
                 continue  # the rest of the decision earns nothing
             if loop not in struck:
@@ -75,8 +77,7 @@ class EpisodeAccumulator:
 
     def stats(self) -> EpisodeStats:
         """The episode so far; all zero at its beginning."""
-        driven = self._loop_steps * self._per_loop
-        speed = self._speed_sum / driven if driven else 0.0
+        speed = self._speed_sum / self._driven if self._driven else 0.0
         earned = [self._earned.get(loop, total) for loop, total in enumerate(self.rewards)]
         total = sum(earned) / self._road.loops / self._horizon
         return EpisodeStats(total, speed, self._collisions, self._teleports, self.steps)

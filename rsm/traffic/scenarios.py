@@ -8,9 +8,10 @@ A scenario is data: adding one of ours that uses the same road is one entry of `
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
-from rsm.config.catalogue import FLEET, SCENARIOS, parse_scenario, scenario_forms
+from rsm.config.catalogue import FLEETS, MIXED_FLEET, SCENARIOS, parse_scenario, scenario_forms
 from rsm.config.extensions import imported
 from rsm.errors import ConfigError, shown
 from rsm.traffic.car_following import HumanDriver
@@ -39,7 +40,8 @@ class Scenario:
 
     `order` lists the vehicles along the loop in the direction of driving, `h` human and `r`
     learning; vehicle i starts at the road's i-th place. Where there are several loops, they are
-    separate copies: vehicles are numbered loop by loop. `human` and `learner` are the car models
+    separate copies: vehicles are numbered loop by loop. `further` are the orders of loops of other
+    kinds, which follow in turn. `human` and `learner` are the car models
     that SUMO knows of, `driver` is who commands a human. What a collision does is said in
     `rsm.config.catalogue`, since settings depend on it.
     """
@@ -55,21 +57,42 @@ class Scenario:
     action_limit: float = 3.0  # m/s²
     dt: float = 0.1  # s
     loops: int = 1
+    further: tuple[str, ...] = ()
 
-    @property
+    @cached_property
+    def orders(self) -> tuple[str, ...]:
+        """The vehicles of every loop: `order` and `further` in turn."""
+        each = (self.order, *self.further)
+        return tuple(each[loop % len(each)] for loop in range(self.loops))
+
+    @cached_property
     def kinds(self) -> str:
         """`h` or `r` for every vehicle, loop by loop."""
-        return self.order * self.loops
+        return "".join(self.orders)
 
     @property
     def n_vehicles(self) -> int:
         """Vehicles on all roads."""
-        return len(self.order) * self.loops
+        return len(self.kinds)
 
-    @property
+    @cached_property
+    def loop_of_vehicle(self) -> tuple[int, ...]:
+        """The loop that each of V vehicles drives on, from 0."""
+        return tuple(loop for loop, order in enumerate(self.orders) for _ in order)
+
+    @cached_property
     def learners(self) -> tuple[int, ...]:
         """Indices of the learning vehicles, in the order of the loop at the start."""
         return tuple(i for i, kind in enumerate(self.kinds) if kind == LEARNER)
+
+    @property
+    def agent_kinds(self) -> tuple[str, ...]:
+        """The kind of each agent's loop, [N]: how many vehicles it has, such as `14`.
+
+        Agents of one kind have copies of the same problem.
+        """
+        sizes = [str(len(order)) for order in self.orders]
+        return tuple(sizes[self.loop_of_vehicle[vehicle]] for vehicle in self.learners)
 
 
 _NOISE = 0.2  # m/s², of every simulation step in the published experiment; Flow scales it by √dt
@@ -110,10 +133,15 @@ REGISTRY: dict[str, Scenario] = {
 }
 
 
+# Vehicles on the loops of `mixed-fleet`, in turn: other gaps, and another best speed.
+MIXED_SIZES = (14, 10, 18)
+
+
 def scenario(name: str) -> Scenario:
     """The scenario of that name; raises ConfigError listing what is allowed.
 
     `fleet-figure-eight:<N>` is N copies of `flow-figure-eight-0`, each agent alone on its own.
+    `mixed-fleet:<N>` is the same with more or fewer humans on some of the loops.
     """
     try:
         family, loops = parse_scenario(name)
@@ -121,8 +149,11 @@ def scenario(name: str) -> Scenario:
         raise ConfigError(
             f"scenario: {shown(name)} is not allowed: one of {scenario_forms()}"
         ) from None
-    if family == FLEET:
-        return replace(REGISTRY["flow-figure-eight-0"], name=name, loops=loops)
+    if family in FLEETS:
+        alone = REGISTRY["flow-figure-eight-0"]
+        sizes = MIXED_SIZES if family == MIXED_FLEET else (len(alone.order),)
+        order, *further = (HUMAN * (size - 1) + LEARNER for size in sizes)
+        return replace(alone, name=name, loops=loops, order=order, further=tuple(further))
     if family in REGISTRY:
         return REGISTRY[family]
     found = imported(SCENARIOS, family, SCENARIOS[family].module, "SCENARIO").SCENARIO

@@ -260,7 +260,7 @@ def routes_xml(
     lines = ["<routes>", vtype_xml("human", scenario.human), vtype_xml("learner", scenario.learner)]
     vehicles = zip(ids, scenario.kinds, starts, strict=True)
     for index, (name, kind, (edge, along)) in enumerate(vehicles):
-        edges = network.routes[index // len(scenario.order)]
+        edges = network.routes[scenario.loop_of_vehicle[index]]
         first = edges.index(edge)
         route = " ".join(edges[first:] + edges[:first])
         lines.append(

@@ -25,6 +25,7 @@ class Trajectory(NamedTuple):
     speed: NDArray[np.float64]  # [T, V] m/s
     xy: NDArray[np.float64]  # [T, V, 2] m; NaN while SUMO teleports the vehicle
     learners: NDArray[np.intp]  # [N] which of them learn
+    loop: NDArray[np.intp]  # [V] the closed road that each drives on
     stats: EpisodeStats  # of the whole episode
 
 
@@ -60,17 +61,18 @@ def drive_trajectory(env: TrafficEnv, prepare: Prepare, seed: int, every: int = 
         env.on_step = before
     data = np.stack(moments)
     learners = np.asarray(env.learners, dtype=np.intp)
+    loop = np.asarray(env.scenario.loop_of_vehicle, dtype=np.intp)
     return Trajectory(
-        np.array(times), data[..., 0], data[..., 1], data[..., 2:], learners, env.stats()
+        np.array(times), data[..., 0], data[..., 1], data[..., 2:], learners, loop, env.stats()
     )
 
 
-def space_time_table(trajectory: Trajectory, loops: int = 1) -> dict[str, Column]:
+def space_time_table(trajectory: Trajectory) -> dict[str, Column]:
     """The trajectory as columns, one row per moment and vehicle, moments first.
 
-    `time` s, `vehicle` its place in the order at the start, `loop` the closed road it drives on (of
-    `loops` with as many vehicles each, one after the other), `position` m along the loop and NaN while
-    SUMO teleports the vehicle, `speed` m/s, `learner` whether it learns.
+    `time` s, `vehicle` its place in the order at the start, `loop` the closed road it drives on,
+    `position` m along the loop and NaN while SUMO teleports the vehicle, `speed` m/s, `learner`
+    whether it learns.
     """
     moments, count = trajectory.position.shape
     vehicle = np.tile(np.arange(count), moments)
@@ -78,7 +80,7 @@ def space_time_table(trajectory: Trajectory, loops: int = 1) -> dict[str, Column
     return {
         "time": np.repeat(trajectory.time, count),
         "vehicle": vehicle,
-        "loop": vehicle // (count // loops),
+        "loop": np.tile(trajectory.loop, moments),
         "position": np.where(present, trajectory.position, np.nan).reshape(-1),
         "speed": trajectory.speed.reshape(-1),
         "learner": np.isin(vehicle, trajectory.learners),

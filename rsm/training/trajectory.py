@@ -39,7 +39,7 @@ def held_out_trajectory(folder: Path) -> pa.Table:
     with TrafficEnv(config.driven) as env:
         every = round(1 / env.dt)
         trajectory = drive_trajectory(env, lambda: driver(env, seed), seed, every)
-        columns = space_time_table(trajectory, loops=env.loops)
+        columns = space_time_table(trajectory)
         lanes, lengths = env.network.offsets, env.network.lengths
         about |= {
             "mean_speed": trajectory.stats.mean_speed,

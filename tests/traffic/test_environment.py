@@ -92,7 +92,7 @@ def test_vehicles_start_at_rest_at_their_places_in_the_order_of_driving(env: Tra
     vehicles = env.vehicles()
     assert (vehicles.speed == 0).all()
     places = [
-        env.network.offsets[f"{edge}_0"] + along for edge, along in start_places(env.network, 14)
+        env.network.offsets[f"{edge}_0"] + along for edge, along in start_places(env.network, [14])
     ]
     assert vehicles.position == pytest.approx(places)
     assert (np.diff(vehicles.position) > 0).all()

@@ -10,6 +10,7 @@ from rsm.config.run import parse_run
 from rsm.errors import ConfigError
 from rsm.traffic.controllers import controller
 from rsm.traffic.environment import TrafficEnv
+from rsm.traffic.episode_stats import EpisodeAccumulator
 from rsm.traffic.parallel_env import ParallelTrafficEnv
 from rsm.traffic.scenarios import scenario
 
@@ -30,9 +31,10 @@ def states(env: TrafficEnv, seed: int, actions: np.ndarray | None, decisions: in
     return np.array(seen)
 
 
-def test_fleet_of_one_drives_as_the_scenario_it_copies():
+@pytest.mark.parametrize("fleet", ["fleet-figure-eight", "mixed-fleet"])
+def test_fleet_of_one_drives_as_the_scenario_it_copies(fleet: str):
     one = Traffic(scenario="flow-figure-eight-0", decision_interval=30)
-    copy = one.model_copy(update={"scenario": "fleet-figure-eight:1"})
+    copy = one.model_copy(update={"scenario": f"{fleet}:1"})
     with TrafficEnv(one) as first, TrafficEnv(copy) as second:
         ours, theirs = (states(env, 3, np.array([1.0]), 20) for env in (first, second))
     assert np.array_equal(ours, theirs)
@@ -44,6 +46,37 @@ def test_fleet_has_a_learner_and_thirteen_humans_on_every_loop(fleet: TrafficEnv
     assert fleet.reset(0).shape == (3, 6)
     assert len({round(x) for x in fleet.positions()[:, 0]}) == 2, "two columns, two rows"
     assert len({tuple(point.round()) for point in fleet.positions()}) == 3
+
+
+def test_loops_of_a_mixed_fleet_have_14_10_and_18_vehicles_in_turn():
+    road = scenario("mixed-fleet:4")
+    assert road.agent_kinds == ("14", "10", "18", "14")
+    assert road.learners == (13, 23, 41, 55) and road.n_vehicles == 56
+    assert scenario("fleet-figure-eight:2").agent_kinds == ("14", "14")
+    assert set(scenario("figure-eight").agent_kinds) == {"14"}
+
+
+def test_kinds_of_a_mixed_fleet_are_other_problems_seen_alike():
+    """Fewer vehicles on the same road drive faster: returns of the human driver."""
+    with TrafficEnv(Traffic(scenario="mixed-fleet:4", decision_interval=30, horizon=900)) as env:
+        assert env.reset(0).shape == (4, 6)
+        assert len({tuple(point.round()) for point in env.positions()}) == 4
+        total = np.zeros(4)
+        while not (step := env.step(None)).over:
+            total += step.reward
+        first, ten, eighteen, fourth = total
+        assert ten > 1.1 * max(first, fourth) and min(first, fourth) > 1.1 * eighteen
+        loops = np.split(env.vehicles().speed, [14, 24, 42])
+        assert [len(loop) for loop in loops] == [14, 10, 18, 14]
+
+
+def test_collision_belongs_to_the_loop_of_its_vehicle_and_a_mean_speed_counts_vehicles():
+    episode = EpisodeAccumulator(scenario("mixed-fleet:3"), 10, terminates=True)
+    episode.count([1.0] * 14 + [2.0] * 10 + [4.0] * 18, [23], 1)
+    assert episode.crashed == {1}
+    assert episode.stats().mean_speed == pytest.approx((14 + 20 + 72) / 42)
+    episode.count([0.0] * 42, [24], 1)
+    assert episode.crashed == {1, 2} and not episode.all_ended
 
 
 def test_what_an_agent_does_changes_nothing_on_the_other_loops(fleet: TrafficEnv):
@@ -116,7 +149,8 @@ def test_platoon_has_a_leader_on_every_loop(fleet: TrafficEnv):
 
 
 @pytest.mark.parametrize("name", ["fleet-figure-eight", "fleet-figure-eight:0", "fleet-figure-eight:1e3",
-                                  "fleet-figure-eight:257", "fleet-figure-eight: 3"])  # fmt: skip
+                                  "fleet-figure-eight:257", "fleet-figure-eight: 3", "mixed-fleet",
+                                  "mixed-fleet:257"])  # fmt: skip
 def test_fleet_of_no_sensible_size_is_refused(name: str):
     with pytest.raises(ConfigError, match=r"fleet-figure-eight:<loops>"):
         scenario(name)
@@ -125,7 +159,7 @@ def test_fleet_of_no_sensible_size_is_refused(name: str):
 
 
 def test_radius_is_refused_across_loops_and_only_where_it_would_be_used():
-    traffic = {"scenario": "fleet-figure-eight:3"}
+    traffic = {"scenario": "mixed-fleet:3"}
     for method in ("average", "segment-average", "rsm"):
         with pytest.raises(ConfigError, match=r"radius:90' is .*distances have no meaning"):
             parse_run({"traffic": traffic, "method": method}, "run.yaml")

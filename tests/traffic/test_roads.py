@@ -57,7 +57,7 @@ def test_a_vehicle_is_never_placed_inside_a_junction(
 
 def test_14_vehicles_start_where_flow_places_them_on_every_loop() -> None:
     network = figure_eight(20.0, loops=2)
-    starts = start_places(network, 14)
+    starts = start_places(network, [14, 14])
     first, second = starts[:14], starts[14:]
     edges = {edge: [along for name, along in first if name == edge] for edge in network.routes[0]}
     assert edges == {
@@ -74,7 +74,7 @@ def test_14_vehicles_start_where_flow_places_them_on_every_loop() -> None:
 
 def test_other_numbers_of_vehicles_are_evenly_spread() -> None:
     network = figure_eight(20.0)
-    starts = start_places(network, 10)
+    starts = start_places(network, [10])
     at = [network.offsets[f"{edge}_0"] + along for edge, along in starts]
     even = [seat * network.length / 10 for seat in range(10)]
     # Who would start inside a junction starts behind it.

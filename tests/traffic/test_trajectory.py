@@ -49,7 +49,7 @@ def test_vehicles_of_several_loops_are_told_apart_and_an_absent_one_has_no_posit
     with TrafficEnv(Traffic(horizon=5)) as env:
         trajectory = drive_trajectory(env, lambda: lambda observation: None, seed=0)
     trajectory.xy[2, 3] = np.nan
-    table = space_time_table(trajectory, loops=2)
+    table = space_time_table(trajectory._replace(loop=np.arange(14) // 7))
     assert table["loop"][:14].tolist() == [0] * 7 + [1] * 7
     assert np.flatnonzero(np.isnan(table["position"])).tolist() == [2 * 14 + 3]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
 from functools import lru_cache
 
 from rsm.traffic.netconvert import Network, Place, built_network
@@ -46,18 +47,19 @@ def figure_eight(limit: float, radius: float = 30.0, points: int = 40, loops: in
     return built_network(parts, routes)
 
 
-def start_places(network: Network, per_loop: int) -> tuple[Place, ...]:
-    """Where `per_loop` vehicles of every loop start, loop by loop in the order of driving.
+def start_places(network: Network, vehicles: Sequence[int]) -> tuple[Place, ...]:
+    """Where vehicles start, so many of each loop, loop by loop in the order of driving.
 
-    As in Flow where there are 14 of them, else evenly spread.
+    As in Flow where a loop has 14 of them, else evenly spread.
     """
-    loops = range(len(network.routes))
-    if per_loop == len(FLOW_STARTS):
-        return tuple(
-            (edge + copy_suffix(loop), along) for loop in loops for edge, along in FLOW_STARTS
-        )
-    spacing = network.length / per_loop
-    return tuple(network.place(seat * spacing, loop) for loop in loops for seat in range(per_loop))
+    places: list[Place] = []
+    for loop, count in enumerate(vehicles):
+        if count == len(FLOW_STARTS):
+            places += [(edge + copy_suffix(loop), along) for edge, along in FLOW_STARTS]
+        else:
+            spacing = network.length / count
+            places += [network.place(seat * spacing, loop) for seat in range(count)]
+    return tuple(places)
 
 
 def copy_suffix(loop: int) -> str:
