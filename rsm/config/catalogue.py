@@ -24,6 +24,8 @@ class MethodTraits(NamedTuple):
         False  # outvotes `communication.byzantine` neighbours; the module says `least`
     )
     exchanges: bool = True  # has rounds: its runs differ by what is shared and by losses
+    # Who learns: every agent by itself, actors with a critic of everything, or one policy for all.
+    learner: Literal["sac", "masac", "shared"] = "sac"
 
 
 # A new method of ours is a file in rsm/methods/ and a line here.
@@ -42,6 +44,10 @@ _METHODS: dict[str, MethodTraits] = {
         module="rsm.methods.clipped_gossip", topology=True, resilient=True
     ),
     "rsm": MethodTraits(module="rsm.methods.rsm", topology=True, segments=True, judged=True),
+    "masac": MethodTraits(module="rsm.methods.masac", exchanges=False, learner="masac"),
+    "shared-policy": MethodTraits(
+        module="rsm.methods.shared_policy", exchanges=False, learner="shared"
+    ),
 }
 METHODS = Registry("rsm.methods", _METHODS, read_as(MethodTraits))
 

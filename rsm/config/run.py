@@ -126,6 +126,29 @@ class RunConfig(RunSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _learning_together_has_equal_agents(self) -> RunConfig:
+        """Learners that see everything have nobody apart: nobody to wait for, to begin anew or to hear lies."""
+        learner = METHODS.get(self.method, CONTROL).learner
+        if learner == "sac":
+            return self
+        for key in ("attack.agents", "slow.agents", "restarts.agents", "churn.rate"):
+            if value := setting(self, key):
+                raise KeyedError(
+                    key,
+                    value,
+                    f"all agents of {self.method} learn together, and send nothing; allowed: 0",
+                )
+        fleet = self.traffic.scenario.startswith(FLEETS)
+        if learner == "masac" and fleet and self.traffic.on_collision == "terminate":
+            raise KeyedError(
+                "traffic.collision",
+                "terminate",
+                "masac has one critic for all loops, and a collision ends the episode of one; "
+                "allowed: teleport",
+            )
+        return self
+
     @property
     def learns(self) -> bool:
         """False for a control."""

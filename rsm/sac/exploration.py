@@ -29,7 +29,7 @@ class Exploration:
 
         The first `random_decisions` are uniform: the normal distribution function of the same noise.
         """
-        shape = (learner.agents, learner.policy.action_size)
+        shape = (len(states), learner.policy.action_size)
         device = self._generator.device
         noise = torch.randn(shape, generator=self._generator, device=device)
         rho = self._settings.noise_correlation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from rsm.sac.kernels.adam import Adam
 from rsm.sac.kernels.gradients import Buffers, backward, clip_norm_
 from rsm.sac.kernels.products import product
 from rsm.sac.policy import SquashedGaussian
-from rsm.sac.replay import Batch
+from rsm.sac.replay import Batch, Replay
 
 
 class Losses(NamedTuple):
@@ -32,6 +32,8 @@ class Learner:
     All agents start from the same parameters: averaging means nothing otherwise.
     """
 
+    joint: ClassVar[bool] = False  # one pair of critics sees what all agents observe and do
+
     def __init__(
         self,
         settings: Sac,
@@ -45,7 +47,8 @@ class Learner:
     ) -> None:
         self.settings, self.agents = settings, agents
         self.policy = SquashedGaussian(observation_size, action_size, settings.hidden, action_scale)
-        self.critic = TwinCritic(observation_size, action_size, settings.hidden)
+        seen = agents if self.joint else 1  # agents that a critic sees
+        self.critic = TwinCritic(seen * observation_size, seen * action_size, settings.hidden)
         target = settings.target_entropy
         self.target_entropy = -float(action_size) if target is None else target
 
@@ -55,7 +58,7 @@ class Learner:
 
         self.theta = initial(self.policy.sizes).repeat(agents, 1)
         twins = torch.stack((initial(self.critic.sizes), initial(self.critic.sizes)))
-        self.critics = twins.repeat(agents, 1, 1)
+        self.critics = twins.repeat(agents // seen, 1, 1)
         self.targets = self.critics.clone()
         self.log_alpha = torch.full_like(self.theta[:, 0], settings.alpha_init).log()
 
@@ -77,6 +80,10 @@ class Learner:
     def alpha(self) -> Tensor:
         """Temperatures `[N]`."""
         return self.log_alpha.exp()
+
+    def draw(self, replay: Replay, generator: torch.Generator) -> Batch:
+        """A batch to update with."""
+        return replay.sample(self.settings.batch_size, generator)
 
     @torch.no_grad()
     def act(self, observations: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
@@ -109,7 +116,7 @@ class Learner:
         error = self._twins(self._critics, batch.observations, batch.unit_actions)
         error = error - td_target.unsqueeze(1)
         critic_loss = error.square().mean(dim=2).sum(dim=1)
-        gradient = (2 / size) * error.view(2 * self.agents, size, 1)
+        gradient = (2 / size) * error.view(2 * len(self.theta), size, 1)
         backward(self._critics, critic.activations, gradient, critic.deltas, self._critic_gradient)
         self._step("critic", agents)
 
@@ -124,9 +131,7 @@ class Learner:
         self._step("actor", agents)
 
         entropy = -log_density[:, size:].mean(dim=1)
-        # d/d(log α) of J(α) = α (entropy − target), eq. 18 of arXiv:1812.05905
-        self._adams["alpha"].gradient.copy_(alpha.squeeze(1) * (entropy - self.target_entropy))
-        self._adams["alpha"].step(agents)
+        self._step_temperatures(entropy, agents)
         # Critics that took no step are as far from their targets as before; theirs stay too.
         if agents is None:
             self.targets.lerp_(self.critics, settings.tau)
@@ -134,6 +139,11 @@ class Learner:
             for agent in agents:
                 self.targets[agent].lerp_(self.critics[agent], settings.tau)
         return Losses(critic_loss, actor_loss, entropy)
+
+    def _step_temperatures(self, entropy: Tensor, agents: list[int] | None) -> None:
+        """d/d(log α) of J(α) = α (entropy − target), eq. 18 of arXiv:1812.05905, for `entropy: [N]`."""
+        self._adams["alpha"].gradient.copy_(self.alpha * (entropy - self.target_entropy))
+        self._adams["alpha"].step(agents)
 
     def _step(self, name: str, agents: list[int] | None) -> None:
         """One step of actors or critics down their gradients, which are clipped network by network."""
@@ -186,8 +196,8 @@ class Learner:
         """Buffers of actors (for two batches) and critics, kept while the batch size stays."""
         if self._buffers is None or self._buffers[1].inputs.shape[1] != size:
             self._buffers = (
-                Buffers(self.policy.sizes, self.agents, 2 * size, size, self.theta),
-                Buffers(self.critic.sizes, 2 * self.agents, size, size, self.theta),
+                Buffers(self.policy.sizes, len(self.theta), 2 * size, size, self.theta),
+                Buffers(self.critic.sizes, 2 * len(self.theta), size, size, self.theta),
             )
         return self._buffers
 

@@ -85,6 +85,12 @@ class Replay:
         """Transitions drawn uniformly with replacement, for each agent its own."""
         return self._draw(batch_size, len(self), generator)
 
+    def sample_together(self, batch_size: int, generator: torch.Generator) -> Batch:
+        """The same with one draw for all agents: a row is one moment, seen by everybody."""
+        shape, device = (1, batch_size), self._data.device
+        age = torch.randint(len(self), shape, generator=generator, device=device)
+        return self._of_age(age.expand(self.agents, -1))
+
     def sample_recent(
         self,
         batch_size: int,

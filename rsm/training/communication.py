@@ -46,10 +46,11 @@ class Communication:
     def __init__(self, config: RunConfig, learner: Learner, replay: Replay) -> None:
         self._config, self.learner = config, learner
         communication, agents = config.communication, learner.agents
-        self.parameters = learner.policy.parameter_count
-        if communication.share == "actor+critic":
-            self.parameters += 2 * learner.critic.parameter_count
         self._traits = METHODS[config.method]
+        self.parameters = learner.policy.parameter_count
+        self._critics_travel = self._traits.exchanges and communication.share == "actor+critic"
+        if self._critics_travel:
+            self.parameters += 2 * learner.critic.parameter_count
         if self._traits.segments:
             segment_slices(self.parameters, communication.segments)
         self._neighbours = neighbourhood(
@@ -169,7 +170,7 @@ class Communication:
     def _shared(self) -> Tensor:
         """A copy of what every agent shares, `[N, D]`: the actor, then the critics if they travel."""
         learner = self.learner
-        if self._config.communication.share == "actor":
+        if not self._critics_travel:
             return learner.theta.detach().clone()
         return torch.cat((learner.theta, learner.critics.flatten(1)), dim=1).detach()
 

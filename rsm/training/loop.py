@@ -126,7 +126,7 @@ class Training:
 
     def update(self) -> Losses:
         """One SAC update of all agents; raises Diverged."""
-        batch = self.replay.sample(self.config.sac.batch_size, self.updating)
+        batch = self.learner.draw(self.replay, self.updating)
         shape = (2, *batch.unit_actions.shape)
         noise = torch.randn(shape, generator=self.updating, device=self.device)
         self.updates += 1

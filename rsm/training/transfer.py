@@ -100,15 +100,21 @@ def _source(config: RunConfig, learner: Learner) -> Source:
     sizes = observation_size(source.traffic), TrafficEnv.action_size
     policy, theta = load_actors(folder, *sizes)
     critics = load_policy(folder)["critics"]
-    shape = (len(theta), *learner.critics.shape[1:])
-    if policy.sizes != learner.policy.sizes or critics.shape != shape:
+    if policy.sizes != learner.policy.sizes:
         raise _refused("run", wanted, "its policies have other sizes than those of this run")
+    shape = (len(theta), *learner.critics.shape[1:])
+    if wanted.what == "policies+critics" and critics.shape != shape:
+        raise _refused(
+            "what",
+            wanted,
+            f"the critics of that run ({source.method}) do not fit those of {config.method}; allowed: policies",
+        )
     return Source(source, theta, critics)
 
 
 def _of_agent(values: Tensor, source: Source, wanted: InitFrom) -> Tensor:
     """Of parameters `[N, ...]` those of one agent, or the mean over agents."""
-    if wanted.agent == "mean":
+    if wanted.agent == "mean" or (wanted.agent == "best" and len(values) == 1):
         return values.mean(dim=0)
     agent = _best(source, wanted) if wanted.agent == "best" else wanted.agent
     if agent >= len(values):

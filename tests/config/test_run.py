@@ -90,6 +90,7 @@ def test_mistake_is_named_with_file_key_value_and_what_is_allowed(content, words
         ("flow-figure-eight-1", "terminate"),
         ("flow-figure-eight-2", "terminate"),
         ("fleet-figure-eight:3", "teleport"),
+        ("mixed-fleet:3", "teleport"),
     ],
 )
 def test_collision_is_what_the_scenario_says_unless_it_is_asked_for(scenario, rule):
@@ -131,6 +132,25 @@ def test_biased_critic_is_allowed_by_name_and_where_no_critic_judges():
         {"sac": {"noise_correlation": 0.8}},
     ):
         parse_run(content, "x")
+
+
+@pytest.mark.parametrize("method", ["masac", "shared-policy"])
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [("attack", "agents"), ("slow", "agents"), ("restarts", "agents"), ("churn", "rate")],
+)
+def test_agents_that_learn_together_are_all_alike(section, key, method):
+    text = message({"method": method, section: {key: 2}})
+    assert f"{section}.{key}: 2" in text and method in text and "\n" not in text
+    parse_run({"method": "independent", section: {key: 2}}, "x")
+
+
+def test_masac_is_refused_where_a_collision_ends_the_episode_of_one_loop():
+    fleet = {"scenario": "fleet-figure-eight:3", "collision": "terminate"}
+    text = message({"method": "masac", "traffic": fleet})
+    assert "traffic.collision: 'terminate'" in text and "allowed: teleport" in text
+    parse_run({"method": "shared-policy", "traffic": fleet}, "x")
+    parse_run({"method": "masac", "traffic": {"scenario": "flow-figure-eight-1"}}, "x")
 
 
 def test_published_code_is_part_of_the_name_of_a_run():

@@ -33,6 +33,8 @@ def sources(tmp_path_factory):
         ("team", {"method": "independent"}),
         ("fleet", {"method": "independent", "traffic": FLEET}),
         ("control", {"method": "go"}),
+        ("joint", {"method": "masac"}),
+        ("shared", {"method": "shared-policy", "traffic": FLEET}),
     ):
         train(parse_run(merge(TINY, changes), name), folder / name)
     return folder
@@ -90,6 +92,21 @@ def test_best_is_the_agent_with_the_largest_return_of_its_own_loop(sources, begi
     assert torch.equal(learner.theta[0], load_policy(sources / "fleet")["theta"][returns.argmax()])
 
 
+def test_actors_of_masac_and_all_of_a_shared_policy_can_be_taken(sources, beginning):
+    joint = load_policy(sources / "joint")
+    assert joint["theta"].shape[0] == 9 and joint["critics"].shape[0] == 1
+    learner = beginning(sources / "joint", agent=4, what="policies")
+    assert torch.equal(learner.theta[0], joint["theta"][4])
+    shared = load_policy(sources / "shared")
+    for agent in (0, "best", "mean"):
+        learner = beginning(sources / "shared", agent=agent)
+        assert torch.equal(learner.theta[13], shared["theta"][0])
+        assert torch.equal(learner.critics[13], shared["critics"][0])
+    changes = {"method": "shared-policy"}
+    learner = beginning(sources / "team", changes=changes, agent=2)
+    assert torch.equal(learner.theta, load_policy(sources / "team")["theta"][2:3])
+
+
 @pytest.mark.parametrize(
     ("source", "changes", "init_from", "message"),
     [
@@ -116,14 +133,15 @@ def test_best_is_the_agent_with_the_largest_return_of_its_own_loop(sources, begi
         ),
         ("team", {}, {"agent": "best"}, r"init_from\.agent: 'best' is .* one team reward"),
         ("team", {}, {"sha256": "0" * 64}, "its policies are others"),
+        ("joint", {}, {}, r"init_from\.what: 'policies\+critics' .*\(masac\) .* allowed: policies"),
+        ("team", {"method": "masac"}, {}, r"critics of that run \(independent\) .* of masac"),
     ],
 )
 def test_what_cannot_be_taken_is_refused_before_anything_is_written(
     source, changes, init_from, message, sources, tiny, tmp_path
 ):
-    config = tiny(
-        method="independent", init_from={"run": str(sources / source), **init_from}, **changes
-    )
+    settings = {"method": "independent", "init_from": {"run": str(sources / source), **init_from}}
+    config = tiny(**settings | changes)
     with pytest.raises(ConfigError, match=message) as caught:
         train(config, tmp_path / "run")
     assert "\n" not in str(caught.value)
