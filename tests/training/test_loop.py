@@ -12,7 +12,7 @@ from rsm.training.finite import Diverged
 from rsm.training.loop import Training
 from rsm.training.run import train
 
-from .run_folders import tables
+from .run_folders import assert_resumes_to_the_same_bits, tables
 
 
 def test_totals_of_the_ledger_agree_everywhere(tiny, tmp_path):
@@ -23,11 +23,20 @@ def test_totals_of_the_ledger_agree_everywhere(tiny, tmp_path):
         assert summary["bytes_sent"] == table["exchange"][parts].to_numpy().sum()
         assert summary["bytes_sent"] == table["rounds"]["bytes_sent"].sum()
         assert summary["bytes_sent"] == table["episodes"]["bytes_sent"].iloc[-1]
-        assert (summary["bytes_sent"] > 0) == (method != "independent")
+        assert (summary["bytes_sent"] > 0) == METHODS[method].exchanges
         if method == "fmarl":
             expected = 2 * 9 * summary["parameters"] * 4 * summary["rounds"]
             assert summary["payload_bytes"] == expected
             assert summary["heaviest_share"] == 1
+
+
+@pytest.mark.parametrize("method", ["masac", "shared-policy"])
+def test_agents_that_learn_together_resume_to_the_same_bits_and_send_nothing(
+    method, tiny, tmp_path
+):
+    config = tiny(method=method, traffic={"scenario": "mixed-fleet:3"})
+    content = assert_resumes_to_the_same_bits(config, tmp_path)
+    assert content["updates"] > 0 == content["bytes_sent"] and content["agents"] == 3
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -35,7 +44,7 @@ def test_exchange_tells_who_sent_how_much_in_the_last_round(method, tiny, tmp_pa
     train(tiny(method=method), tmp_path / "run")
     table = tables(tmp_path / "run")
     exchange, rounds = table["exchange"], table["rounds"]
-    if method == "independent":
+    if not METHODS[method].exchanges:
         assert exchange.empty and rounds.empty
         return
     last = exchange["last_round_bytes"]
