@@ -64,6 +64,7 @@ class ScenarioTraits(NamedTuple):
 
     collision: Literal["terminate", "teleport"]  # where `traffic.collision` says nothing
     module: str = "rsm.traffic.scenarios"  # that of another package has it as `SCENARIO`
+    own_returns: bool = False  # every agent has a loop, and so a return, of its own
 
 
 # The published experiment lets SUMO move a vehicle on; in Flow a collision ends the episode.
@@ -78,7 +79,8 @@ SCENARIOS = Registry("rsm.scenarios", _SCENARIOS, read_as(ScenarioTraits))
 FLEET = "fleet-figure-eight"  # `fleet-figure-eight:<N>`: N loops with one learning vehicle each
 MIXED_FLEET = "mixed-fleet"  # `mixed-fleet:<N>`: the same, of 14, 10 and 18 vehicles in turn
 FLEETS = (FLEET, MIXED_FLEET)
-FLEET_TRAITS = ScenarioTraits(collision="teleport")  # one loop must not end the others
+# One loop must not end the others.
+FLEET_TRAITS = ScenarioTraits(collision="teleport", own_returns=True)
 MOST_LOOPS = 256
 ATTACKS = ("sign-flip", "gaussian", "zero", "scaled", "stale", "alie", "ipm", "liar")
 RULES = ("theorem2", "certified", "line-search", "trust-region", "fixed", "coin")

@@ -23,6 +23,7 @@ from rsm.config.catalogue import (
     METHODS,
     UNTRAINED,
     check_extensions,
+    scenario_traits,
     topology_forms,
 )
 from rsm.config.exchanging import Attack, Churn, Communication, Mixing, Restarts, Slow
@@ -158,6 +159,11 @@ class RunConfig(RunSettings):
     def measures_gate(self) -> bool:
         """Whether the run leaves the table `gate`."""
         return self.gate.replicas > 0 and METHODS.get(self.method, CONTROL).judged
+
+    @property
+    def own_returns(self) -> bool:
+        """Whether every agent has a return of its own; else all have one team reward."""
+        return scenario_traits(self.traffic.scenario).own_returns
 
     @property
     def begins_from(self) -> str | None:

@@ -12,11 +12,11 @@ from typing import Any
 from rsm.config.run import POLICY, RunConfig, load_run, policy_digest
 from rsm.errors import ConfigError, RunError, obstacle, one_line
 from rsm.runs.files import CURRENT, PREVIOUS, parse_json, remove_leftovers
-from rsm.runs.schema import GATE, TABLES
+from rsm.runs.schema import OPTIONAL, TABLES, optional_tables
 
 CONFIG = "config.yaml"
 RUN_FILES = {
-    *(f"{table}.parquet" for table in (*TABLES, GATE)),
+    *(f"{table}.parquet" for table in (*TABLES, *OPTIONAL)),
     *(CONFIG, "manifest.json", "summary.json", POLICY, CURRENT, PREVIOUS),
 }
 
@@ -94,7 +94,7 @@ def run_files(config: RunConfig) -> list[str]:
     """Names of the files that a finished run of these settings leaves."""
     without = {CURRENT, PREVIOUS}
     without |= set() if config.learns else {POLICY}
-    without |= set() if config.measures_gate else {f"{GATE}.parquet"}
+    without |= {f"{name}.parquet" for name in {*OPTIONAL} - {*optional_tables(config)}}
     return sorted(RUN_FILES - without)
 
 

@@ -19,15 +19,33 @@ def judged(evaluations: pd.DataFrame, episodes: int) -> pd.DataFrame:
     return evaluations[evaluations["eval_seed"].isin(first)]
 
 
+def last_evaluations(evaluations: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the last 10 % of a run's evaluations, their number rounded up."""
+    episodes = np.sort(evaluations["episode"].unique())
+    return evaluations[evaluations["episode"].isin(episodes[-math.ceil(len(episodes) / 10) :])]
+
+
+def worst_return(agents: pa.Table, held_out: int) -> float | None:
+    """Final return of the honest agent that has the least, by mean actions; None where nobody drove.
+
+    Each agent's return is the mean over the last evaluations and the first `held_out` seeds; the least is that
+    of one agent throughout, not of another in every episode.
+    """
+    frame = last_evaluations(judged(agents.to_pandas(), held_out))
+    frame = frame[(frame["mode"] == "deterministic") & ~frame["attacker"].astype(bool)]
+    if frame.empty:
+        return None
+    # Of numpy, since pandas leaves NaN out and so makes a number of a failure.
+    least = min(own.to_numpy().mean() for _, own in frame.groupby("agent")["return"])
+    return float(least) if math.isfinite(least) else None
+
+
 def final_performance(evaluations: pa.Table, held_out: int) -> dict[str, float | None]:
     """Means over the last 10 % of the evaluations, rounded up, by mode, on the first `held_out` seeds.
 
     None where the mode was not driven, and where a value among them is not finite.
     """
-    frame = judged(evaluations.to_pandas(), held_out)
-    episodes = np.sort(frame["episode"].unique())
-    last = episodes[-math.ceil(len(episodes) / 10) :]
-    frame = frame[frame["episode"].isin(last)]
+    frame = last_evaluations(judged(evaluations.to_pandas(), held_out))
 
     def mean(mode: str, column: str) -> float | None:
         # Not the mean of pandas, which leaves NaN out and so makes a number of a failure.
@@ -38,5 +56,6 @@ def final_performance(evaluations: pa.Table, held_out: int) -> dict[str, float |
     return {
         "final_return": mean("deterministic", "return"),
         "final_return_stochastic": mean("stochastic", "return"),
+        "final_return_worst": None,
         "final_mean_speed": mean("deterministic", "mean_speed"),
     }

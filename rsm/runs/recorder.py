@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rsm.exchange.ledger import COUNTERS, Ledger
 from rsm.runs.files import write_table
-from rsm.runs.schema import GATE, SERVER, TABLES, schema
+from rsm.runs.schema import OPTIONAL, SERVER, TABLES, schema
 
 
 class Recorder:
@@ -52,7 +52,8 @@ class Recorder:
         return state
 
     def _names(self) -> list[str]:
-        return [*TABLES, *([GATE] if GATE in self._rows or GATE in self._tables else [])]
+        known = {*self._rows, *self._tables}
+        return [*TABLES, *(name for name in OPTIONAL if name in known)]
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from rsm.config.axes import AXES
+from rsm.config.run import RunConfig
 
 SERVER = -1  # the number of the central server of `fmarl` wherever an agent is named
 
@@ -23,7 +24,7 @@ TABLES: dict[str, dict[str, tuple[pa.DataType, str]]] = {
         "episode": (pa.int32(), "training episode, from 1"),
         "env_steps": (pa.int64(), "simulation steps driven in training so far"),
         "updates": (pa.int64(), "SAC updates of every agent so far"),
-        "return": (pa.float64(), "Σ reward / horizon, in [0, 1], mean over agents"),
+        "return": (pa.float64(), "Σ reward / horizon, in [0, 1], mean over agents; over the honest ones where each has its own loop"),
         "mean_speed": (pa.float64(), "mean speed of all vehicles over the episode, m/s"),
         "collisions": (pa.int32(), "collisions in the episode"),
         "teleports": (pa.int32(), "vehicles that SUMO teleported in the episode"),
@@ -33,6 +34,7 @@ TABLES: dict[str, dict[str, tuple[pa.DataType, str]]] = {
         "entropy": (pa.float64(), "mean of −log π (unit action) over the episode's updates, nats; NaN: none"),
         "alpha": (pa.float64(), "temperature α at the end, mean over agents"),
         "bytes_sent": (pa.int64(), "bytes transmitted so far, by anybody"),
+        "updates_not_made": (pa.int64(), "updates so far that agents could have made, had they not waited for slower ones"),
         "wall_s": (pa.float64(), "seconds of wall time of the episode"),
     },
     "evaluations": {
@@ -41,7 +43,7 @@ TABLES: dict[str, dict[str, tuple[pa.DataType, str]]] = {
         "bytes_sent": (pa.int64(), "bytes transmitted so far, by anybody"),
         "mode": (pa.string(), "deterministic (mean action) or stochastic (sampled)"),
         "eval_seed": (pa.int64(), "held-out seed of the episode"),
-        "return": (pa.float64(), "Σ reward / horizon, in [0, 1], mean over agents"),
+        "return": (pa.float64(), "Σ reward / horizon, in [0, 1], mean over agents; over the honest ones where each has its own loop"),
         "mean_speed": (pa.float64(), "mean speed of all vehicles over the episode, m/s"),
         "collisions": (pa.int32(), "collisions in the episode"),
         "teleports": (pa.int32(), "vehicles that SUMO teleported in the episode"),
@@ -114,6 +116,29 @@ GATE_TABLE: dict[str, tuple[pa.DataType, str]] = {
     "gain_error": (pa.float64(), "standard error of the difference over the seeds; NaN: a single seed"),
 }  # fmt: skip
 
+# A table of those runs alone whose agents have a loop each (fleets): a row an evaluation episode and agent.
+# Under a team reward no agent has a return of its own, and there is no such table.
+AGENTS = "agents"
+AGENTS_TABLE: dict[str, tuple[pa.DataType, str]] = {
+    "episode": (pa.int32(), "training episodes done before; 0 for a control"),
+    "mode": (pa.string(), "deterministic (mean action) or stochastic (sampled)"),
+    "eval_seed": (pa.int64(), "held-out seed of the episode"),
+    "agent": (pa.int32(), "number of the agent"),
+    "return": (pa.float64(), "Σ reward of its own loop / horizon, in [0, 1]"),
+    "loop": (pa.string(), "kind of its loop, by the vehicles on it"),
+    "slow": (pa.bool_(), "whether it updates more seldom than others (`slow`); false in a control"),
+    "newcomer": (pa.bool_(), "whether it begins anew in training (`restarts`); false in a control"),
+    "attacker": (pa.bool_(), "whether it sends harm (`attack`); false in a control"),
+}  # fmt: skip
+OPTIONAL = {GATE: GATE_TABLE, AGENTS: AGENTS_TABLE}
+
+
+def optional_tables(config: RunConfig) -> list[str]:
+    """The tables of OPTIONAL that a run of these settings has."""
+    has = {GATE: config.measures_gate, AGENTS: config.own_returns}
+    return [name for name in OPTIONAL if has[name]]
+
+
 # `results/<study>/space_time/<run-id>.parquet`: one held-out episode of a run (`rsm trajectory`). A failed
 # run has no rows. What holds for all rows is JSON in the schema's metadata, under TRAJECTORY_KEY: run_id,
 # settings_hash, eval_seed, mean_speed (m/s), collisions, horizon (s), loop_length (m) and crossings (m).
@@ -138,12 +163,14 @@ SUMMARY: dict[str, str] = {
     "scenario": "scenario",
     "agents": "N, learning vehicles",
     "parameters": "length of what one agent shares, in float32 values",
-    "final_return": "mean deterministic return of the last 10 % of the evaluations, their number rounded up",
+    "final_return": "mean deterministic return of the last 10 % of the evaluations, their number rounded up; of the honest agents where each has its own loop",
     "final_return_stochastic": "the same with sampled actions",
+    "final_return_worst": "of the honest agent with the least: the same mean of its own loop; null under a team reward",
     "final_mean_speed": "mean deterministic speed of the same evaluations, m/s",
     "episodes": "training episodes; 0 for a control",
     "env_steps": "simulation steps driven in training",
     "updates": "SAC updates of every agent",
+    "updates_not_made": "updates that agents could have made, had they not waited for slower ones",
     "rounds": "communication rounds",
     "messages": "frames sent",
     "bytes_sent": "bytes transmitted by anybody",
@@ -162,7 +189,7 @@ SUMMARY: dict[str, str] = {
 
 def schema(table: str) -> pa.Schema:
     """The arrow schema of a table, meanings attached as field metadata."""
-    return _schema(GATE_TABLE if table == GATE else TABLES[table])
+    return _schema((TABLES | OPTIONAL)[table])
 
 
 def _schema(columns: dict[str, tuple[pa.DataType, str]]) -> pa.Schema:

@@ -10,8 +10,9 @@ from rsm.config.loading import dump_yaml
 from rsm.config.run import RunConfig
 from rsm.exchange.ledger import Ledger
 from rsm.runs.files import write_json, write_text
-from rsm.runs.performance import final_performance
+from rsm.runs.performance import final_performance, worst_return
 from rsm.runs.recorder import Recorder
+from rsm.runs.schema import AGENTS
 
 
 def summary(
@@ -28,6 +29,9 @@ def summary(
     accepted = zeta[zeta["outcome"] == "accepted"]
     last_episode = episodes.slice(max(len(episodes) - 1, 0)).to_pylist()
     performance = final_performance(recorder.table("evaluations"), config.evaluation.episodes)
+    if config.own_returns:
+        held_out = config.evaluation.episodes
+        performance["final_return_worst"] = worst_return(recorder.table(AGENTS), held_out)
     payload = ledger.total("payload_bytes")
 
     content: dict[str, Any] = {
@@ -45,6 +49,7 @@ def summary(
         "episodes": last_episode[0]["episode"] if last_episode else 0,
         "env_steps": last_episode[0]["env_steps"] if last_episode else 0,
         "updates": last_episode[0]["updates"] if last_episode else 0,
+        "updates_not_made": last_episode[0]["updates_not_made"] if last_episode else 0,
         "rounds": len(rounds),
         "messages": ledger.total("messages"),
         "bytes_sent": ledger.bytes_sent,

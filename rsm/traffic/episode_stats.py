@@ -16,7 +16,7 @@ class EpisodeStats(NamedTuple):
     a collision ended early earns nothing for the steps it missed. `mean_speed` is the mean over the
     executed steps only. A vehicle that SUMO is teleporting counts with speed 0. With several loops
     each of them is an episode of this kind: `episode_return` and `mean_speed` are means over them,
-    `collisions` and `teleports` are sums.
+    `collisions` and `teleports` are sums, and `loop_returns` has the return of each.
     """
 
     episode_return: float  # in [0, 1], mean over agents
@@ -24,6 +24,7 @@ class EpisodeStats(NamedTuple):
     collisions: int
     teleports: int
     steps: int  # simulation steps executed
+    loop_returns: tuple[float, ...]  # in [0, 1], of every loop
 
 
 class EpisodeAccumulator:
@@ -80,7 +81,8 @@ class EpisodeAccumulator:
         speed = self._speed_sum / self._driven if self._driven else 0.0
         earned = [self._earned.get(loop, total) for loop, total in enumerate(self.rewards)]
         total = sum(earned) / self._road.loops / self._horizon
-        return EpisodeStats(total, speed, self._collisions, self._teleports, self.steps)
+        of_loops = tuple(reward / self._horizon for reward in earned)
+        return EpisodeStats(total, speed, self._collisions, self._teleports, self.steps, of_loops)
 
     def _reward(self, speeds: list[float]) -> float:
         if self._road.reward == "mean-speed":

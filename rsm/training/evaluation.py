@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rsm.traffic.environment import TrafficEnv
 from rsm.training.drivers import Driver, resolve_driver
 from rsm.training.finite import require_finite
+from rsm.training.roster import Agents
 
 
 def drive_episode(env: TrafficEnv, driver: Driver, seed: int) -> dict[str, Any]:
@@ -47,30 +48,51 @@ def drive_episode(env: TrafficEnv, driver: Driver, seed: int) -> dict[str, Any]:
 
 
 def agent_returns(env: TrafficEnv, driver: Driver, seed: int) -> NDArray[np.float64]:
-    """Return of every agent in one episode, `[N]`: its rewards over the horizon, until a collision ends it.
+    """Return of every agent in one episode, `[N]`. Agents of one loop share it."""
+    drive_episode(env, driver, seed)
+    return env.agent_returns()
 
-    Agents of one loop share its reward.
-    """
-    observation, earned = env.reset(seed), np.zeros(env.n_agents)
-    act, driving = driver(env, seed), np.ones(env.n_agents, dtype=np.bool_)
-    while True:
-        step = env.step(act(observation))
-        earned += np.where(driving, step.reward, 0)
-        driving &= ~step.terminated
-        if step.over:
-            return earned * env.traffic.decision_interval / env.horizon
-        observation = step.observation
+
+class Evaluation(NamedTuple):
+    """Rows of the tables `evaluations` and `agents`, without the columns of the training loop."""
+
+    evaluations: list[dict[str, Any]]
+    agents: list[dict[str, Any]]
 
 
 def evaluate(
-    env: TrafficEnv, drivers: dict[str, Driver], seeds: Iterable[int]
-) -> list[dict[str, Any]]:
-    """Rows of `evaluations` for each mode and held-out seed, without the columns of the training loop."""
-    return [
-        {"mode": mode, "eval_seed": seed, **drive_episode(env, driver, seed)}
-        for seed in seeds
-        for mode, driver in drivers.items()
-    ]
+    env: TrafficEnv, drivers: dict[str, Driver], seeds: Iterable[int], agents: Agents
+) -> Evaluation:
+    """Drive each mode on each held-out seed. `agents` say what they are; none under a team reward.
+
+    The return of an episode is that of the honest agents.
+    """
+    found = Evaluation([], [])
+    for seed in seeds:
+        for mode, driver in drivers.items():
+            episode = {"mode": mode, "eval_seed": seed}
+            row = drive_episode(env, driver, seed)
+            row["return"] = honest_return(env, agents)
+            found.evaluations.append(episode | row)
+            if agents:
+                returns = env.agent_returns().tolist()
+                found.agents.extend(
+                    episode | agent | {"return": value}
+                    for agent, value in zip(agents, returns, strict=True)
+                )
+    return found
+
+
+def honest_return(env: TrafficEnv, agents: Agents) -> float:
+    """Return of the episode so far, mean over the agents that are no attackers.
+
+    Whoever attacks is not to be helped, and its return says nothing of a method. Under a team reward there are
+    no returns but the one of all, and `agents` is empty.
+    """
+    honest = [not agent["attacker"] for agent in agents]
+    if all(honest):
+        return env.stats().episode_return
+    return float(env.agent_returns()[honest].mean())
 
 
 def evaluation_report(scenario: str | None, name: str, episodes: int, seed: int) -> dict[str, Any]:

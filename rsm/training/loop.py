@@ -17,7 +17,7 @@ from rsm.config.run import RunConfig
 from rsm.exchange.ledger import Ledger
 from rsm.runs.checkpoint import Pace, save_checkpoint
 from rsm.runs.recorder import Recorder
-from rsm.runs.schema import GATE
+from rsm.runs.schema import AGENTS, GATE, optional_tables
 from rsm.sac.device import CPU
 from rsm.sac.exploration import Exploration
 from rsm.sac.learner import Losses
@@ -27,12 +27,12 @@ from rsm.traffic.environment import TrafficEnv
 from rsm.training.communication import Communication
 from rsm.training.drivers import learner_drivers
 from rsm.training.driving import drive, first_states
-from rsm.training.evaluation import evaluate
+from rsm.training.evaluation import Evaluation, evaluate, honest_return
 from rsm.training.finite import Watch
 from rsm.training.gate import gate_rows
 from rsm.training.initial import initial_learner
 from rsm.training.progress import Progress
-from rsm.training.roster import Roster
+from rsm.training.roster import Roster, agents_of
 
 COUNTERS = ("episode", "env_steps", "decisions", "updates", "resumed")
 
@@ -44,6 +44,9 @@ class Training:
         self.config, self.env, self.device = config, env, device
         self.watch = Watch(device, self._place)
         self.recorder = Recorder()
+        self.agents = agents_of(config, env.loop_kinds)
+        for table in optional_tables(config):  # a run that fails early leaves them, too
+            self.recorder.add(table)
         self.episode = self.env_steps = self.decisions = self.updates = self.resumed = 0
         self._clock, self._wall_before = time.perf_counter(), 0.0
         self._pace = Pace()
@@ -166,8 +169,15 @@ class Training:
             "env_steps": self.env_steps,
             "bytes_sent": self.ledger.bytes_sent,
         }
-        rows = evaluate(self.env, learner_drivers(self.learner), seeds)
-        self.recorder.add("evaluations", *(row | now for row in rows))
+        found = evaluate(self.env, learner_drivers(self.learner), seeds, self.agents)
+        self.record_evaluation(found, now)
+
+    def record_evaluation(self, found: Evaluation, now: dict[str, Any]) -> None:
+        """Record the rows of an evaluation, made `now`: columns of the training loop."""
+        self.recorder.add("evaluations", *(row | now for row in found.evaluations))
+        if self.agents:
+            rows = (row | {"episode": now["episode"]} for row in found.agents)
+            self.recorder.add(AGENTS, *rows)
 
     @property
     def steps(self) -> int:
@@ -209,7 +219,7 @@ class Training:
             "episode": self.episode,
             "env_steps": self.env_steps,
             "updates": self.updates,
-            "return": stats.episode_return,
+            "return": honest_return(self.env, self.agents),
             "mean_speed": stats.mean_speed,
             "collisions": stats.collisions,
             "teleports": stats.teleports,
@@ -219,6 +229,7 @@ class Training:
             "entropy": entropy,
             "alpha": float(self.learner.alpha.mean()),
             "bytes_sent": self.ledger.bytes_sent,
+            "updates_not_made": self.roster.not_made,
             "wall_s": time.perf_counter() - start,
         }
         self.recorder.add("episodes", row)

@@ -1,4 +1,4 @@
-"""Agents that are unlike the others: slow ones, newcomers, and those whose radio is off."""
+"""Agents that are unlike the others: slow ones, newcomers, attackers, and those whose radio is off."""
 
 from __future__ import annotations
 
@@ -11,12 +11,36 @@ from rsm.config.run import RunConfig
 from rsm.errors import ConfigError
 from rsm.seeding import Stream, chosen_agents, numpy_generator
 
+Agents = list[dict[str, Any]]  # what every agent is: the constant columns of the table `agents`
+
+
 # Section of the settings → the stream that chooses its agents, and how many others it has to leave.
 _UNLIKE = {
     "slow": (Stream.SLOW, 0),
     "restarts": (Stream.RESTARTS, 0),
     "attack": (Stream.ATTACK, 1),  # somebody honest
 }
+
+
+def agents_of(config: RunConfig, loops: list[str]) -> Agents:
+    """What every agent is where each has a return of its own, by the kinds of their loops `[N]`; else empty.
+
+    In a control nobody learns or sends, so that nobody is unlike the others.
+    """
+    if not config.own_returns:
+        return []
+    count, unlike = len(loops), dict[str, list[int]]()
+    if config.learns:
+        unlike = {
+            "slow": unlike_agents(config, count, "slow"),
+            "newcomer": unlike_agents(config, count, "restarts"),
+            "attacker": unlike_agents(config, count, "attack"),
+        }
+    return [
+        {"agent": agent, "loop": loop}
+        | {name: agent in unlike.get(name, []) for name in ("slow", "newcomer", "attacker")}
+        for agent, loop in enumerate(loops)
+    ]
 
 
 def unlike_agents(config: RunConfig, agents: int, section: str) -> list[int]:

@@ -190,4 +190,4 @@ def measure_control(run: Training) -> None:
     drivers = {"deterministic": control_driver(run.config)}
     seeds = held_out_seeds(run.config.seed, run.config.evaluation.control_episodes)
     now = {"episode": 0, "env_steps": 0, "bytes_sent": 0}
-    run.recorder.add("evaluations", *(row | now for row in evaluate(run.env, drivers, seeds)))
+    run.record_evaluation(evaluate(run.env, drivers, seeds, run.agents), now)
