@@ -32,6 +32,8 @@ TABLES: tuple[str, ...] = (
     "runs.csv",
     "differences.csv",
     "differences.md",
+    "groups.csv",
+    "groups.md",
     "manifests.jsonl",
     "marl_eval.json",
     "settings.html",

@@ -14,6 +14,7 @@ from rsm.analysis.labels import topology_label
 from rsm.analysis.load import Runs
 from rsm.analysis.statistics import interquartile_mean, stratified_bootstrap_interval
 from rsm.analysis.tables import interval_text, number_text
+from rsm.analysis.worlds import in_world
 
 ALONE, UNTRAINED = "independent", "untrained"
 NOTE = (
@@ -30,22 +31,26 @@ def differences(runs: Runs) -> pd.DataFrame:
     """Return of every learning configuration minus that of `independent` of the same seed, by training episode.
 
     Columns: those of `selection.counts`, episode, env_steps (median over seeds), pairs (seeds that both
-    finished), difference (IQM over seeds) with its 95 % bootstrap interval as _low and _high, and above, the
-    number of seeds with a difference above 0. Deterministic evaluations; no row where the study has no
-    `independent`. The control `untrained` has the return of its only evaluation at every episode.
+    finished, in the same world), difference (IQM over seeds) with its 95 % bootstrap interval as _low and
+    _high, and above, the number of seeds with a difference above 0. Deterministic evaluations; no row where
+    the study has no `independent`. The control `untrained` has the return of its only evaluation at every
+    episode.
     """
     index = selection.learners(runs)
     scores = facets.scores_by_seed(runs, index)
-    alone = scores.get(ALONE)
+    alone_runs = index[(index["method"] == ALONE) & index["configuration"].isin(list(scores))]
     untrained = runs.index[runs.index["method"] == UNTRAINED]
-    if alone is not None and len(untrained):
+    if len(alone_runs) and len(untrained):
         index = pd.concat([index, untrained])
-        scores[str(untrained["configuration"].iloc[0])] = _unchanging(untrained, alone)
+        like = scores[str(alone_runs["configuration"].iloc[0])]
+        scores[str(untrained["configuration"].iloc[0])] = _unchanging(untrained, like)
     frames = []
     for row in selection.records(selection.counts(index)):
-        own = scores.get(row["configuration"])
-        if alone is None or own is None or row["configuration"] == ALONE:
+        world, own = row["world"], scores.get(row["configuration"])
+        others = in_world(alone_runs, world) if isinstance(world, str) else alone_runs
+        if others.empty or own is None or row["method"] == ALONE:
             continue
+        alone = scores[str(others["configuration"].iloc[0])]
         ours, theirs = (pd.DataFrame(side["return"]) for side in (own, alone))
         paired = (ours - theirs).dropna(axis="columns", how="all").dropna()
         if paired.empty:

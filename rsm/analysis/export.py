@@ -22,6 +22,8 @@ CAPTION = (
     f"bootstrap interval. Fewer than {FEWEST} seeds get no interval: the final return of each stands in "
     "brackets. Comparisons are of runs of the same seed, on the seeds that both have, and their intervals come "
     "from these pairs. Ahead of …: the final return minus that of the reference."
+    " Where every agent has a return of its own, the return is that of the honest agents, whatever attackers "
+    "earn, and the worst agent is the honest one that has the least; under a team reward it is empty."
     " P(better than …) is the probability of improvement. References share what a method "
     "shares and lose as much; independent and the controls are compared with the first of "
     "the table; a method without a topology is compared with average on all topologies alike. The "
@@ -38,10 +40,13 @@ CAPTION = (
 
 def caption(runs: Runs) -> str:
     """What the columns mean, and the target return where the study has one."""
+    text = CAPTION
+    if runs.index["updates_not_made"].max() > 0:
+        text += " Updates not made: those that agents could have made, had they not waited for slower ones."
     if runs.target_return is None:
-        return CAPTION
+        return text
     return (
-        f"{CAPTION} Rounds to {runs.target_return:g}: until the mean return of {WINDOW} training "
+        f"{text} Rounds to {runs.target_return:g}: until the mean return of {WINDOW} training "
         "episodes first reaches it, median over seeds, those that never do counted as later than any; "
         "a dash where that is half of them or more."
     )
@@ -112,8 +117,8 @@ def common_seeds(runs: Runs) -> list[int]:
 # What the paper's table shows; all else stands in a second one, beneath the same rows.
 CONFIGURATION = ("method", "topology", "P")
 FIRST = (
-    "return", "speed (m/s)", "ratio to fmarl", "ahead of independent", "go–platoon gap (%)", "sent (MB)",
-    "rounds to 95 % of fmarl", "accepted (%)", "wall (min)",
+    "return", "worst agent", "speed (m/s)", "ratio to fmarl", "ahead of independent", "go–platoon gap (%)",
+    "sent (MB)", "rounds to 95 % of fmarl", "accepted (%)", "wall (min)",
 )  # fmt: skip
 
 

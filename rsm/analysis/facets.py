@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from rsm.analysis import worlds
 from rsm.analysis.labels import without
 from rsm.analysis.load import Runs
 from rsm.analysis.selection import (
@@ -129,6 +130,12 @@ def final_scores(index: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
     )
 
 
+def one_world(frame: pd.DataFrame) -> pd.DataFrame:
+    """The first world of a study, for what has no room for several, as `of_world`."""
+    found = worlds.listed(frame)
+    return of_world(frame, found[0]) if len(found) > 1 else frame
+
+
 def topologies(index: pd.DataFrame) -> list[str | None]:
     """Topologies of a study in its order; [None] where no method has one."""
     found = list(dict.fromkeys(index["topology"].dropna()))
@@ -144,27 +151,45 @@ class Panel(NamedTuple):
     """What one panel of a figure shows."""
 
     topology: str | None
-    share: str | None  # None where the study varies no share
-    part: pd.DataFrame  # the rows of that topology and share, and of methods that have none
+    words: str | None  # what is shared and the world, where the study varies them
+    part: pd.DataFrame  # the rows of these, and of methods that have none
 
 
 def panels(frame: pd.DataFrame) -> list[Panel]:
-    """A panel per topology and, where it varies, what is shared, which then leaves the labels.
+    """A panel per world and topology and, where it varies, what is shared; these leave the labels.
 
     There is none for a topology on which nothing of that share was run. What only methods without a
     topology share has a panel of its own.
     """
+    found = worlds.listed(frame)
+    if len(found) < 2:
+        return _panels(frame, None)
+    return [panel for world in found for panel in _panels(of_world(frame, world), world)]
+
+
+def _panels(frame: pd.DataFrame, world: str | None) -> list[Panel]:
     if len(shares(frame)) < 2:
-        return [Panel(name, None, on_topology(frame, name)) for name in topologies(frame)]
+        return [Panel(name, world, on_topology(frame, name)) for name in topologies(frame)]
     placed = frame[frame["topology"].notna()]
     known = set(zip(placed["topology"], placed["share"], strict=True))
     pairs = [(name, share) for name in topologies(placed) for share in shares(frame)]
     pairs = [pair for pair in pairs if pair in known]
     pairs += [(None, share) for share in shares(frame) if share not in set(placed["share"])]
     return [
-        Panel(topology, share, sharing(on_topology(frame, topology), share))
+        Panel(
+            topology,
+            f"{share}, {world}" if world else share,
+            sharing(on_topology(frame, topology), share),
+        )
         for topology, share in pairs
     ]
+
+
+def of_world(frame: pd.DataFrame, world: str) -> pd.DataFrame:
+    """`worlds.in_world`, whose labels the world leaves."""
+    own = worlds.in_world(frame, world)
+    pairs = zip(own["label"], own["world"], strict=True)
+    return own.assign(label=[without(label, str(where)) for label, where in pairs])
 
 
 def shares(frame: pd.DataFrame) -> list[str]:

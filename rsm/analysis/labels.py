@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from rsm.analysis.worlds import of_world, worlds
 from rsm.config.axes import AXES, setting
 from rsm.config.catalogue import parse_topology
 from rsm.config.run import RunConfig, varied_word
@@ -17,19 +18,21 @@ def labels(configs: Iterable[RunConfig]) -> dict[str, str]:
     """Configuration → label of its method, with whatever sets it apart from others of that method.
 
     Topology and P have axes of their own and are left out. What is not the usual value of its axis
-    (`rsm.config.axes`) is named even where it does not vary: `rsm (trust-region)`.
+    (`rsm.config.axes`) is named even where it does not vary: `rsm (trust-region)`. The world stands last, where
+    runs of the method are in several.
     """
     every = list(configs)
+    where = worlds(every)
     varied: dict[str, dict[str, set[Any]]] = {}
     for config in every:
         seen = varied.setdefault(config.method, {})
-        for name, value in _traits(config).items():
+        for name, value in _traits(config, where).items():
             seen.setdefault(name, set()).add(value)
     result = {}
     for config in every:
         words = [
             _word(name, value)
-            for name, value in _traits(config).items()
+            for name, value in _traits(config, where).items()
             if len(varied[config.method][name]) > 1 or _always_named(name, value)
         ]
         result[config.configuration] = (
@@ -40,6 +43,8 @@ def labels(configs: Iterable[RunConfig]) -> dict[str, str]:
 
 def _always_named(name: str, value: Any) -> bool:
     """What is not usual is named, and what a grid varies without an axis of its own."""
+    if name == "world":
+        return False
     if name not in _NAMED:
         return True
     usual = _NAMED[name].usual
@@ -53,12 +58,13 @@ def without(label: str, word: str) -> str:
     return f"{method} ({', '.join(words)})" if words else method
 
 
-def _traits(config: RunConfig) -> dict[str, Any]:
+def _traits(config: RunConfig, where: Mapping[str, str | None]) -> dict[str, Any]:
     """Settings, beside topology and P, in which configurations of a method differ, in the order of a label."""
     found = {name: config.axes[name] for name in _NAMED if config.axes[name] is not None}
     if "published_code" in found:  # which has a ζ of its own
         found.pop("rule")
-    return found | {key: _value(config, key) for key in config.varied}
+    found |= {key: _value(config, key) for key in config.varied if not of_world(key)}
+    return found | {"world": where[config.configuration]}
 
 
 def _value(config: RunConfig, key: str) -> Any:
@@ -68,7 +74,7 @@ def _value(config: RunConfig, key: str) -> Any:
 
 
 def _word(name: str, value: Any) -> str:
-    if name == "init_from.run":
+    if name in ("init_from.run", "world"):
         return str(value)
     if name not in _NAMED:  # a dotted key
         return f"{name.rpartition('.')[2].replace('_', ' ')} {value}"
@@ -76,12 +82,13 @@ def _word(name: str, value: Any) -> str:
     return label(value) if label else str(value)
 
 
-def identity(config: RunConfig, label: str) -> dict[str, Any]:
+def identity(config: RunConfig, label: str, world: str | None) -> dict[str, Any]:
     """What a run is, as columns; None where its method has no such thing."""
     return {
         "run_id": config.run_id,
         "configuration": config.configuration,
         "label": label,
+        "world": world,
         "method": config.method,
         "control": not config.learns,
         **config.axes,

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from rsm.analysis.labels import identity, labels
 from rsm.analysis.trajectories import trajectory_runs
+from rsm.analysis.worlds import worlds
 from rsm.config.axes import AXES, setting
 from rsm.config.run import RunConfig, RunSettings
 from rsm.config.study import Study
@@ -24,11 +25,11 @@ from rsm.errors import ConfigError
 from rsm.runs.files import parse_json
 from rsm.runs.folder import as_begun
 from rsm.runs.performance import judged
-from rsm.runs.schema import SUMMARY, TABLES, TRAJECTORY, TRAJECTORY_KEY
+from rsm.runs.schema import AGENTS, OPTIONAL, SUMMARY, TABLES, TRAJECTORY, TRAJECTORY_KEY
 
 # Identity columns that every table carries beside its own.
 IDENTITY = (
-    "run_id", "configuration", "label", "method", "control", *(axis.name for axis in AXES), "seed",
+    "run_id", "configuration", "label", "world", "method", "control", *(axis.name for axis in AXES), "seed",
 )  # fmt: skip
 _USUAL = RunSettings()
 _NUMBERS = {axis.name for axis in AXES if isinstance(setting(_USUAL, axis.setting), (int, float))}
@@ -72,21 +73,25 @@ class Runs:
 
         `rows` is the part of the index wanted (all finished runs by default) and `columns` the columns
         of the table: the ζ trace of a long study is large. Raises ConfigError for a missing or
-        unreadable file.
+        unreadable file. A run that has none of a table of OPTIONAL has no rows.
 
-        Of `evaluations` only the held-out episodes that learners are judged on: a control has driven more.
+        Of `evaluations` and `agents` only the held-out episodes that learners are judged on: a control has
+        driven more.
         """
-        wanted = list(columns or TABLES[name])
-        read = list(dict.fromkeys([*wanted, *(["eval_seed"] if name == "evaluations" else [])]))
+        wanted = list(columns or (TABLES | OPTIONAL)[name])
+        held_out = name in ("evaluations", AGENTS)
+        read = list(dict.fromkeys([*wanted, *(["eval_seed"] if held_out else [])]))
         chosen = self.finished if rows is None else rows[rows["status"] == "finished"]
         frames = []
         for position, run_id in zip(chosen.index, chosen["run_id"], strict=True):
             path = self.folder / run_id / f"{name}.parquet"
+            if name in OPTIONAL and not path.exists():
+                continue
             try:
                 frame = pq.read_table(path, columns=read).to_pandas()
             except (OSError, KeyError, pa.ArrowException) as error:
                 raise ConfigError(f"{path}: cannot be read: {_line(error)}") from None
-            if name == "evaluations":
+            if held_out:
                 frame = (frame if self.held_out is None else judged(frame, self.held_out))[wanted]
             if len(frame):
                 frames.append(frame.assign(row=position))
@@ -121,14 +126,14 @@ def load_runs(study: Study, folder: Path) -> Runs:
     cannot be read.
     """
     configs = study.runs()
-    names = labels(configs.values())
+    names, where = labels(configs.values()), worlds(configs.values())
     rows = []
     for run_id, config in configs.items():
         row: dict[str, Any] = {"status": "missing", "reason": None}
         row |= dict.fromkeys(SUMMARY)
         row |= _summary(folder / run_id / "summary.json", as_begun(folder / run_id, config))
         row["status"] = row["status"] or "missing"
-        row |= identity(config, names[config.configuration])
+        row |= identity(config, names[config.configuration], where[config.configuration])
         rows.append(row)
     frame = pd.DataFrame(rows)
     rest = [name for name in ("status", "reason", *SUMMARY) if name not in IDENTITY]

@@ -17,10 +17,13 @@ from rsm.analysis.statistics import (
     interquartile_mean_estimate,
 )
 from rsm.analysis.trajectories import PUBLISHED_SEGMENTS
+from rsm.analysis.worlds import in_world
 from rsm.config.catalogue import METHODS
 
 # Columns that say which configuration a row of figure data belongs to.
-CONFIGURATION = ("configuration", "label", "method", "control", "topology", "segments", "share")
+CONFIGURATION = (
+    "configuration", "label", "world", "method", "control", "topology", "segments", "share",
+)  # fmt: skip
 NONE = "no run finished"
 STATES = ("seeds", "failed", "missing")  # how many runs were asked for, and are not there
 
@@ -101,10 +104,13 @@ def gaps(frame: pd.DataFrame) -> dict[str, str]:
 def reference(part: pd.DataFrame, index: pd.DataFrame, method: str) -> pd.DataFrame:
     """Finished runs of `method` that those of `part` are compared with; empty where there are none.
 
-    Where configurations of the method differ it is the label that shares what is exchanged and how much is
-    lost, as far as `part` has such a thing, else the first. One whose runs all failed is not replaced.
+    They are of the same world. Where configurations of the method differ it is the label that shares what is
+    exchanged and how much is lost, as far as `part` has such a thing, else the first. One whose runs all failed
+    is not replaced.
     """
     found = index[index["method"] == method]
+    if len(part) and isinstance(world := part["world"].iloc[0], str):
+        found = in_world(found, world)
     if found["label"].nunique() > 1 and len(part):
         for name in ("share", "loss_rate"):
             same = found[found[name] == part[name].iloc[0]]

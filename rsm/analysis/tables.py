@@ -33,15 +33,17 @@ def main_table(runs: Runs) -> pd.DataFrame:
 
     Columns: those of `selection.counts`, replicas, finished; return_iqm, return_low, return_high;
     return_points (final return of each seed, in words, where they are too few for an interval);
-    mean_speed (m/s, IQM); ratio_to_fmarl, ahead_of_fmarl and ahead_of_independent (differences), each
-    in pairs of a seed, with _low and _high; improvement_over_fmarl and
+    mean_speed (m/s, IQM); worst_iqm, worst_low, worst_high (final return of the honest agent that has the
+    least, where each has a return of its own); ratio_to_fmarl, ahead_of_fmarl and ahead_of_independent
+    (differences), each in pairs of a seed, with _low and _high; improvement_over_fmarl and
     improvement_over_average with _low and _high (against `average` on the same topology);
     gap_share = (return − go) / (platoon − go) with _low and _high; megabytes_sent and
     payload_megabytes_per_agent (means over seeds); heaviest_share; rounds_to_target
     and episode_to_target (first evaluation at which the configuration's IQM reaches 95 % of the final return of
     fmarl); target_return with the number of
     seeds that `reached` it in training (mean of five episodes) and the median over seeds of episodes
-    and rounds until then (NaN where half of the seeds or more did not); acceptance_rate; crashed (share of
+    and rounds until then (NaN where half of the seeds or more did not); acceptance_rate;
+    updates_not_made (mean per run: what waiting for slower agents costs); crashed (share of
     the deterministic evaluation episodes, all since the first, with a collision); wall_min (mean per run).
     """
     index = selection.in_order(runs.index)
@@ -58,6 +60,7 @@ def main_table(runs: Runs) -> pd.DataFrame:
         row |= _spread("return", selection.estimate(part["final_return"]), "_iqm")
         row["return_points"] = selection.points(part["final_return"])
         row["mean_speed"] = selection.estimate(part["final_mean_speed"]).value
+        row |= _spread("worst", selection.estimate(part["final_return_worst"]), "_iqm")
         row |= _against_references(part, index)
         row |= _spread("gap_share", _gap_share(part, finished))
         row["megabytes_sent"] = part["bytes_sent"].mean() / 1e6
@@ -67,6 +70,7 @@ def main_table(runs: Runs) -> pd.DataFrame:
         row |= _time_to_return(runs, part)
         judged = part["judged"].sum()
         row["acceptance_rate"] = part["accepted"].sum() / judged if judged else np.nan
+        row["updates_not_made"] = part["updates_not_made"].mean()
         row["crashed"] = _crashed(runs, part)
         row["wall_min"] = part["wall_s"].mean() / 60
         rows.append(row)
@@ -138,6 +142,8 @@ def _gap_share(part: pd.DataFrame, finished: pd.DataFrame) -> Estimate:
     sides = [part, *(finished[finished["method"] == name] for name in ("go", "platoon"))]
     if any(side.empty for side in sides):
         return UNKNOWN
+    if len({road for side in sides for road in side["scenario"]}) > 1:
+        return UNKNOWN  # controls of other roads
     (own, low, high), pairs = selection.by_seed(*sides)
     found = share_of_gap([own], [low], [high], selection.generator(), pairs)
     if set(part["method"]) <= {"go", "platoon"}:  # an end itself: nothing to estimate
@@ -193,7 +199,8 @@ def _time_to_return(runs: Runs, part: pd.DataFrame) -> dict[str, float]:
 
 
 HEADINGS = (
-    "method", "topology", "P", "K", "seeds", "return", "speed (m/s)", "ratio to fmarl",
+    "method", "topology", "P", "K", "seeds", "return", "worst agent", "speed (m/s)",
+    "ratio to fmarl",
     "ahead of fmarl", "ahead of independent",
     "P(better than fmarl)", "P(better than average)", "go–platoon gap (%)", "sent (MB)",
     "payload per agent (MB)", "heaviest node (%)", "rounds to 95 % of fmarl", "accepted (%)",
@@ -216,6 +223,7 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
             number_text(row["replicas"], "{:.0f}"),
             _seeds(row),
             points_text(interval_text(row, "return", "{:.3f}", "_iqm"), row["return_points"]),
+            interval_text(row, "worst", "{:.3f}", "_iqm"),
             number_text(row["mean_speed"], "{:.2f}"),
             interval_text(row, "ratio_to_fmarl", "{:.2f}"),
             interval_text(row, "ahead_of_fmarl", "{:.3f}"),
@@ -232,6 +240,8 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
             number_text(row["wall_min"], "{:.1f}"),
         )
         rows.append(dict(zip(HEADINGS, texts, strict=True)))
+        if table["updates_not_made"].max() > 0:
+            rows[-1]["updates not made"] = number_text(row["updates_not_made"], "{:.0f}")
         if np.isfinite(row["target_return"]):
             rows[-1][f"rounds to {row['target_return']:g}"] = _until(row) if learned else "–"
     return pd.DataFrame(rows, columns=list(rows[0]) if rows else list(HEADINGS))

@@ -19,12 +19,13 @@ from scipy.stats import trim_mean
 
 from rsm.config.axes import AXES
 from rsm.runs.performance import judged
-from rsm.runs.schema import TABLES
+from rsm.runs.schema import AGENTS, OPTIONAL, TABLES
 
 TAGS = ("method", *(axis.name for axis in AXES), "scenario")
 FINAL = (
     "final_return",
     "final_return_stochastic",
+    "final_return_worst",
     "final_mean_speed",
     "rounds",
     "messages",
@@ -33,12 +34,19 @@ FINAL = (
     "heaviest_share",
     "acceptance_rate",
     "zeta_mean",
+    "updates_not_made",
     "collisions",
     "wall_s",
 )
-JUDGED = ("final/return", "final/return_stochastic", "final/mean_speed")
+JUDGED = ("final/return", "final/return_stochastic", "final/return_worst", "final/mean_speed")
 # Curves that every seed of a configuration has at the same episodes.
-OF_A_CONFIGURATION = ("eval/return", "eval/mean_speed", "eval/return_stochastic", "comm/bytes_sent")
+OF_A_CONFIGURATION = (
+    "eval/return",
+    "eval/mean_speed",
+    "eval/return_stochastic",
+    "eval/return_worst",
+    "comm/bytes_sent",
+)
 PREVIEWS = (
     "episodes",
     "evaluations",
@@ -60,7 +68,8 @@ def metrics(run_dir: Path) -> list[Point]:
     Of the evaluations only the episodes that it is judged by, as in tables and figures; what is not finite is
     no number.
     """
-    table = {name: pd.read_parquet(run_dir / f"{name}.parquet") for name in TABLES}
+    files = {name: run_dir / f"{name}.parquet" for name in (*TABLES, *OPTIONAL)}
+    table = {name: pd.read_parquet(file) for name, file in files.items() if file.is_file()}
     summary = json.loads((run_dir / "summary.json").read_text(encoding="utf-8"))
     settings = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
     held_out = settings["evaluation"]["episodes"]
@@ -69,6 +78,8 @@ def metrics(run_dir: Path) -> list[Point]:
         *_rounds(table["episodes"], table["rounds"], table["zeta"]),
         *_evaluations(judged(table["evaluations"], held_out)),
     ]
+    if AGENTS in table:
+        points += _worst(judged(table[AGENTS], held_out), table["evaluations"])
     for key in FINAL:
         if summary.get(key) is not None:
             # MLflow draws a metric as bars only if no run has it at a later step than 0.
@@ -136,6 +147,14 @@ def _evaluations(evaluations: pd.DataFrame) -> Iterator[Point]:
         if mode in means.index.get_level_values("mode"):
             values = means.xs(mode, level="mode")[column]
             yield from _points(key, values.index, values)
+
+
+def _worst(agents: pd.DataFrame, evaluations: pd.DataFrame) -> Iterator[Point]:
+    """The least return of an honest agent at every evaluation, by mean actions."""
+    steps = evaluations.groupby("episode")["env_steps"].first()
+    honest = agents[(agents["mode"] == "deterministic") & ~agents["attacker"].astype(bool)]
+    least = honest.groupby(["episode", "agent"])["return"].mean().groupby("episode").min()
+    yield from _points("eval/return_worst", steps.reindex(least.index), least)
 
 
 def _points(key: str, steps: Iterable[Any], values: Iterable[Any]) -> Iterator[Point]:

@@ -10,13 +10,13 @@ from typing import Any
 
 from rsm.errors import ConfigError, shown
 from rsm.runs.files import parse_json
-from rsm.runs.schema import TABLES
+from rsm.runs.schema import OPTIONAL, TABLES
 
-LAYOUT = 5  # of what is published of a folder; raise it, and the next publish replaces older runs
+LAYOUT = 6  # of what is published of a folder; raise it, and the next publish replaces older runs
 FILES = (
     "config.yaml",
     "manifest.json",
-    *(f"{table}.parquet" for table in TABLES),
+    *(f"{table}.parquet" for table in (*TABLES, *OPTIONAL)),
     "summary.json",
     "policy.safetensors",
 )

@@ -133,9 +133,27 @@ def write_run(config: RunConfig, folder: Path, accepted: bool, failed: bool) -> 
                 )  # fmt: skip
     for name, rows in tables.items():
         write_table(folder, name, rows)
+    if config.own_returns:
+        write_table(folder, "agents", _agents(config, tables["evaluations"]))
     write_text(folder / "config.yaml", dump_yaml(config))
     write_json(folder / "manifest.json", {"seed": config.seed})
     write_json(folder / "summary.json", _summary(config, tables, level, rng, failed))
+
+
+def _agents(config: RunConfig, evaluations: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Agents 0, 1, … are slow, the next new and the last lie; agent i earns i/1000 more than the mean."""
+    slow, new = config.slow.agents, config.slow.agents + config.restarts.agents
+    return [
+        {
+            "episode": row["episode"], "mode": row["mode"], "eval_seed": row["eval_seed"], "agent": agent,
+            "return": row["return"] + (agent - 4) / 1000, "loop": "14 vehicles",
+            "slow": config.learns and agent < slow,
+            "newcomer": config.learns and slow <= agent < new,
+            "attacker": config.learns and agent >= AGENTS - config.attack.agents,
+        }
+        for row in evaluations
+        for agent in range(AGENTS)
+    ]  # fmt: skip
 
 
 def _communicate(
@@ -253,9 +271,11 @@ def _summary(
         "parameters": PARAMETERS,
         "final_return": level,
         "final_return_stochastic": level - 0.01,
+        "final_return_worst": level - 0.004 if config.own_returns else None,
         "final_mean_speed": level * 20,
         "env_steps": 1500 * config.training.episodes if traits else 0,
         "updates": len(rounds) * 8,
+        "updates_not_made": 100 * config.slow.agents if traits else 0,
         "rounds": len(rounds),
         **sums,
         "payload_per_agent": sums["payload_bytes"] / AGENTS,

@@ -277,14 +277,14 @@ def test_what_is_shared_has_panels_of_its_own_where_it_varies(tmp_path: Path) ->
     frame = facets.curves_and_levels(load_study_runs(results))
     learned, _ = facets.learned_and_levels(frame)
     found = facets.panels(learned)
-    assert [(facet.topology, facet.share) for facet in found] == [
+    assert [(facet.topology, facet.words) for facet in found] == [
         ("ring", "actor"),
         ("ring", "actor+critic"),
     ]
     expected = ["independent", "average", "rsm (theorem2)", "rsm (trust-region)"]
     for facet in found:
         assert list(dict.fromkeys(facet.part["label"])) == expected
-        assert set(facet.part["share"].dropna()) == {facet.share}
+        assert set(facet.part["share"].dropna()) == {facet.words}
     titles = [
         axis.get_title(loc)
         for axis in learning_curves.draw(frame).axes

@@ -218,9 +218,9 @@ def test_tables_are_written_in_every_form(results: Path, tmp_path: Path) -> None
     written = write_tables(load_study(results / "study.yaml"), tmp_path)
     assert [path.name for path in written] == list(TABLE_FILES)
     assert written == table_files(tmp_path)
-    page, main, text, tex, rows, _, differences, manifests, export, settings = contents = [
-        path.read_text() for path in written
-    ]
+    page, main, text, tex, rows, _, differences, _, apart, manifests, export, settings = (
+        contents
+    ) = [path.read_text() for path in written]
     assert "megabytes_sent,payload_megabytes_per_agent" in main
     assert "sent (MB)" in text
     resolved = (results / "study.yaml").read_text()
@@ -231,7 +231,7 @@ def test_tables_are_written_in_every_form(results: Path, tmp_path: Path) -> None
     assert r"\toprule" in tex
     assert tex.isascii()
     first, second = tex.split(r"\begin{table*}")[1:]
-    for part, columns in ((first, 12), (second, 11)):
+    for part, columns in ((first, 13), (second, 11)):
         widths = {line.count("&") for line in part.splitlines() if line.endswith(r"\\")}
         assert widths == {columns - 1}
     assert r"\shortstack{rounds to 95\\\% of fmarl}" in first
@@ -239,6 +239,7 @@ def test_tables_are_written_in_every_form(results: Path, tmp_path: Path) -> None
     count = len(load_study(results / "study.yaml").runs())
     assert len(rows.splitlines()) == 1 + count
     assert "return above independent" in differences
+    assert "No finished run has agents with returns of their own" in apart
     assert len(manifests.splitlines()) == count
     content = json.loads(export)["figure-eight"]["figure-eight"]
     seed = content["fmarl"]["seed_0"]

@@ -21,13 +21,13 @@ MOST = 5  # panels in a row
 
 
 def data(runs: Runs) -> pd.DataFrame:
-    """One configuration per method that exchanges: one P and the first topology of the study.
+    """One configuration per method that exchanges: one P, the first world and the first topology of the study.
 
     Columns: those of `selection.counts`, sender, receiver (−1 the server), payload_megabytes (mean over
     seeds), judged and accepted (sums over seeds; of replicas for which a segment was asked of the sender). A
     configuration without traffic has one row without sender.
     """
-    learners = selection.representative(selection.learners(runs))
+    learners = facets.one_world(selection.representative(selection.learners(runs)))
     chosen = learners[learners["share"].notna()]
     chosen = facets.on_topology(chosen, facets.topologies(chosen)[0])
     frames = []

@@ -33,9 +33,9 @@ def draw(data: pd.DataFrame) -> Figure:
     named: dict[Axes, dict[str, float]] = {}
     for (column, unit), row in zip(QUANTITIES.items(), axes, strict=True):
         values = dict(zip(levels["label"], levels[column], strict=True))
-        for (topology, share, part), axis in zip(panels, row, strict=True):
+        for (topology, words, part), axis in zip(panels, row, strict=True):
             _draw_panel(axis, part, column, shown)
-            axis.set_title(style.panel_title(topology, part["segments"].max(), share))
+            axis.set_title(style.panel_title(topology, part["segments"].max(), words))
             axis.set_ylabel(unit)
             axis.set_xlabel("environment steps (thousand)")
         style.draw_levels(row, values)

@@ -31,7 +31,7 @@ _COLUMNS = [
 
 
 def data(runs: Runs) -> pd.DataFrame:
-    """Final returns of learning runs at one P, apart by share where it varies.
+    """Final returns of learning runs at one P in one world, apart by share where it varies.
 
     Like is compared with like: where all methods with a topology ran on the same ones, these are the
     strata, else only the first topology of the study is shown (the column `topology`, in words).
@@ -43,7 +43,7 @@ def data(runs: Runs) -> pd.DataFrame:
     `selection.counts` summed over the configurations of a label. A label without a finished run has rows
     without value.
     """
-    index = selection.representative(selection.learners(runs))
+    index = facets.one_world(selection.representative(selection.learners(runs)))
     if index.empty:
         return pd.DataFrame(columns=_COLUMNS)
     scores = selection.with_return(index)["final_return"]

@@ -39,9 +39,9 @@ def draw(data: pd.DataFrame) -> Figure:
     values = dict(zip(levels["label"], levels["return"], strict=True))
     positive = curves.loc[curves["bytes_sent"] > 0, "bytes_sent"] / 1e6
     edges = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
-    for (topology, share, part), axis in zip(panels, row, strict=True):
+    for (topology, words, part), axis in zip(panels, row, strict=True):
         _draw_panel(axis, part, shown, edges)
-        axis.set_title(style.panel_title(topology, part["segments"].max(), share))
+        axis.set_title(style.panel_title(topology, part["segments"].max(), words))
         axis.set_ylabel("return")
         axis.set_xlabel("bytes sent by all nodes so far (MB, log scale)")
     style.draw_levels(row, values)

@@ -38,9 +38,9 @@ def draw(data: pd.DataFrame) -> Figure:
     values = dict(zip(levels["label"], levels["return"], strict=True))
     figure, axes = style.panels(len(QUANTITIES), len(panels))
     for (column, unit), row in zip(QUANTITIES.items(), axes, strict=True):
-        for (topology, share, part), axis in zip(panels, row, strict=True):
+        for (topology, words, part), axis in zip(panels, row, strict=True):
             _draw_panel(axis, part, column, numbers, shown)
-            axis.set_title(style.panel_title(topology, np.nan, share))
+            axis.set_title(style.panel_title(topology, np.nan, words))
             axis.set_ylabel(unit)
             axis.set_xlabel("segments P")
             if column == "megabytes":

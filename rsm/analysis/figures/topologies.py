@@ -20,8 +20,8 @@ TITLE, CATEGORY = "Return by topology", "Performance"
 
 
 def data(runs: Runs) -> pd.DataFrame:
-    """`facets.final_scores` (return) of every learning run at one P, then a row per control."""
-    index = selection.representative(selection.learners(runs))
+    """`facets.final_scores` (return) of every learning run at one P in one world, then a row per control."""
+    index = facets.one_world(selection.representative(selection.learners(runs)))
     scores = facets.final_scores(index, {"final_return": "return"})
     levels = facets.levels(runs).drop(columns="mean_speed")
     return pd.concat([scores, levels], ignore_index=True)

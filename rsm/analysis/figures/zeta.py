@@ -80,9 +80,9 @@ def draw(data: pd.DataFrame) -> Figure:
     last = np.nan_to_num(data["env_steps"].max() / 1e3, nan=1.0)  # none where no run finished
     figure, axes = style.panels(len(QUANTITIES), len(panels), height=1.5)
     for (column, unit), row in zip(QUANTITIES.items(), axes, strict=True):
-        for (topology, share, part), axis in zip(panels, row, strict=True):
+        for (topology, words, part), axis in zip(panels, row, strict=True):
             _draw_panel(axis, part, column, shown)
-            axis.set_title(style.panel_title(topology, part["segments"].max(), share))
+            axis.set_title(style.panel_title(topology, part["segments"].max(), words))
             axis.set_ylabel(unit)
             axis.set_xlabel("environment steps (thousand)")
             axis.set_xlim(0, 1.03 * last)  # the same where hardly a replica was accepted

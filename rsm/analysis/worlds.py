@@ -1,0 +1,74 @@
+"""In which world a configuration ran: who is slow, new, absent or lying there, and on which roads.
+
+A study varies it beside the method. Figures have a panel or a row per world, and what is compared is of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from rsm.config.catalogue import CONTROL, METHODS
+from rsm.config.run import RunConfig
+
+EQUAL = "equal agents"
+_BY = " by "  # before the kind of an attack
+_SECTIONS = ("slow.", "restarts.", "churn.", "attack.")
+
+
+def of_world(key: str) -> bool:
+    """Whether a dotted setting is one of the world and not of the method."""
+    return key == "traffic.scenario" or key.startswith(_SECTIONS)
+
+
+def worlds(configs: Iterable[RunConfig]) -> Mapping[str, str | None]:
+    """Configuration → its world in words; None for a control, to which all agents are alike.
+
+    The scenario is named where learners of the study drive in several.
+    """
+    every = list(configs)
+    roads = len({config.traffic.scenario for config in every if config.learns}) > 1
+    return {config.configuration: _world(config, roads) for config in every}
+
+
+def _world(config: RunConfig, roads: bool) -> str | None:
+    if not config.learns:
+        return None
+    words, attack = [], config.attack
+    if config.slow.agents and config.slow.factor > 1:
+        words.append(f"{config.slow.agents} slow {config.slow.factor}×")
+    if config.restarts.agents:
+        words.append(f"{config.restarts.agents} new at episode {config.restarts.episode}")
+    if config.churn.rate:
+        words.append(f"{config.churn.rate:g} absences/h of {config.churn.absence:g} s")
+    if attack.agents:
+        # To whom nobody sends anything, it is the same what would be sent.
+        exchanges = METHODS.get(config.method, CONTROL).exchanges
+        told = exchanges or "attack.kind" in config.varied
+        words.append(f"{attack.agents} attackers{f'{_BY}{attack.kind}' if told else ''}")
+    unlike = " and ".join(words)
+    if not roads:
+        return unlike or EQUAL
+    return f"{config.traffic.scenario} with {unlike}" if unlike else config.traffic.scenario
+
+
+def listed(frame: pd.DataFrame) -> list[str]:
+    """The worlds of a frame in its order; one of those that send nothing is no other world."""
+    if "world" not in frame:  # figure data of an earlier version
+        return []
+    found = [str(world) for world in dict.fromkeys(frame["world"].dropna())]
+    return [world for world in found if not any(x.startswith(world + _BY) for x in found)]
+
+
+def in_world(frame: pd.DataFrame, world: str) -> pd.DataFrame:
+    """Rows of that world, be what is sent there told or not, and rows that have none."""
+    same = [
+        not isinstance(own, str)
+        or own == world
+        or own.startswith(world + _BY)
+        or world.startswith(own + _BY)
+        for own in frame["world"]
+    ]
+    return frame[np.array(same, dtype=np.bool_)]

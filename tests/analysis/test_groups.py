@@ -1,0 +1,131 @@
+"""Groups of agents and the worlds they live in: told apart, compared in one world, never mixed up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rsm.analysis import facets
+from rsm.analysis.differences import differences
+from rsm.analysis.groups import agents_table, groups, kinds, markdown
+from rsm.analysis.load import Runs
+from rsm.analysis.tables import main_table, readable
+from rsm.analysis.worlds import listed
+from rsm.config.study import parse_study
+from rsm.runs.files import write_table
+
+from .conftest import load_study_runs, write_study
+
+KINDS = ["sign-flip", "alie"]
+RUN = {"traffic": {"scenario": "fleet-figure-eight:9"}, "training": {"episodes": 20}}
+
+
+def fleet(run: dict[str, Any], *grids: dict[str, Any], seeds: tuple[int, ...] = (0, 1, 2)) -> Any:
+    grid, *also = ({"topologies": ["complete"]} | grid for grid in grids)
+    content = {"name": "synthetic", "description": "Made up.", "seeds": list(seeds), "grid": grid}
+    return parse_study(content | {"also": also, "run": RUN | run}, "synthetic study")
+
+
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Two attackers of nine by two kinds of attack; learning alone is run once, and four are slow."""
+    study = fleet(
+        {"attack": {"agents": 2}, "slow": {"agents": 4}},
+        {"methods": ["independent", "go", "untrained"]},
+        {"methods": ["average", "rsm"], "attack.kind": KINDS},
+    )
+    return load_study_runs(write_study(study, tmp_path_factory.mktemp("study")))
+
+
+def test_an_agent_is_an_attacker_else_a_newcomer_else_slow_else_good() -> None:
+    flags = pd.DataFrame(
+        [(a, n, s) for a in (0, 1) for n in (0, 1) for s in (0, 1)],
+        columns=["attacker", "newcomer", "slow"],
+    )
+    expected = ["good", "slow", "newcomers", "newcomers", *["attackers"] * 4]
+    assert kinds(flags).tolist() == expected
+
+
+def test_groups_have_the_returns_of_their_own_agents(attacked: Runs) -> None:
+    table = groups(attacked).set_index(["configuration", "group"])
+    own = table.loc["average-complete-kindalie"]
+    assert own["agents"].to_dict() == {
+        "honest": 7, "worst": 1, "slow": 4, "good": 3, "attackers": 2,
+    }  # fmt: skip
+    # Agent i earns (i − 4)/1000 more than the mean: slow are 0 to 3, liars 7 and 8.
+    ahead = own["return_iqm"] - own.loc["honest", "return_iqm"]
+    assert ahead["slow"] == pytest.approx(-0.0015) and ahead["good"] == pytest.approx(0.002)
+    assert ahead["attackers"] == pytest.approx(0.0045) and ahead["worst"] == pytest.approx(-0.003)
+    assert set(table.loc["go"].index) == {"honest", "worst"}, "nobody is unlike others in a control"
+    text = markdown(groups(attacked), "s")
+    assert "| average (2 attackers" not in text
+    assert "| average (4 slow 10× and 2 attackers by alie) " in text
+
+
+def test_loops_of_several_kinds_are_groups(attacked: Runs, tmp_path: Path) -> None:
+    index = attacked.finished[attacked.finished["method"] == "average"].head(1)
+    [run_id] = index["run_id"]
+    table = pd.read_parquet(attacked.folder / run_id / "agents.parquet")
+    (tmp_path / "runs").symlink_to(attacked.folder)
+    for flagged, names in (
+        (False, {"14 vehicles", "10 vehicles"}),
+        (True, {"good on 10 vehicles", "good on 14 vehicles", "attackers on 14 vehicles"}),
+    ):
+        mixed = table.assign(slow=False, attacker=table["attacker"] & flagged)
+        mixed["loop"] = np.where(mixed["agent"] < 3, "10 vehicles", "14 vehicles")
+        write_table(tmp_path / run_id, "agents", mixed.to_dict("records"))
+        runs = Runs(attacked.study, tmp_path, index, ())
+        assert set(agents_table(runs, index)["group"]) == names
+
+
+def test_under_a_team_reward_there_are_no_groups_and_no_worst_agent(
+    make: Callable[..., Path],
+) -> None:
+    runs = load_study_runs(make(methods=["fmarl"], episodes=10))
+    assert groups(runs).empty and "No finished run" in markdown(groups(runs), "s")
+    assert main_table(runs)["worst_iqm"].isna().all()
+    assert set(readable(main_table(runs))["worst agent"]) == {"–"}
+
+
+def test_main_table_has_the_worst_agent_and_what_waiting_costs(attacked: Runs) -> None:
+    table = main_table(attacked).set_index("configuration")
+    row = table.loc["average-complete-kindalie"]
+    assert row["worst_iqm"] == pytest.approx(row["return_iqm"] - 0.004)
+    assert row["updates_not_made"] == 400
+    assert "400" in set(readable(main_table(attacked))["updates not made"])
+
+
+def test_each_world_has_a_panel_and_alone_stands_in_all_of_them(attacked: Runs) -> None:
+    names = [f"4 slow 10× and 2 attackers by {kind}" for kind in KINDS]
+    index = attacked.index[~attacked.index["control"]]
+    assert listed(index) == names
+    found = facets.panels(index)
+    assert [panel.words for panel in found] == names
+    for panel in found:
+        assert list(dict.fromkeys(panel.part["label"])) == ["independent", "average", "rsm"]
+        assert panel.part["configuration"].nunique() == 3
+    assert listed(facets.one_world(index)) == names[:1]
+
+
+def test_what_is_compared_is_of_one_world(tmp_path: Path) -> None:
+    """Newcomers of two moments, alone and with averaging."""
+    study = fleet(
+        {"restarts": {"agents": 2}},
+        {"methods": ["independent", "average"], "restarts.episode": [5, 11]},
+    )
+    runs = load_study_runs(write_study(study, tmp_path))
+    final = runs.index.set_index(["configuration", "seed"])["final_return"]
+    table = main_table(runs).set_index("configuration")
+    compared = differences(runs).groupby("configuration")["difference"].last()
+    for episode in (5, 11):
+        gain = final[f"average-complete-episode{episode}"] - final[f"independent-episode{episode}"]
+        assert table.loc[f"average-complete-episode{episode}", "ahead_of_independent"] == (
+            pytest.approx(gain.mean())
+        )
+    assert set(compared.index) == {"average-complete-episode5", "average-complete-episode11"}
+    assert compared.nunique() == 2
