@@ -10,6 +10,7 @@ import re
 import sys
 from pathlib import Path
 
+from snakemake.logging import logger
 from snakemake.utils import min_version
 
 from rsm import analysis
@@ -27,6 +28,7 @@ from rsm.config.overrides import (
     wants_rebuild,
 )
 from rsm.config.study import load_study, study_file
+from rsm.runs.announcing import announce, hush
 from rsm.runs.machine import too_many_cores, usable_cores
 from rsm.runs.outcome import outcome, report as ended_report
 from rsm.runs.planning import plan
@@ -113,6 +115,12 @@ rule all:
         rules.publish_results.output,
         rules.report.output,
         MORE,
+
+
+# One line every 30 s in place of a block for every job; `--verbose` and `--no-hooks` show the blocks.
+onstart:
+    if hush(logger):
+        announce(study.name, runs, Path(RESULTS))
 
 
 onsuccess:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from rsm import __version__
-from rsm.cli import checks, driving, results, studies, tracking, training
+from rsm.cli import checks, driving, results, status, studies, tracking, training
 from rsm.cli.options import driving_options, override_option, positive, seconds, study_option
 from rsm.cli.writing import MACHINE
 from rsm.errors import ConfigError, RunError, one_line, shown
@@ -148,6 +148,10 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="replace a finished run of other settings, or of another number of episodes",
     )
+
+    watch = command("status", status.run_status, "show what is done, running, failed and queued")
+    study_option(watch)
+    watch.add_argument("--watch", action="store_true", help="look again every two seconds")
 
     evaluate = command(
         "evaluate", driving.run_evaluate, "drive episodes and report speed and return"

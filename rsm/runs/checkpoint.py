@@ -28,20 +28,21 @@ _DIGEST = hashlib.sha256().digest_size
 
 
 class Pace:
-    """When a checkpoint is due: when all of them, the next included, stay within `COST` of the time so far.
+    """When a checkpoint is due: when all of them, the next included, stay within a share of the time so far.
 
     The next is taken to cost as much as the dearest yet, the first nothing. A small run thus saves after
     nearly every episode, one with a large replay or on a slow disk less often. When a checkpoint is written
     never changes a result.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, share: float = COST) -> None:
+        self._share = share
         self._start, self._spent, self._dearest = time.perf_counter(), 0.0, 0.0
 
     @property
     def due(self) -> bool:
         """Has enough time passed?"""
-        return self._spent + self._dearest <= COST * (time.perf_counter() - self._start)
+        return self._spent + self._dearest <= self._share * (time.perf_counter() - self._start)
 
     @contextlib.contextmanager
     def measured(self) -> Iterator[None]:

@@ -11,20 +11,21 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from rsm.runs.schema import schema
-
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # loading them takes longer than `rsm status` may
     import pandas as pd
+    import pyarrow as pa
 
 # Names that the modules of these files give on, and that planning needs without loading torch.
 CURRENT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
+PROGRESS = "progress.json"  # of a run under way (rsm.runs.live)
 
 
 def write_table(folder: Path, table: str, rows: pa.Table | Iterable[dict[str, Any]]) -> None:
     """Write rows as `<folder>/<table>.parquet`, atomically."""
+    import pyarrow as pa
+
+    from rsm.runs.schema import schema
+
     if not isinstance(rows, pa.Table):
         rows = pa.Table.from_pylist(list(rows), schema=schema(table))
     write_parquet(folder / f"{table}.parquet", rows)
@@ -32,6 +33,9 @@ def write_table(folder: Path, table: str, rows: pa.Table | Iterable[dict[str, An
 
 def write_parquet(path: Path, rows: pa.Table) -> None:
     """Write a table as parquet, atomically."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     sink = pa.BufferOutputStream()
     pq.write_table(rows, sink)
     write_bytes(path, sink.getvalue().to_pybytes())
@@ -49,6 +53,15 @@ def parse_json(text: str) -> Any:
         raise ValueError(f"{word} is no number")
 
     return json.loads(text, parse_constant=refuse)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file; None where there is none that can be read."""
+    try:
+        content = parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:

@@ -11,13 +11,13 @@ from typing import Any
 
 from rsm.config.run import POLICY, RunConfig, load_run, policy_digest
 from rsm.errors import ConfigError, RunError, obstacle, one_line
-from rsm.runs.files import CURRENT, PREVIOUS, parse_json, remove_leftovers
+from rsm.runs.files import CURRENT, PREVIOUS, PROGRESS, parse_json, remove_leftovers
 from rsm.runs.schema import OPTIONAL, TABLES, optional_tables
 
 CONFIG = "config.yaml"
 RUN_FILES = {
     *(f"{table}.parquet" for table in (*TABLES, *OPTIONAL)),
-    *(CONFIG, "manifest.json", "summary.json", POLICY, CURRENT, PREVIOUS),
+    *(CONFIG, "manifest.json", "summary.json", POLICY, CURRENT, PREVIOUS, PROGRESS),
 }
 
 
@@ -36,11 +36,7 @@ def as_begun(folder: Path, config: RunConfig) -> RunConfig:
 
 def read_summary(folder: Path) -> dict[str, Any] | None:
     """What summary.json in the folder says, None where there is none that can be read."""
-    try:
-        content = parse_json((folder / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
+    return read_json(folder / "summary.json")
 
 
 def finished_summary(folder: Path, config: RunConfig) -> dict[str, Any] | None:
@@ -92,7 +88,7 @@ def _interrupted(folder: Path, config: RunConfig) -> str | None:
 
 def run_files(config: RunConfig) -> list[str]:
     """Names of the files that a finished run of these settings leaves."""
-    without = {CURRENT, PREVIOUS}
+    without = {CURRENT, PREVIOUS, PROGRESS}
     without |= set() if config.learns else {POLICY}
     without |= {f"{name}.parquet" for name in {*OPTIONAL} - {*optional_tables(config)}}
     return sorted(RUN_FILES - without)

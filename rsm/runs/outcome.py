@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from rsm.config.run import RunConfig
 from rsm.errors import one_line
-from rsm.runs.folder import read_summary
+from rsm.runs.files import read_json
 
 MOST = 20  # runs that are listed; a study may have thousands
 STOPPED = ("rsm: interrupted", "rsm: terminated")  # last lines of runs that were told to stop
@@ -26,18 +26,18 @@ def outcome(runs: Mapping[str, RunConfig], results: Path) -> Outcome:
     """How the runs below `results` ended. Of one without a summary the log says why, if it said anything."""
     found = Outcome({}, {}, [])
     for run_id, config in runs.items():
-        summary = read_summary(results / "runs" / run_id)
+        summary = read_json(results / "runs" / run_id / "summary.json")
         if summary is not None and summary.get("settings_hash") == config.settings_hash:
             if summary.get("status") != "finished":
                 found.failed[run_id] = one_line(summary.get("reason") or "no reason given")
-        elif (reason := _last_words(results / "logs" / f"{run_id}.log")) is not None:
+        elif (reason := last_words(results / "logs" / f"{run_id}.log")) is not None:
             found.broken[run_id] = reason
         else:
             found.waiting.append(run_id)
     return found
 
 
-def _last_words(log: Path) -> str | None:
+def last_words(log: Path) -> str | None:
     """What a command said before it ended by itself; None where it was told to stop, or said nothing."""
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()

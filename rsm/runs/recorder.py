@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
@@ -36,6 +37,12 @@ class Recorder:
             new = pa.Table.from_pylist(rows, schema=schema(name))
             self._tables[name] = pa.concat_tables([self._tables[name], new])
         return self._tables[name]
+
+    def total(self, table: str, column: str) -> int:
+        """The sum over all rows of a table so far; cheap, since nothing is converted."""
+        known = self._tables.get(table)
+        recorded = 0 if known is None else pc.sum(known[column]).as_py() or 0
+        return int(recorded) + sum(row[column] for row in self._rows.get(table, ()))
 
     def write(self, folder: Path) -> None:
         """Write every table into the run folder."""

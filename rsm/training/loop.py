@@ -16,6 +16,7 @@ from torch import Tensor
 from rsm.config.run import RunConfig
 from rsm.exchange.ledger import Ledger
 from rsm.runs.checkpoint import Pace, save_checkpoint
+from rsm.runs.live import Live
 from rsm.runs.recorder import Recorder
 from rsm.runs.schema import AGENTS, GATE, optional_tables
 from rsm.sac.device import CPU
@@ -68,6 +69,7 @@ class Training:
         comes after the last checkpoint.
         """
         episodes, every = self.config.training.episodes, self.config.evaluation.every
+        live = Live(folder, self.config, self.episode)
         with Progress(self.config.run_id, episodes, self.episode) as progress:
             while self.episode < episodes:
                 row = self.train_episode()
@@ -78,6 +80,7 @@ class Training:
                 if self.config.training.keep_checkpoint if last else self._pace.due:
                     self.save(folder)
                 progress.episode(row["return"], row["bytes_sent"])
+                live.episode(self.episode, row["return"], row["bytes_sent"], *self.judged)
             if self.episode % every:
                 self.evaluate()
 
@@ -193,6 +196,11 @@ class Training:
     def ledger(self) -> Ledger:
         """Bytes sent so far."""
         return self.exchange.channel.ledger if self.exchange else Ledger(self.env.n_agents)
+
+    @property
+    def judged(self) -> tuple[int, int]:
+        """Replicas judged so far, and how many of them were accepted."""
+        return self.recorder.total("rounds", "judged"), self.recorder.total("rounds", "accepted")
 
     @property
     def parameters(self) -> int:

@@ -11,7 +11,7 @@ import torch
 from rsm.config.run import RunConfig, load_run
 from rsm.errors import ConfigError, RunError, one_line, shown
 from rsm.runs.checkpoint import load_checkpoint, prefer, remove_checkpoints
-from rsm.runs.files import CURRENT
+from rsm.runs.files import CURRENT, PROGRESS
 from rsm.runs.folder import (
     CONFIG,
     alone_in,
@@ -72,7 +72,10 @@ def train(
                     remove_checkpoints(folder)
                 prepare_folder(folder)
                 write_config(folder, config)  # an interrupted folder says what it is
-                return carry_out(run, folder)
+                try:
+                    return carry_out(run, folder)
+                finally:
+                    (folder / PROGRESS).unlink(missing_ok=True)
         except OSError as error:
             raise RunError(
                 f"{config.run_id}: {folder}: {error.strerror or error}; {RESUMABLE}"

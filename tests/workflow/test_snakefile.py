@@ -322,6 +322,15 @@ def test_run_that_breaks_does_not_keep_the_others_from_their_tables(stand_in: Wo
     assert not (results / "runs/fmarl-seed0/summary.json").exists()
 
 
+def test_terminal_has_a_line_on_the_study_and_the_log_has_the_blocks(stand_in: Workflow) -> None:
+    done = stand_in.snakemake("--cores", "2", "--config", *SMALL)
+    assert done.returncode == 0, done.stderr
+    assert "small: 0 of 2 runs done, 2 queued" in done.stderr
+    assert "rule train" not in done.stderr and "Finished jobid" not in done.stderr
+    logs = "".join(log.read_text() for log in (stand_in.folder / ".snakemake/log").glob("*.log"))
+    assert "rule train" in logs and "Finished jobid" in logs
+
+
 def test_run_that_diverged_is_told_at_the_end(stand_in: Workflow) -> None:
     (stand_in.folder / "diverges").touch()
     _, said = small(stand_in)

@@ -218,7 +218,8 @@ def upright_levels(axis: Axes, values: Mapping[str, float]) -> None:
     for name, value in sorted(values.items(), key=lambda item: item[1]):
         if not np.isfinite(value):
             continue
-        line = {"color": GREY, "linewidth": 0.9, "linestyle": _LEVELS.get(name, "-")}
+        line: dict[str, Any] = {"color": GREY, "linewidth": 0.9}
+        line["linestyle"] = _LEVELS.get(name, "-")
         near = 2 * low - high <= value <= 2 * high - low
         if near:
             axis.axvline(value, zorder=1.5, **line)

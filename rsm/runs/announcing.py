@@ -1,0 +1,63 @@
+"""While Snakemake runs: one line every 30 s in place of a block of lines for every job.
+
+Snakemake's own `quiet` would also keep jobs out of its log file, and failed jobs from the terminal. So a filter
+goes on what writes to the terminal alone: the log file keeps every block. `--verbose` shows all, as does
+`--no-hooks`.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from rsm.config.run import RunConfig
+from rsm.runs.status import headline, status
+
+EVERY_S = 30.0
+TERMINAL = "DefaultStreamHandler"  # Snakemake's name of what writes to the terminal
+# Events of a log record that say that one more of very many jobs begins or ends, and how many there are then.
+ORDINARY = {"job_info", "group_info", "job_started", "job_finished", "progress", "shellcmd"}
+SCHEDULING = ("Select jobs to execute", "Execute ", "Updating checkpoint dependencies")
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """Whether a record of Snakemake is more than that a job begins or ends."""
+    event = getattr(record, "event", None)
+    if event is not None:
+        return str(getattr(event, "value", event)) not in ORDINARY
+    return record.levelno > logging.INFO or not str(record.msg).startswith(SCHEDULING)
+
+
+def hush(logger: logging.Logger) -> bool:
+    """Keep ordinary blocks from the terminal; False where somebody asked for all of them, and gets them."""
+    if logger.isEnabledFor(logging.DEBUG):
+        return False
+    terminal = [handler for handler in logger.handlers if handler.name == TERMINAL]
+    for handler in terminal:
+        handler.addFilter(is_news)
+    return bool(terminal)
+
+
+def announce(
+    study: str,
+    runs: Mapping[str, RunConfig],
+    results: Path,
+    every_s: float = EVERY_S,
+) -> Callable[[], None]:
+    """Say on standard error how the study is doing, now and every `every_s` seconds.
+
+    Until what is returned is called, or the process ends.
+    """
+    over = threading.Event()
+
+    def watch() -> None:
+        while True:
+            print(headline(study, status(runs, results)), file=sys.stderr, flush=True)
+            if over.wait(every_s):
+                return
+
+    threading.Thread(target=watch, name="status of the study", daemon=True).start()
+    return over.set

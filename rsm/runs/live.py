@@ -1,0 +1,58 @@
+"""What a run says of itself while it is under way: `progress.json`, for `rsm status` (rsm.runs.status).
+
+It lies in the run folder as long as the process lives. One that is killed leaves it behind; its age tells.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+
+from rsm.config.run import RunConfig
+from rsm.runs.checkpoint import Pace
+from rsm.runs.files import PROGRESS, write_json
+
+COST = 0.004  # share of the wall time that writing it may take
+EVERY_S = 2.0  # and never more often
+
+
+class Live:
+    """Writes how far a run is, from its beginning on (`done` episodes of it are done before)."""
+
+    def __init__(self, folder: Path, config: RunConfig, done: int = 0) -> None:
+        self._path, self._config, self._done = folder / PROGRESS, config, done
+        self._pace, self._start, self._last = Pace(COST), time.monotonic(), -EVERY_S
+        self._write({"episode": done})
+
+    def episode(
+        self, episode: int, episode_return: float, bytes_sent: int, judged: int, accepted: int
+    ) -> None:
+        """`episode` is done; `judged` and `accepted` replicas and the bytes are of the run so far.
+
+        Written only if enough time has passed since the last time.
+        """
+        now = time.monotonic()
+        if now - self._last < EVERY_S or not self._pace.due:
+            return
+        per_episode = (now - self._start) / (episode - self._done)
+        self._last = now
+        self._write(
+            {
+                "episode": episode,
+                "return": episode_return,
+                "bytes_sent": bytes_sent,
+                "acceptance_rate": accepted / judged if judged else None,
+                "episode_s": per_episode,
+            }
+        )
+
+    def _write(self, content: dict[str, float | None]) -> None:
+        """A disk that is full, or a value that is not finite, is told by the run itself, not from here."""
+        about = {
+            "run_id": self._config.run_id,
+            "settings_hash": self._config.settings_hash,
+            "episodes": self._config.training.episodes,
+        }
+        with self._pace.measured(), contextlib.suppress(OSError, ValueError):
+            write_json(self._path, about | content)

@@ -1,0 +1,173 @@
+"""What is going on in a study: told from its run folders and logs alone, wherever the runs are made.
+
+It loads neither pandas nor torch: a thousand runs are looked at in a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from rsm.config.run import RunConfig
+from rsm.errors import one_line
+from rsm.runs.files import PROGRESS, read_json
+from rsm.runs.outcome import last_words
+
+# A run that said nothing for so many episodes' time, and at least so long, is taken for dead.
+SILENT_EPISODES, SILENT_S = 10, 120.0
+SILENT_AT_FIRST_S = 900.0  # before its first episode nobody knows how long one takes
+
+
+@dataclass(frozen=True)
+class Running:
+    """A run under way, as its last sign of life says."""
+
+    run_id: str
+    episode: int
+    episodes: int
+    episode_return: float | None
+    acceptance_rate: float | None
+    bytes_sent: int | None
+    left_s: float | None  # None before the first episode
+
+
+@dataclass
+class Status:
+    """The runs of a study by state, and the time that is left of it."""
+
+    total: int
+    done: int = 0
+    running: list[Running] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)  # run id → reason
+    queued: list[str] = field(default_factory=list)
+    stopped: int = 0  # of the queued: begun, and interrupted or killed
+    left_s: float | None = None  # None where it cannot be told
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to do."""
+        return not (self.running or self.queued)
+
+
+def status(runs: Mapping[str, RunConfig], results: Path, now: float | None = None) -> Status:
+    """How the runs of a study are doing, whose folders lie in `results/runs` and logs in `results/logs`.
+
+    A folder of other settings is that of a run yet to come. `now` is the time in seconds since the epoch.
+    """
+    now = time.time() if now is None else now
+    found = Status(len(runs))
+    took: list[tuple[RunConfig, float]] = []  # seconds that a whole run takes
+    for run_id, config in runs.items():
+        folder = results / "runs" / run_id
+        summary, wanted = read_json(folder / "summary.json"), config.settings_hash
+        if summary is not None and summary.get("settings_hash") == wanted:
+            if summary.get("status") != "finished":
+                found.failed[run_id] = one_line(summary.get("reason") or "no reason given")
+                continue
+            if not config.learns or summary.get("episodes") == config.training.episodes:
+                found.done += 1
+                took.append((config, float(summary.get("wall_s") or 0.0)))
+                continue
+        sign = read_json(folder / PROGRESS)
+        if sign is not None and sign.get("settings_hash") == wanted:
+            age = _age(folder / PROGRESS, now)
+            per_episode = sign.get("episode_s")
+            if age <= _patience(per_episode):
+                found.running.append(_running(run_id, sign, age))
+                if per_episode:
+                    took.append((config, per_episode * config.training.episodes))
+                continue
+            found.stopped += 1
+        elif summary is None and (reason := last_words(results / "logs" / f"{run_id}.log")):
+            found.failed[run_id] = f"could not run: {reason}"
+            continue
+        found.queued.append(run_id)
+    found.left_s = _left(found, [runs[run_id] for run_id in found.queued], took)
+    return found
+
+
+def _age(path: Path, now: float) -> float:
+    try:
+        return max(0.0, now - os.stat(path).st_mtime)
+    except OSError:  # it has just ended
+        return 0.0
+
+
+def _patience(per_episode: float | None) -> float:
+    return max(SILENT_S, SILENT_EPISODES * per_episode) if per_episode else SILENT_AT_FIRST_S
+
+
+def _running(run_id: str, sign: dict[str, Any], age: float) -> Running:
+    episode, episodes, per_episode = sign["episode"], sign["episodes"], sign.get("episode_s")
+    left = None if per_episode is None else max(0.0, per_episode * (episodes - episode) - age)
+    return Running(
+        run_id,
+        episode,
+        episodes,
+        sign.get("return"),
+        sign.get("acceptance_rate"),
+        sign.get("bytes_sent"),
+        left,
+    )
+
+
+def _left(
+    found: Status, queued: Iterable[RunConfig], took: list[tuple[RunConfig, float]]
+) -> float | None:
+    """Seconds until the study is done with as many runs at once as now; 0.0 where nothing is left.
+
+    A run takes as long as those of its configuration did, else of its method, else as all that learn.
+    """
+    if found.over:
+        return 0.0
+    times: dict[object, list[float]] = defaultdict(list)
+    for config, seconds in took:
+        for kind in (config.configuration, (config.method,), config.learns):
+            times[kind].append(seconds)
+    left = [run.left_s for run in found.running]
+    for config in queued:
+        kinds = (config.configuration, (config.method,), config.learns)
+        known = next((times[kind] for kind in kinds if kind in times), None)
+        left.append(fmean(known) if known else None)
+    known_left = [seconds for seconds in left if seconds is not None]
+    if not known_left:
+        return None
+    # What nobody knows takes as long as the others do.
+    whole = fmean(known_left) * len(left)
+    longest = max((run.left_s or 0.0 for run in found.running), default=0.0)
+    return max(whole / max(1, len(found.running)), longest)
+
+
+def duration(seconds: float | None) -> str:
+    """A time in words: `40 s`, `12 min`, `3 h 20 min`, `2 d 5 h`."""
+    if seconds is None:
+        return "unknown"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def headline(study: str, found: Status) -> str:
+    """The whole study in one line."""
+    words = [f"{found.done} of {found.total} runs done"]
+    if found.running:
+        words.append(f"{len(found.running)} running")
+    if found.failed:
+        words.append(f"{len(found.failed)} failed")
+    if found.queued:
+        stopped = f" ({found.stopped} stopped midway)" if found.stopped else ""
+        words.append(f"{len(found.queued)} queued{stopped}")
+    left = "" if found.over else f"; time left: {duration(found.left_s)}"
+    return f"{study}: {', '.join(words)}{left}"
