@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from rsm import __version__
-from rsm.cli import checks, driving, results, status, studies, tracking, training
+from rsm.cli import checks, comparing, driving, results, status, studies, tracking, training
 from rsm.cli.options import driving_options, override_option, positive, seconds, study_option
 from rsm.cli.writing import MACHINE
 from rsm.errors import ConfigError, RunError, one_line, shown
@@ -209,6 +209,17 @@ def parser() -> argparse.ArgumentParser:
         "tables", results.run_tables, "write the tables of a study from its run folders"
     )
     study_option(tables)
+
+    compare = command(
+        "compare",
+        comparing.run_compare,
+        "hold two studies, or two configurations, against each other",
+    )
+    for place in ("first", "second"):
+        compare.add_argument(place, metavar="STUDY[::CONFIGURATION]")
+    compare.add_argument(
+        "--out", type=Path, metavar="DIR", help="default: results/comparisons/FIRST-and-SECOND"
+    )
 
     claims = command(
         "claims", results.run_claims, "hold the paper's claims against the tables of the studies"

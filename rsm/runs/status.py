@@ -6,6 +6,7 @@ It loads neither pandas nor torch: a thousand runs are looked at in a fraction o
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -21,6 +22,7 @@ from rsm.runs.outcome import last_words
 
 # A run that said nothing for so many episodes' time, and at least so long, is taken for dead.
 SILENT_EPISODES, SILENT_S = 10, 120.0
+UNDER_WAY = r"episode [0-9]+/[0-9]+ "  # what a run says in its log while nothing is wrong
 SILENT_AT_FIRST_S = 900.0  # before its first episode nobody knows how long one takes
 
 
@@ -85,8 +87,10 @@ def status(runs: Mapping[str, RunConfig], results: Path, now: float | None = Non
                 continue
             found.stopped += 1
         elif summary is None and (reason := last_words(results / "logs" / f"{run_id}.log")):
-            found.failed[run_id] = f"could not run: {reason}"
-            continue
+            if not re.search(UNDER_WAY, reason):
+                found.failed[run_id] = f"could not run: {reason}"
+                continue
+            found.stopped += 1
         found.queued.append(run_id)
     found.left_s = _left(found, [runs[run_id] for run_id in found.queued], took)
     return found

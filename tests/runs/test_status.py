@@ -54,6 +54,7 @@ def test_runs_are_told_apart_by_what_their_folders_hold(tmp_path):
     leave(tmp_path, configs[5], episodes=50)  # to be continued
     log(tmp_path, configs[6].run_id, "rsm: the disk is full\n")
     log(tmp_path, configs[7].run_id, "rsm: terminated\n")
+    log(tmp_path, configs[8].run_id, "x: episode 6/15  return 0.199  sent 48.2 MB  left 210 s\n")
     found = status(RUNS, tmp_path, NOW)
     assert found.done == 1
     assert found.failed == {
@@ -63,9 +64,9 @@ def test_runs_are_told_apart_by_what_their_folders_hold(tmp_path):
     [run] = found.running
     assert (run.run_id, run.episode, run.episodes) == (configs[2].run_id, 40, 100)
     assert (run.episode_return, run.acceptance_rate, run.bytes_sent) == (0.5, 0.2, 7)
-    assert found.queued == [configs[n].run_id for n in (3, 4, 5, 7, 8, 9)] and found.stopped == 1
+    assert found.queued == [configs[n].run_id for n in (3, 4, 5, 7, 8, 9)] and found.stopped == 2
     assert headline("small", found).startswith(
-        "small: 1 of 10 runs done, 1 running, 2 failed, 6 queued (1 stopped midway); time left: "
+        "small: 1 of 10 runs done, 1 running, 2 failed, 6 queued (2 stopped midway); time left: "
     )
 
 
