@@ -11,7 +11,7 @@ from typing import Any
 
 from rsm.config.run import POLICY, RunConfig, load_run, policy_digest
 from rsm.errors import ConfigError, RunError, obstacle, one_line
-from rsm.runs.files import CURRENT, PREVIOUS, PROGRESS, parse_json, remove_leftovers
+from rsm.runs.files import CURRENT, PREVIOUS, PROGRESS, read_json, remove_leftovers
 from rsm.runs.schema import OPTIONAL, TABLES, optional_tables
 
 CONFIG = "config.yaml"

@@ -25,6 +25,7 @@ rule tables:
         expand("{results}/tables/{table}", results=RESULTS, table=OTHER_TABLES),
     log:
         f"{RESULTS}/logs/tables.log",
+    localrule: True
     conda:
         "../../environment.yml"
     shell:

@@ -10,6 +10,7 @@ rule trajectory:
         f"{RESULTS}/space_time/{{run}}.parquet",
     log:
         f"{RESULTS}/logs/trajectory/{{run}}.log",
+    localrule: True
     conda:
         "../../environment.yml"
     threads: 1
@@ -46,6 +47,7 @@ rule draw:
         ),
     log:
         f"{RESULTS}/logs/figures.log",
+    localrule: True
     conda:
         "../../environment.yml"
     shell:

@@ -32,6 +32,9 @@ rule gate:
     conda:
         "../../environment.yml"
     threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
     shell:
         "python -m rsm theory gate --study {input.study:q} > {log:q} 2>&1"
 

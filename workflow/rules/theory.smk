@@ -70,6 +70,9 @@ for part in theory.OF_THEORY:
         conda:
             "../../environment.yml"
         threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=60,
         params:
             part=part,
         shell:

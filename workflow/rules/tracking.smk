@@ -49,6 +49,7 @@ rule publish:
         f"{RECEIPTS}/runs-{{first}}.json",
     log:
         f"{RESULTS}/logs/publish/runs-{{first}}.log",
+    localrule: True
     wildcard_constraints:
         first="[0-9]+",
     conda:
@@ -77,6 +78,7 @@ rule publish_results:
         f"{RECEIPTS}/results.json",
     log:
         f"{RESULTS}/logs/publish_results.log",
+    localrule: True
     conda:
         "../../environment.yml"
     resources:

@@ -41,9 +41,14 @@ rule train:
         f"{RESULTS}/benchmarks/{{run}}.tsv"
     wildcard_constraints:
         run=f"({'|'.join(METHODS)})-.+",
+    # After a crash, a node that went away or the end of its time a job goes on from its checkpoint.
+    retries: 2
     conda:
         "../../environment.yml"
     threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=480,
     params:
         settings=lambda wildcards: own_settings(runs[wildcards.run]),
         folder=subpath(output[0], parent=True),
@@ -59,3 +64,6 @@ use rule train as control with:
         update(expand("{results}/runs/{{run}}/{file}", results=RESULTS, file=RUN_FILES)),
     wildcard_constraints:
         run=f"({'|'.join(CONTROLS)})(-from-.+)?-seed[0-9]+",
+    resources:
+        mem_mb=1000,
+        runtime=60,
