@@ -49,9 +49,9 @@ rule publish:
         f"{RECEIPTS}/runs-{{first}}.json",
     log:
         f"{RESULTS}/logs/publish/runs-{{first}}.log",
-    localrule: True
     wildcard_constraints:
         first="[0-9]+",
+    localrule: True
     conda:
         "../../environment.yml"
     resources:
