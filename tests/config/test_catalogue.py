@@ -16,7 +16,7 @@ def test_method_that_exchanges_nothing_does_not_multiply_by_what_is_exchanged(mo
     runs = study.runs()
     assert list(runs) == ["average-radius90-seed0"]
     assert set(labels(runs.values()).values()) == {"average"}
-    assert identity(runs["average-radius90-seed0"], "average")["share"] is None
+    assert identity(runs["average-radius90-seed0"], "average", None)["share"] is None
 
 
 def test_small_world_has_as_many_neighbours_as_it_says():
