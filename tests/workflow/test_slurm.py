@@ -22,13 +22,18 @@ from .conftest import Workflow
 
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "squeue", "scancel", "scontrol")
 PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+# Where SLURM looks for its settings on a node without /etc/slurm; a job step does not hear of SLURM_CONF.
+RUN = Path("/run/slurm/conf/slurm.conf")
 SEEN = ("rsm-trust-region-radius90-p2-k3-seed0", "average-radius90-seed1")  # cancelled, requeued
 
 
 def _missing() -> str | None:
     if absent := [name for name in PROGRAMS if shutil.which(name, path=PATH) is None]:
         return f"not installed: {', '.join(absent)} (Debian: slurmctld slurmd slurm-client munge)"
-    return None if os.geteuid() == 0 else "SLURM's daemons are started by root only"
+    if os.geteuid() != 0:
+        return "SLURM's daemons are started by root only"
+    here = [path for path in (Path("/etc/slurm/slurm.conf"), RUN) if path.exists()]
+    return f"this machine belongs to a cluster: {here[0]}" if here else None
 
 
 MISSING = _missing()
@@ -54,6 +59,8 @@ class Cluster:
         key.chmod(0o400)
         self.environment = {"SLURM_CONF": str(folder / "slurm.conf"), "PATH": PATH}
         (folder / "slurm.conf").write_text(self._conf(), encoding="utf-8")
+        RUN.parent.mkdir(parents=True, exist_ok=True)
+        RUN.symlink_to(folder / "slurm.conf")
         self.daemons: list[subprocess.Popen[bytes]] = []
 
     def _conf(self) -> str:
@@ -135,6 +142,7 @@ PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
             daemon.terminate()
         for daemon in self.daemons:
             daemon.wait(timeout=30)
+        RUN.unlink()
 
 
 def _free_port() -> int:
