@@ -172,13 +172,16 @@ def machine() -> Iterator[Finding]:
 
 
 def home() -> Iterator[Finding]:
-    """The folder below which Snakemake keeps a cache; without it Snakemake ends with a traceback."""
+    """The folder below which Snakemake keeps a cache, unless a profile here tells it not to.
+
+    Where it cannot be written Snakemake ends with a traceback, before it reads the Snakefile.
+    """
     asked = os.environ.get("XDG_CACHE_HOME")
     folder = Path(asked or "~/.cache")
     with contextlib.suppress(RuntimeError):  # no home at all
         folder = folder.expanduser()
     advice = f"export XDG_CACHE_HOME={Path.cwd() / '.snakemake/cache'}"
-    reason = obstacle(folder)
+    reason = "" if Path("profiles/default/config.yaml").is_file() else obstacle(folder)
     yield Finding(
         "cache of Snakemake",
         f"{folder}{f' ({reason})' if reason else ''}",

@@ -223,12 +223,14 @@ def test_instructions_that_are_not_those_of_the_processor(
     assert "unset ATEN_CPU_CAPABILITY" in problems(capsys)["instructions of the processor"]
 
 
-def test_home_folder_that_cannot_be_written(
+def test_home_folder_that_cannot_be_written_matters_without_the_profile(
     capsys, monkeypatch: pytest.MonkeyPatch, read_only: Path
 ) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", str(read_only))
     assert "export XDG_CACHE_HOME=" in problems(capsys)["cache of Snakemake"]
+    shutil.copytree(ROOT / "profiles", "profiles")  # which asks for no cache there
+    assert "cache of Snakemake" not in problems(capsys)
 
 
 def test_cores_are_those_of_the_container(capsys, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -404,6 +404,15 @@ def test_jobs_at_once_are_as_many_as_there_are_cores_for(stand_in: Workflow) -> 
     assert "Provided cores: 1 " in done.stdout + done.stderr
 
 
+def test_home_that_cannot_be_written_keeps_nothing_from_running(
+    stand_in: Workflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/dev/null")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    small(stand_in)
+    assert (stand_in.folder / "results/small/report.html").is_file()
+
+
 def test_lint_finds_nothing(workflow: Workflow) -> None:
     done = workflow.snakemake("--lint", "--config", "study=ci")
     assert done.returncode == 0, done.stdout + done.stderr
