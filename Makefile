@@ -13,7 +13,6 @@ BIN := .venv/bin
 SETUP := .venv/.setup-done
 # Expanded where it is used: the environment has to be there.
 SNAKEMAKE = $(BIN)/snakemake --cores $(CORES)
-RESULTS := results/$(STUDY)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
@@ -38,14 +37,6 @@ $(SETUP): pyproject.toml constraints.txt
 
 reproduce: setup
 	$(SNAKEMAKE) --config study=$(STUDY) $(CONFIG)
-	@echo
-	@echo "Study '$(STUDY)' is done:"
-	@echo "  figures   $(RESULTS)/figures/  (PDF, PNG, and the data as CSV)"
-	@echo "  tables    $(RESULTS)/tables/   (start with main.md)"
-	@echo "  report    $(RESULTS)/report.html  (one file; open it in a browser)"
-	@echo "  runs      $(RESULTS)/runs/     (one folder a run: settings, manifest, tables, policy)"
-	@echo "  MLflow    results/mlflow/      ('make ui', then open the page of the study:)"
-	@$(BIN)/python -m rsm store --study $(STUDY)
 
 # The committed results of finished studies, e.g. STUDIES="published theory": settings, figures and tables, gathered
 # where no rule writes, so that a checkout without runs can neither use nor overwrite them; then the claims.

@@ -30,8 +30,9 @@ from rsm.config.overrides import (
 from rsm.config.study import load_study, study_file
 from rsm.runs.announcing import announce, hush
 from rsm.runs.machine import too_many_cores, usable_cores
-from rsm.runs.outcome import outcome, report as ended_report
+from rsm.runs.outcome import outcome, places, report as ended_report
 from rsm.runs.planning import plan
+from rsm.tracking import published_page
 
 min_version("9.20")
 
@@ -90,8 +91,7 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/verify.smk"
 
 
-# Also by its path, and under another name.
-if study_file(configured).resolve() == study_file("theory").resolve():
+if study.checks_theory:
 
     include: "workflow/rules/theory.smk"
 
@@ -126,6 +126,9 @@ onstart:
 onsuccess:
     lines = ended_report(study.name, runs, Path(RESULTS), ended=True)
     print(*lines, sep="\n", end="\n" if lines else "", file=sys.stderr)
+    print(
+        *places(study.name, Path(RESULTS), published_page(Path(RECEIPTS))), sep="\n"
+    )
 
 
 # Tables, figures and report of the runs that are there: those that broke are shown as missing.

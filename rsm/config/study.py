@@ -142,6 +142,10 @@ class Study(Settings):
     target_return: float | None = Field(
         None, gt=0, le=1, description="Return whose first reaching in training the tables report."
     )
+    checks_theory: bool = Field(
+        False,
+        description="Whether the checks of both theorems and their figures (docs/theory.md) belong to it.",
+    )
     run: RunSettings = Field(
         RunSettings(), description="Settings of every run alike; the published ones by default."
     )

@@ -75,6 +75,20 @@ def report(study: str, runs: Mapping[str, RunConfig], results: Path, ended: bool
     return lines
 
 
+def places(study: str, results: Path, page: str | None) -> list[str]:
+    """Lines on where the results of a finished study are, and its `page` in MLflow; none without a report."""
+    if not (results / "report.html").is_file():
+        return []
+    lines = [
+        f"Study {study!r} is done:",
+        f"  figures   {results}/figures/  (PDF, PNG, and the data as CSV)",
+        f"  tables    {results}/tables/   (start with main.md)",
+        f"  report    {results}/report.html  (one file; open it in a browser)",
+        f"  runs      {results}/runs/     (a folder for each: settings, manifest, tables, policy)",
+    ]
+    return [*lines, f"  MLflow    {page}  (after 'make ui')"] if page else lines
+
+
 def _listed(how: str, runs: Mapping[str, str]) -> list[str]:
     lines = [f"  {how}: {run_id}: {reason}" for run_id, reason in list(runs.items())[:MOST]]
     return lines + ([f"  {how}: {len(runs) - MOST} more"] if len(runs) > MOST else [])

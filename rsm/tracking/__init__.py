@@ -10,7 +10,7 @@ of the seeds of a configuration, made anew whenever a seed changes, and `results
 
 from rsm.tracking.folders import content_hash
 from rsm.tracking.locations import moved
-from rsm.tracking.pages import runs_page, show
+from rsm.tracking.pages import published_page, runs_page, show
 from rsm.tracking.publishing import publish, publish_all, publish_results, sync
 from rsm.tracking.store import create_store, experiments, tracking_uri, unanswered
 
@@ -22,6 +22,7 @@ __all__ = [
     "publish",
     "publish_all",
     "publish_results",
+    "published_page",
     "runs_page",
     "show",
     "sync",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from rsm.errors import ConfigError
+from rsm.runs.files import parse_json
 from rsm.tracking import locations
 from rsm.tracking.store import OURS, experiments, failures_named, ours, tracking_uri
 
@@ -21,6 +23,17 @@ def runs_page(experiment: str) -> str:
         place = parts.netloc.rpartition("@")[2]  # the rest may hold a password
         server = f"{parts.scheme}://{place}{parts.path.rstrip('/')}"
     return f"{server}/#/experiments/{experiment}/runs?workflowType=machine_learning"
+
+
+def published_page(receipts: Path) -> str | None:
+    """The page of the runs that a receipt of `rsm publish` is of; None where no receipt can be read."""
+    for file in sorted(receipts.glob("runs-*.json")):
+        try:
+            receipt = parse_json(file.read_text(encoding="utf-8"))
+            return runs_page(str(receipt["runs"][0]["experiment_id"]))
+        except (OSError, ValueError, LookupError, TypeError):
+            continue
+    return None
 
 
 def show() -> None:
