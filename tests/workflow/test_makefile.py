@@ -10,6 +10,19 @@ from pathlib import Path
 from .conftest import ROOT
 
 
+def test_study_runs_on_the_cores_that_this_process_may_use(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    for name in ("pyproject.toml", "constraints.txt", ".venv/.setup-done"):
+        (tmp_path / name).touch()
+    for name, does in (("python", "echo 5"), ("snakemake", 'echo "$@" > asked')):
+        command = tmp_path / ".venv/bin" / name
+        command.write_text(f"#!/bin/sh\n{does}\n")
+        command.chmod(0o755)
+    subprocess.run(["make", "reproduce", "CONFIG=seeds=[0]"], cwd=tmp_path, check=True)
+    assert (tmp_path / "asked").read_text() == "--cores 5 --config study=quick seeds=[0]\n"
+
+
 def test_ui_without_a_store_says_so_before_it_makes_an_environment(tmp_path: Path) -> None:
     shutil.copy(ROOT / "Makefile", tmp_path)
     # Tests may themselves run below make, which would then tell where it enters and leaves.
