@@ -1,17 +1,17 @@
-# The commands of the README, and the few a maintainer needs.
+# The commands of the README, and some for maintainers.
 #   make setup | reproduce | test | bench | ui | report | committed | claims | clean | constraints
 STUDY ?= quick
-# As many as this process may use: 'all' would be those of the machine around a container.
+# The cores that this process may use; within a container 'all' would be those of the whole machine.
 CORES ?= $(shell $(BIN)/python -c 'from rsm.runs.machine import usable_cores; print(usable_cores())')
 PYTHON ?= python3.11
-# What pip needs on this machine, e.g. '--extra-index-url ADDRESS' of PyTorch's CPU builds.
+# Further options of pip, e.g. '--extra-index-url ADDRESS' for PyTorch's CPU builds.
 PIP_FLAGS ?=
-# Overrides of leaves of the study: CONFIG="seeds=[0] 'run={training: {episodes: 5}}'"
+# Overrides of settings of the study: CONFIG="seeds=[0] 'run={training: {episodes: 5}}'"
 CONFIG ?=
 
 BIN := .venv/bin
 SETUP := .venv/.setup-done
-# Expanded where it is used: the environment has to be there.
+# Expanded when used, since it needs the environment.
 SNAKEMAKE = $(BIN)/snakemake --cores $(CORES)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -26,7 +26,7 @@ endif
 
 setup: $(SETUP)
 
-# The build of our own package runs in the same pinned environment (no isolation, no other versions).
+# Our own package is built with the pinned versions too (no build isolation).
 $(SETUP): pyproject.toml constraints.txt
 	@echo "== environment: .venv from constraints.txt"
 	@command -v $(PYTHON) >/dev/null || { echo "setup: $(PYTHON) not found; give one with PYTHON=..."; exit 2; }
@@ -38,8 +38,8 @@ $(SETUP): pyproject.toml constraints.txt
 reproduce: setup
 	$(SNAKEMAKE) --config study=$(STUDY) $(CONFIG)
 
-# The committed results of finished studies, e.g. STUDIES="published theory": settings, figures and tables, gathered
-# where no rule writes, so that a checkout without runs can neither use nor overwrite them; then the claims.
+# The committed results of finished studies, e.g. STUDIES="published theory": settings, figures and tables are copied
+# to a folder that no rule reads or writes; then the claims are computed.
 STUDIES ?=
 GATHERED := results/committed
 committed: setup
@@ -60,7 +60,7 @@ claims: setup
 report: setup
 	$(SNAKEMAKE) --config study=$(STUDY) $(CONFIG) -- report
 
-# Before it makes an environment: whether there is anything to show.
+# Checked before an environment is made: is there anything to show?
 ui:
 	@test -n "$$MLFLOW_TRACKING_URI" -o -f results/mlflow/mlflow.db || { echo "ui: no store yet: run 'make reproduce' first"; exit 2; }
 	@$(MAKE) --no-print-directory setup
@@ -76,7 +76,7 @@ lint: setup
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint --config study=ci
 
-# While working: lint, types, and the quick tests of the rooms below training. The others train real runs.
+# While working: lint, types, and quick tests of the packages below training. The other tests train real runs.
 quick-test: lint
 	$(BIN)/pytest -n 2 -q -m "not slow" tests/config tests/exchange tests/methods tests/mixing tests/runs tests/sac \
 	  tests/traffic tests/test_environment.py tests/test_seeding.py
@@ -84,7 +84,7 @@ quick-test: lint
 unit: setup
 	$(BIN)/pytest -n 2
 
-# A real, tiny study through Snakemake; then again, which must find nothing to do.
+# A real, tiny study through Snakemake; a second call must find nothing to do.
 smoke: setup
 	$(SNAKEMAKE) --config study=ci
 	$(SNAKEMAKE) --config study=ci 2>&1 | grep "Nothing to be done"
@@ -96,12 +96,12 @@ audit: setup
 bench: setup
 	$(BIN)/python -m benchmarks
 
-# Results stay: they are hours of work. Only those of the `ci` study go.
+# Results are kept, since they take hours; only those of the study `ci` are removed.
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info results/ci
 	@echo "results/ is kept; remove what a study made, not what is committed, with: git clean -fdX results/NAME"
 
-# For maintainers: resolve the ranges of pyproject.toml anew, and write down what came out.
+# For maintainers: resolve the version ranges of pyproject.toml again and pin the result.
 constraints:
 	rm -rf .venv-new
 	$(PYTHON) -m venv .venv-new
@@ -113,6 +113,6 @@ constraints:
 	mv environment.new environment.yml
 	rm -rf .venv-new
 
-# After a change of the settings: the JSON schema of a study, from its models.
+# To be run after a change of the settings: writes the JSON schema of a study from its models.
 schema: setup
 	$(BIN)/python -m rsm schema > workflow/schemas/study.schema.json

@@ -1,5 +1,5 @@
-# The entry: reads a study and builds its DAG. `snakemake --cores N --config study=NAME`;
-# any leaf of the study can be overridden the same way, e.g. 'run={sac: {batch_size: 64}}'.
+# Reads a study and builds its DAG: `snakemake --cores N --config study=NAME`;
+# any setting of the study can be overridden in the same way, e.g. 'run={sac: {batch_size: 64}}'.
 # NAME is a study that comes with rsm or the path of a file. Results are written below the working
 # folder, wherever this file lies: other workflows use it as a module (docs/extending.md).
 import hashlib
@@ -43,7 +43,7 @@ try:
     rebuild = wants_rebuild(config)
     study = load_study(study_file(configured), overrides, OPTION)
     runs = study.runs()
-    # What each figure's own file says of it: its title, its category and its caption.
+    # Title, category and caption of each figure, from its module.
     HEADINGS = {
         name: figures.heading(figures.module(name)) for name in analysis.FIGURES
     }
@@ -53,18 +53,18 @@ try:
         )
     plan(study.name, runs, Path(f"results/{study.name}/runs"), rebuild)
 except ConfigError as error:
-    # A user's mistake, before Snakemake writes anything: one line, no traceback.
+    # A user's mistake is reported in one line, before Snakemake writes anything.
     print(error, file=sys.stderr)
     sys.exit(2)
 
-# Rules call `python` of this environment, whether or not it is activated.
+# Rules call the `python` of this environment, even if it is not activated.
 os.environ.update(
     PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()])
 )
 RESULTS = f"results/{study.name}"
 SNAKEFILE = workflow.current_basedir.join(
     "Snakefile"
-)  # this one, also where it is a module
+)  # this file, also when it is used as a module
 if overrides and study.name not in (
     study_file(configured).stem,
     overrides.get("name"),
@@ -77,7 +77,7 @@ if overrides and study.name not in (
 if (advice := too_many_cores(workflow.resource_settings.cores)) is not None:
     print(advice, file=sys.stderr)
     workflow.register_resource("_cores", usable_cores())
-MORE = []  # outputs that a study has beyond the ordinary ones
+MORE = []  # further outputs, of the theory and the gate
 
 
 wildcard_constraints:
@@ -131,7 +131,7 @@ onsuccess:
     )
 
 
-# Tables, figures and report of the runs that are there: those that broke are shown as missing.
+# Make tables, figures and report of the finished runs; failed jobs are shown as missing runs.
 onerror:
     print(
         *ended_report(study.name, runs, Path(RESULTS), ended=False),

@@ -1,7 +1,7 @@
 """Look up every pinned version in the database of known vulnerabilities (pip-audit): `make audit`.
 
-Exits 1 with a line per finding, 0 otherwise. Where pip-audit cannot be had or its database cannot be reached,
-it says SKIPPED and why: that is not a pass.
+Exits 1 with a line per finding, 0 otherwise. Where pip-audit cannot be installed or its database cannot be
+reached, it prints SKIPPED with the reason: that is not a pass.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def verdict(report: str) -> int:
 
 
 def main() -> int:
-    with tempfile.TemporaryDirectory() as folder:  # its dependencies are none of ours
+    with (
+        tempfile.TemporaryDirectory() as folder
+    ):  # in an environment of its own: its dependencies are not ours
         venv.create(folder, with_pip=True)
         binaries = Path(folder) / "bin"
         install = [binaries / "pip", "install", "--quiet", "pip-audit"]

@@ -1,4 +1,4 @@
-"""Mistakes of a user, failures around us, and how both are worded: one line each."""
+"""Mistakes of a user and failures of the machine, each reported in one line."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class ConfigError(ValueError):
 
 
 class RunError(RuntimeError):
-    """What went wrong around us (SUMO, disk, store): one line with what to do, and exit code 1."""
+    """A failure outside rsm (SUMO, disk, store): one line with what to do, and exit code 1."""
 
 
 class KeyedError(ValueError):
-    """A mistake that several settings make together, blamed on one of them."""
+    """A mistake in a combination of settings, reported at one of them."""
 
     def __init__(self, key: str, value: object, message: str) -> None:
         super().__init__(message)

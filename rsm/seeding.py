@@ -1,4 +1,4 @@
-"""Every random stream of a run, derived from its seed: nothing draws from a global generator."""
+"""All random streams of a run, derived from its seed; no global generator is used."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:  # torch takes a second to load, which planning a study need not wait for
+if TYPE_CHECKING:  # torch takes a second to load, and planning a study does not need it
     import torch
 
 HELD_OUT = 1_000_000  # seeds of traffic from here on are for evaluation only
 
 
 class Stream(enum.IntEnum):
-    """What a stream is for; the numbers are part of the reproducibility of a run."""
+    """The purpose of a stream. The numbers must not change, or runs can no longer be reproduced."""
 
     EPISODES = 0
     PARAMETERS = 1
@@ -60,5 +60,5 @@ def training_seed(seed: int, episode: int) -> int:
 
 
 def held_out_seeds(seed: int, episodes: int) -> list[int]:
-    """Seeds of evaluation episodes: the same for all methods, others for each seed, never trained on."""
+    """Seeds of evaluation episodes: the same for all methods, other ones for each seed, never trained on."""
     return [HELD_OUT + 1000 * seed + number for number in range(episodes)]

@@ -1,4 +1,4 @@
-"""From the finished runs of a study to its tables and figures: what the commands and rules call."""
+"""Computes tables and figures of a study from its finished runs, for the commands and rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each claim of the paper against the tables of the studies: what `rsm claims` computes.
+"""Checks each claim of the paper against the tables of the studies (`rsm claims`).
 
 The claims are data (claims.yaml); configurations are found by method and axes, never by the text of a label.
 """
@@ -33,7 +33,7 @@ _COIN = 0.5  # the area under the ROC curve of a gate that tosses one
 
 
 class Finding(NamedTuple):
-    """What the numbers say of one claim for one variant: a row of claims.csv."""
+    """The result for one claim and one variant: a row of claims.csv."""
 
     claim: str
     number: str  # what was computed

@@ -1,7 +1,7 @@
-"""How far ahead of learning alone a method is, seed by seed, at every evaluation.
+"""The difference between each method and the independent baseline, by seed, at every evaluation.
 
 Runs of one seed begin with the same parameters, meet the same traffic and are evaluated on the same episodes,
-so that their difference varies less than either; it tells what exchange does while agents still learn.
+so that their difference varies less than either. It shows the effect of exchange during training.
 """
 
 from __future__ import annotations

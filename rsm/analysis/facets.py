@@ -1,4 +1,4 @@
-"""What the panels and curves of figures and tables need: scores by configuration, topology and share."""
+"""Scores by configuration, topology and share, for the panels and curves of figures and tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a configuration of a study is called in a legend, a table and an axis."""
+"""Names of configurations in legends, tables and on axes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def labels(configs: Iterable[RunConfig]) -> dict[str, str]:
 
 
 def _always_named(name: str, value: Any) -> bool:
-    """What is not usual is named, and what a grid varies without an axis of its own."""
+    """Unusual values are named, and settings that a grid varies without an axis of their own."""
     if name == "world":
         return False
     if name not in _NAMED:
@@ -83,7 +83,7 @@ def _word(name: str, value: Any) -> str:
 
 
 def identity(config: RunConfig, label: str, world: str | None) -> dict[str, Any]:
-    """What a run is, as columns; None where its method has no such thing."""
+    """The axes of a run as columns; None where they do not apply to its method."""
     return {
         "run_id": config.run_id,
         "configuration": config.configuration,

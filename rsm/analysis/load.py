@@ -37,7 +37,7 @@ _NUMBERS = {axis.name for axis in AXES if isinstance(setting(_USUAL, axis.settin
 
 @dataclass(frozen=True)
 class Runs:
-    """The runs that a study asks for, and what each left behind.
+    """The runs that a study asks for, with their summaries and tables.
 
     `index` has one row per run asked for, in the order of the study: the columns IDENTITY, `status`
     (finished, failed or missing), `reason`, and the summary of rsm.runs.schema (null where missing).
@@ -47,8 +47,8 @@ class Runs:
     folder: Path
     index: pd.DataFrame
     with_trajectory: tuple[str, ...]  # ids of the runs whose `trajectory` the study shows
-    target_return: float | None = None  # of the study, for the time it takes to reach it
-    held_out: int | None = None  # held-out episodes of a seed that count; None: all there are
+    target_return: float | None = None  # target return of the study
+    held_out: int | None = None  # held-out episodes per seed that count; None: all
 
     @property
     def finished(self) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Which runs of a study count for what: by configuration, a row of the grid without its seed."""
+"""Selecting the runs of a study by configuration, that is a row of the grid without its seed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CONFIGURATION = (
     "configuration", "label", "world", "method", "control", "topology", "segments", "share",
 )  # fmt: skip
 NONE = "no run finished"
-STATES = ("seeds", "failed", "missing")  # how many runs were asked for, and are not there
+STATES = ("seeds", "failed", "missing")  # numbers of runs: asked for, failed, missing
 
 REFERENCES = ("fmarl", "average")  # methods that the others are compared with
 # Controls drawn as levels; `random` would stretch the axis.
@@ -88,7 +88,7 @@ def counts(index: pd.DataFrame) -> pd.DataFrame:
 
 
 def gap(row: Mapping[str, Any] | pd.Series) -> str:
-    """What a row of `counts`, or a sum of them, lacks, in words; empty where every run finished."""
+    """The failed and missing runs of a row (or sum) of `counts`, in words; empty if all finished."""
     if row["failed"] + row["missing"] == row["seeds"]:
         return NONE
     words = (f"{row[name]:.0f} of {row['seeds']:.0f} {name}" for name in STATES[1:] if row[name])

@@ -7,7 +7,7 @@ from rsm.config.run import RunConfig
 from rsm.config.study import Study
 
 PUBLISHED_SEGMENTS = 4
-# Shown beside what was learned: how it is without learning, and how it could be.
+# Controls shown beside the learned policies: human driving, and a good solution.
 BEFORE, AFTER = ("human",), ("platoon",)
 
 

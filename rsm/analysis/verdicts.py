@@ -1,4 +1,4 @@
-"""Whether a number bears out a claim: one rule for all comparisons, and one for what shall never happen."""
+"""Verdicts on claims: one rule for comparisons with a limit, one for events that must never happen."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RULE = (
 
 
 class Verdict(StrEnum):
-    """What the numbers say of a claim."""
+    """The verdict on a claim."""
 
     HOLDS = "holds"
     FAILS = "does not"
@@ -51,7 +51,7 @@ def compared(
 
 
 def never(happened: int, tried: int) -> Verdict:
-    """Did it not happen once in what was tried?"""
+    """The verdict on an event that must never happen, from how often it did in all trials."""
     if tried == 0:
         return Verdict.NOT_RUN
     return Verdict.FAILS if happened else Verdict.HOLDS

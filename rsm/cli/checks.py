@@ -1,4 +1,4 @@
-"""`rsm verify` and `rsm doctor`, started without loading what may be broken."""
+"""`rsm verify` and `rsm doctor`; imports that may be broken are made only when needed."""
 
 from __future__ import annotations
 

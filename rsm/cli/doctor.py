@@ -1,4 +1,4 @@
-"""`rsm doctor`: is this machine and environment what the pins say, and what to do where it is not."""
+"""`rsm doctor`: does the installation match the pinned versions and work, and if not, what to do."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from typing import NamedTuple
 from rsm.config.shipped import checkout, shipped
 from rsm.errors import ConfigError, obstacle, one_line, shown
 
-# Nothing that may be broken is imported here (torch above all): what is broken is a finding.
-DISK_GB = 5  # room that a `quick` study and its store are sure to find enough
-CACHE_GB = 0.1  # a road network, and SUMO's files while it runs
+# Nothing that may be broken (torch above all) is imported at the top: a failed import is a finding.
+DISK_GB = 5  # more than the study `quick` and its store need
+CACHE_GB = 0.1  # for a road network and SUMO's temporary files
 SETUP = (
     "run `make setup`"
     if checkout()
@@ -97,7 +97,7 @@ def direct() -> list[str]:
 
 
 def canonical(name: str) -> str:
-    """A package's name as it is compared: PyYAML and pyyaml are one."""
+    """The normalised name of a package: PyYAML and pyyaml are the same."""
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
@@ -213,7 +213,7 @@ def capability() -> Iterator[Finding]:
 
 
 def environment() -> Iterator[Finding]:
-    """What environment variables say, the store's apart."""
+    """Environment variables of rsm, except that of the store."""
     try:
         from rsm.traffic.netconvert import cache_folder
 
@@ -241,7 +241,7 @@ def store() -> Iterator[Finding]:
 
     try:
         yield Finding("MLflow store", f"experiments: {', '.join(experiments()) or 'none'}")
-    except Exception as error:  # whatever a store or a server can answer is a finding, not a crash
+    except Exception as error:  # any failure of a store or server is a finding, not a crash
         advice = "check MLFLOW_TRACKING_URI, or move results/mlflow away and `rsm sync` a new store"
         yield Finding("MLflow store", unanswered(error), advice)
         return

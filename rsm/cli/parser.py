@@ -27,8 +27,8 @@ SINGLE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
-    0; 2 after one line on standard error for a user's mistake; 1 after one line for what went wrong around
-    us (SUMO, disk, store), and for findings of `verify` and `doctor`; 130 and 143 when told to stop.
+    0; 2 after one line on standard error for a user's mistake; 1 after one line for a failure outside rsm
+    (SUMO, disk, store), and for findings of `verify` and `doctor`; 130 and 143 when told to stop.
     """
     for stream in (sys.stdout, sys.stderr):  # a terminal without "²" gets an escape, no traceback
         if isinstance(stream, io.TextIOWrapper):
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with stopped_by_sigterm():
             options = parser().parse_args(arguments)
-            if options.run is not checks.run_doctor:  # which has its own word on it
+            if options.run is not checks.run_doctor:  # which reports these itself
                 check_threads()
                 settle_environment()
             code: int = options.run(options) or 0
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class Terminated(BaseException):
-    """SIGTERM came: leave as an interrupt does, so that temporary files go and checkpoints stay."""
+    """SIGTERM was received: exit as on an interrupt, removing temporary files and keeping checkpoints."""
 
 
 @contextlib.contextmanager
@@ -84,7 +84,7 @@ def stopped_by_sigterm() -> Iterator[None]:
 
 
 def check_threads() -> None:
-    """Raises ConfigError where the environment asks for a number of threads that is none.
+    """Raises ConfigError where the environment asks for an invalid number of threads.
 
     A list, a number for each level of nesting, is valid for OpenMP: schedulers and notebooks set it.
     """
@@ -98,15 +98,17 @@ def check_threads() -> None:
 
 
 def settle_environment() -> None:
-    """Set what schedulers, notebooks and shells leave behind, and could break us after hours."""
+    """Override variables left by schedulers, notebooks and shells that could break a run after hours."""
     for name in SINGLE_THREAD:  # jobs run side by side; one thread each
         if not os.environ.get(name, "").isdecimal():
             os.environ[name] = "1"
-    os.environ["MPLBACKEND"] = "agg"  # we draw files alone; a notebook's backend need not be here
+    os.environ["MPLBACKEND"] = (
+        "agg"  # figures are only written to files; the backend of a notebook may not be installed
+    )
 
 
 class Parser(argparse.ArgumentParser):
-    """One line for a mistake on the command line, as for every other mistake."""
+    """Reports a mistake on the command line in one line, like every other mistake."""
 
     def error(self, message: str) -> NoReturn:
         """Print it and exit with code 2."""

@@ -1,4 +1,4 @@
-"""Studies on the command line: which one is meant, resolved, and the schema of them all."""
+"""Studies on the command line: finding and resolving one, and the JSON schema of study files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def named_study(text: str, overrides: str = "{}") -> Study:
 
 
 def finished_study(text: str) -> Study:
-    """The study as it was run: resolved with its overrides beside its results, if it is there."""
+    """The study as it was run: the resolved one beside its results if there is one, else the file itself."""
     by_name = RESULTS / text / RESOLVED
     if text not in ("", ".", "..") and os.sep not in text and os.path.isfile(by_name):
         study = load_study(by_name)

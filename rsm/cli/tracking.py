@@ -46,7 +46,7 @@ def run_sync(options: argparse.Namespace) -> None:
 
 
 def write_receipt(options: argparse.Namespace, receipt: dict[str, Any]) -> None:
-    """What a rule waits for: a file that says what the store holds now."""
+    """Write the receipt, a file that Snakemake rules wait for: what the store holds now."""
     from rsm.runs.files import write_json
 
     if options.receipt is not None:

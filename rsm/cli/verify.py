@@ -31,8 +31,8 @@ SUBSET = (  # study/run
     "quick/fmarl-seed0",
     "quick/rsm-trust-region-radius90-p4-k3-seed0",
 )
-# A run elsewhere is as another seed of it: they are about as wide as seeds of one method lie apart, and narrow
-# enough that untrained policies, no mixing, and ζ halved each differ (tests/cli/test_verify.py).
+# On another machine a run differs as another seed would. Tolerances are about the spread between seeds, and
+# narrow enough that untrained policies, no mixing, and ζ halved each fail (tests/cli/test_verify.py).
 LEARNED = {
     "final_return": ("absolute", 0.06),
     "final_mean_speed": ("relative", 0.35),
@@ -116,9 +116,9 @@ def load_expected() -> dict[str, Any]:
 
 
 def recompute(config: RunConfig) -> dict[str, Any]:
-    """The summary of a fresh run in a temporary folder, and `spread`: that of θ after a round, in the mean.
+    """The summary of a fresh run in a temporary folder, and `spread`: the mean over rounds of the spread of θ.
 
-    It tells what is mixed from what is only counted: None without rounds.
+    `spread` shows that replicas are really mixed and not only counted. It is None without rounds.
     """
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / config.run_id
@@ -146,7 +146,7 @@ def entry(config: RunConfig, summary: dict[str, Any]) -> dict[str, Any]:
 
 
 def agrees(value: float | None, number: dict[str, Any]) -> bool:
-    """Is a recomputed value within the tolerance of a committed number? None, no such number, is not."""
+    """Whether a recomputed value is within the tolerance of a committed number; False for None."""
     if value is None:
         return False
     scale = abs(number["value"]) if number["kind"] == "relative" else 1.0

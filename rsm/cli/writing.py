@@ -1,4 +1,4 @@
-"""Files that the command line names: can they be written, and whose fault is it where not?"""
+"""Writing files named on the command line; a failure is the user's mistake or the machine's."""
 
 from __future__ import annotations
 
@@ -9,12 +9,18 @@ from pathlib import Path
 
 from rsm.errors import ConfigError, obstacle, one_line
 
-MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE)  # nobody's mistake
+MACHINE = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EIO,
+    errno.ENOMEM,
+    errno.EMFILE,
+)  # failures of the machine, not mistakes of the user
 
 
 @contextlib.contextmanager
 def writing(option: str, path: Path) -> Iterator[None]:
-    """Raise ConfigError for a file of the command line that cannot be written; a full disk stays one."""
+    """Raise ConfigError for a file of the command line that cannot be written; a full disk stays an OSError."""
     try:
         if (reason := "it is a folder" if path.is_dir() else obstacle(path)) is not None:
             raise OSError(errno.EINVAL, reason)

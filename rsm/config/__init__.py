@@ -1,1 +1,1 @@
-"""What can be asked for: settings of a run, studies and their grids, names to choose from, and YAML."""
+"""Settings of a run, studies and their grids, the names that settings may take, and reading YAML."""

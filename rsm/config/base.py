@@ -1,4 +1,4 @@
-"""What all settings are: frozen models without unknown keys, and two kinds of numbers."""
+"""The base class of all settings (frozen, no unknown keys) and two types of numbers."""
 
 from __future__ import annotations
 

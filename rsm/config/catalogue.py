@@ -1,6 +1,6 @@
-"""What there is to choose from, by name: methods, controls, scenarios, topologies, ways of finding ζ.
+"""The names that settings may take: methods, controls, scenarios, topologies and rules for ζ.
 
-Settings and studies must know the names and their axes without importing what they stand for. Installed
+Settings and studies need the names and their traits without importing the code behind them. Installed
 packages add methods, scenarios and topologies by entry points (docs/extending.md).
 """
 
@@ -21,7 +21,7 @@ class MethodTraits(NamedTuple):
     judged: bool = False  # mixes replica by replica with ζ: its runs differ by `mixing.rule`
     server: bool = False  # a central server asks and mixes before the agents do
     resilient: bool = (
-        False  # outvotes `communication.byzantine` neighbours; the module says `least`
+        False  # tolerates `communication.byzantine` faulty neighbours; its module defines `least`
     )
     exchanges: bool = True  # has rounds: its runs differ by what is shared and by losses
     # Who learns: every agent by itself, actors with a critic of everything, or one policy for all.
@@ -62,12 +62,16 @@ CONTROLS = (*SCRIPTED, UNTRAINED)
 class ScenarioTraits(NamedTuple):
     """What settings need to know of a scenario before importing it."""
 
-    collision: Literal["terminate", "teleport"]  # where `traffic.collision` says nothing
-    module: str = "rsm.traffic.scenarios"  # that of another package has it as `SCENARIO`
+    collision: Literal[
+        "terminate", "teleport"
+    ]  # what a collision does unless `traffic.collision` is set
+    module: str = (
+        "rsm.traffic.scenarios"  # of another package, which defines `SCENARIO`; empty for ours
+    )
     own_returns: bool = False  # every agent has a loop, and so a return, of its own
 
 
-# The published experiment lets SUMO move a vehicle on; in Flow a collision ends the episode.
+# In the published experiment SUMO teleports a vehicle that collided; in Flow a collision ends the episode.
 _SCENARIOS: dict[str, ScenarioTraits] = {
     "figure-eight": ScenarioTraits(collision="teleport"),
     "figure-eight-all": ScenarioTraits(collision="teleport"),
@@ -87,10 +91,12 @@ RULES = ("theorem2", "certified", "line-search", "trust-region", "fixed", "coin"
 
 
 class TopologyTraits(NamedTuple):
-    """A family of topologies: the names of its numbers, and who draws it."""
+    """A family of topologies: the names of its numbers, and the module that draws its graphs."""
 
     numbers: tuple[str, ...] = ()
-    module: str = "rsm.exchange.topology"  # that of another package has `graph`
+    module: str = (
+        "rsm.exchange.topology"  # of another package, which defines `graph`; empty for ours
+    )
 
 
 _TOPOLOGIES: dict[str, TopologyTraits] = {
@@ -104,7 +110,7 @@ _TOPOLOGIES: dict[str, TopologyTraits] = {
 }
 TOPOLOGIES = Registry("rsm.topologies", _TOPOLOGIES, read_as(TopologyTraits))
 
-# Numbers of a topology are part of run ids, file names and wildcards: float() alone would take
+# Numbers of a topology become part of run ids, file names and wildcards. float() alone would also accept
 # spaces, underscores and the digits of other scripts.
 _NUMBER = re.compile(r"(?!-0(\.0+)?$)-?([0-9]+(\.[0-9]+)?(e-?[0-9]+)?|inf|nan)")
 

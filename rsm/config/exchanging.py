@@ -1,4 +1,4 @@
-"""Settings of what happens between agents: the exchange, the mixing, agents that are not equal or that lie.
+"""Settings of what happens between agents: exchange, mixing, and agents that are slow, new or malicious.
 
 Source of the defaults: arXiv:2312.10123, the published experiment, unless a field says otherwise.
 """
@@ -93,7 +93,7 @@ class Mixing(Settings):
 
     @model_validator(mode="after")
     def _peers_are_asked_about_two_policies(self) -> Mixing:
-        """A rule that tries policies in between would have to ask anew for each of them."""
+        """Refuse rules that try policies between π and π̃: jurors are asked about these two only."""
         if self.judge == "peers":
             self._only("advantage", ("direct",), "judge")
             self._only("rule", ("theorem2", "trust-region", "fixed", "coin"), "judge")

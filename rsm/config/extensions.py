@@ -18,9 +18,10 @@ T = TypeVar("T")
 class Registry(Mapping[str, T], Generic[T]):
     """Our own entries, then those of installed packages, in the order of their names.
 
-    Entry points are listed when a name is not ours or all are wanted, and loaded one by one when asked for,
-    never while `rsm` itself is imported: an outside package may import any room of it. Raises ConfigError,
-    naming the package, for a name that is taken or cannot be one, and for an entry that cannot be loaded.
+    Entry points are listed only when a name is not ours or all names are needed, and each is loaded when it
+    is used. None is loaded while `rsm` itself is imported, so an outside package may import any part of it.
+    Raises ConfigError, naming the package, for a name that is taken or invalid, and for an entry that cannot be
+    loaded.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ def read_as(kind: type[T]) -> Callable[[EntryPoint], T]:
     def read(entry: EntryPoint) -> T:
         try:
             value = entry.load()
-        except Exception as error:  # whatever a foreign module does when it is imported
+        except Exception as error:  # importing a foreign module can raise anything
             raise ConfigError(f"{origin(entry)}: cannot be loaded: {_line(error)}") from error
         if not isinstance(value, kind):
             raise ConfigError(
@@ -80,7 +81,7 @@ def read_as(kind: type[T]) -> Callable[[EntryPoint], T]:
 def imported(registry: Registry[T], name: str, module: str, *needed: str) -> ModuleType:
     """The module behind an entry of a registry; raises ConfigError, naming the package, for a broken one.
 
-    `needed` is what the module must have. What goes wrong in a module of our own is a mistake of ours.
+    `needed` is an attribute that the module must have. Errors in modules of our own are not caught.
     """
     if name in registry.own:
         return import_module(module)

@@ -1,4 +1,4 @@
-"""Settings of what an agent does by itself: the world, the learner, how long it learns, how it is measured.
+"""Settings of a single agent: traffic, learner, length of training, evaluation.
 
 Source of the defaults: arXiv:2312.10123, the published experiment, unless a field says otherwise.
 """
@@ -53,7 +53,7 @@ class Traffic(Settings):
 
     @property
     def on_collision(self) -> Literal["terminate", "teleport"]:
-        """What a collision does: `collision`, or what the scenario says."""
+        """What a collision does: `collision` if it is set, else the default of the scenario."""
         return self.collision or scenario_traits(self.scenario).collision
 
 
@@ -183,7 +183,7 @@ class Evaluation(Settings):
 
 
 class Gate(Settings):
-    """How often the yes of a gate is a gain: replicas are judged, and driven with (not published)."""
+    """Measures whether accepted replicas raise the return: they are judged, then driven (not published)."""
 
     replicas: int = Field(
         0,

@@ -1,4 +1,4 @@
-"""Settings as YAML: read whatever a file can be, and name the first mistake in one line."""
+"""Settings as YAML: any file is read safely, and the first mistake is reported in one line."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from pydantic import BaseModel, ValidationError
 
 from rsm.errors import ConfigError, KeyedError, one_line, shown
 
-_LARGEST_FILE = 1_000_000  # characters of a settings file; /dev/zero has no end
-# The core schema of YAML 1.2. PyYAML is of YAML 1.1, where 010 is 8, 1:30 is 90, no is false and 3e-4 is text.
+_LARGEST_FILE = 1_000_000  # characters read at most; /dev/zero never ends
+# The core schema of YAML 1.2. PyYAML follows YAML 1.1, which reads 010 as 8, 1:30 as 90, no as false
+# and 3e-4 as text.
 _NULL, _BOOL, _INT, _FLOAT = (
     f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float")
 )
@@ -25,7 +26,7 @@ _PLAIN = {
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping; raises ConfigError for whatever a file can be instead."""
+    """Read a YAML mapping; raises ConfigError for anything else."""
     try:
         with path.open(encoding="utf-8") as file:
             text = file.read(_LARGEST_FILE + 1)
@@ -120,7 +121,7 @@ def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
     first = error.errors(include_url=False)[0]
     key = one_line(".".join(str(part) for part in first["loc"])) or "(top level)"
     cause = first.get("ctx", {}).get("error")
-    if isinstance(cause, ConfigError):  # of an installed package, whatever the setting
+    if isinstance(cause, ConfigError):  # an installed package is broken, whatever the setting
         return str(cause)
     if isinstance(cause, KeyedError):
         return f"{source}: {cause.key}: {shown(cause.value)} is not allowed: {cause}"
@@ -132,7 +133,7 @@ def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
     return f"{source}: {key}: {shown(first['input'])} is not allowed: {_expected(first)}"
 
 
-# What pydantic calls by the names of Python's types, by the type of its error.
+# Error types of pydantic whose own text names Python types: what to say instead.
 _WORDS = {
     "int_type": "an integer is expected",
     "int_from_float": "an integer is expected",
@@ -163,7 +164,7 @@ def _expected(mistake: Any) -> str:
 def _keys_at(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
     """The keys of the settings at a place in the tree of models."""
     for part in place:
-        if isinstance(part, int):  # which one of a list: all have the same keys
+        if isinstance(part, int):  # an index into a list, whose entries all have the same keys
             continue
         below = model.model_fields[part].annotation
         model = next(

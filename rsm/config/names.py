@@ -1,4 +1,4 @@
-"""Settings that are a name of the catalogue. What is allowed is looked up when a value comes, not before."""
+"""Types of settings that take a name of the catalogue; allowed names are looked up at validation."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _method(name: str) -> str:
 
 
 def _scenario(name: str) -> str:
-    scenario_traits(name)  # a broken one of another package is told at once
+    scenario_traits(name)  # so that a broken entry of another package is reported at once
     return name
 
 

@@ -1,4 +1,7 @@
-"""What `snakemake --config` says: Snakemake reads numbers where names are meant, and text everywhere else."""
+"""Overrides given by `snakemake --config`, whose types are restored.
+
+Snakemake reads a name such as 007 as a number, and leaves numbers within mappings as text.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ NOT_OF_A_STUDY = ("study", "rebuild")
 
 
 def study_overrides(config: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
-    """What is laid upon the study. `words` is the command line, where a name like 007 still stands as given."""
+    """The overrides of the study. `words` is the command line, which has a name like 007 as it was typed."""
     return {
         key: given_text(key, config, words) if key in NAMES else _typed(value)
         for key, value in config.items()

@@ -32,7 +32,7 @@ from rsm.config.loading import explain, load_yaml
 from rsm.config.names import MethodName
 from rsm.errors import ConfigError, KeyedError, one_line
 
-# A changed default of a setting is a new version, since the hash of settings leaves defaults out.
+# To be raised with every changed default, since the hash of settings leaves defaults out.
 SETTINGS_VERSION = 2
 
 
@@ -97,7 +97,7 @@ class RunConfig(RunSettings):
 
     @model_validator(mode="after")
     def _critic_is_that_of_the_policy(self) -> RunConfig:
-        """A⁺ rests on it; exploration that is correlated over decisions teaches another one."""
+        """A⁺ needs the critic of the policy; n-step returns of correlated exploration teach a biased one."""
         traits, correlation = METHODS.get(self.method), self.sac.noise_correlation
         if not (traits and traits.judged and correlation):
             return self
@@ -204,7 +204,7 @@ class RunConfig(RunSettings):
         if self.init_from.run is None:
             content.pop("init_from", None)
         elif digest := self.init_from.sha256 or policy_digest(Path(self.init_from.run)):
-            # What is taken counts, not where it lay.
+            # The content of the policy file counts, not its path.
             content["init_from"] |= {"run": "", "sha256": digest}
         content = {key: value for key, value in content.items() if value != {}}
         content |= {"method": self.method, "seed": self.seed, "version": SETTINGS_VERSION}
@@ -231,7 +231,7 @@ class RunConfig(RunSettings):
 
 
 def own_settings(config: RunConfig) -> str:
-    """A run as JSON without what stands at its default: a setting added later changes nothing."""
+    """A run as JSON without settings at their default, so that a setting added later changes nothing."""
     content = config.model_dump(mode="json", exclude_defaults=True)
     return json.dumps(content | {"method": config.method, "seed": config.seed})
 
@@ -258,7 +258,7 @@ def policy_digest(folder: Path) -> str | None:
 
 
 def load_run(path: Path) -> RunConfig:
-    """Read the settings of one run from YAML; raises ConfigError, also for a file that says nothing."""
+    """Read the settings of one run from YAML; raises ConfigError, also for an empty file."""
     content = load_yaml(path)
     if not content:
         raise ConfigError(f"{one_line(path)}: it says nothing: give at least `method:`")

@@ -1,4 +1,4 @@
-"""What a study is: one setting for all runs and a grid that expands to runs (docs/extending.md)."""
+"""A study: settings shared by all runs, and a grid that expands to the runs (docs/extending.md)."""
 
 from __future__ import annotations
 
@@ -22,18 +22,20 @@ from rsm.config.run import RunConfig, RunSettings
 from rsm.config.shipped import shipped
 from rsm.errors import ConfigError, KeyedError, one_line, shown
 
-RESOLVED = "study.yaml"  # in the folder of a study's results: every default and override in it
-MOST_RUNS = 20_000  # more is a slip, and would keep Snakemake busy for hours before the first job
+RESOLVED = (
+    "study.yaml"  # in the folder of a study's results, with all defaults and overrides resolved
+)
+MOST_RUNS = 20_000  # more is taken for a mistake: Snakemake would plan for hours
 
 
 class Grid(Settings):
-    """What varies. Methods without a topology, segments or ζ do not multiply by them.
+    """The settings that vary between runs. Methods without topology, segments or ζ are not multiplied by these.
 
     Any other setting of a run varies by its dotted key, e.g. `sac.tau: [0.005, 0.02]`; one with a single value
-    holds for this grid and is no word of a run id.
+    applies to the whole grid and does not appear in run ids.
     """
 
-    # Beside the fields: dotted keys; and what the grid of a study that `extends` another may leave out.
+    # The schema also allows dotted keys, and requires no key: a study that `extends` another may omit them.
     model_config = ConfigDict(
         json_schema_extra={"patternProperties": {r"\.": {"type": "array"}}, "required": []}
     )
@@ -108,7 +110,7 @@ class Grid(Settings):
         traits = METHODS.get(method, CONTROL)
         axes = {axis.setting: getattr(self, axis.grid) for axis in AXES if axis.has(traits)}
         further = self.settings if method in METHODS else {}
-        if method == UNTRAINED:  # what it begins with is all that it is
+        if method == UNTRAINED:  # only the initial policies matter to it
             further = {key: self.settings[key] for key in self.settings if "init_from." in key}
         varied = tuple(key for key, values in further.items() if len(values) > 1)
         keys = [*axes, *further]
@@ -117,7 +119,7 @@ class Grid(Settings):
 
 
 def _as_a_file(schema: dict[str, Any]) -> None:
-    """The JSON schema of a study's file: it may extend another study, and then say less."""
+    """Adapt the JSON schema to study files: one that extends another study may omit keys."""
     schema["properties"]["extends"] = {
         "type": "string",
         "description": "Name or file of a study that this one is laid upon: mappings are merged key by key, "
@@ -161,7 +163,7 @@ class Study(Settings):
 
     @model_validator(mode="after")
     def _grid_decides(self) -> Study:
-        """What the grid would overwrite may not be set in `run`: nobody would notice."""
+        """Refuse a setting in `run` that the grid would silently overwrite."""
         for axis in AXES:
             value = setting(self.run, axis.setting)
             if value != setting(RunSettings(), axis.setting):
@@ -170,7 +172,7 @@ class Study(Settings):
         return self
 
     def runs(self) -> dict[str, RunConfig]:
-        """Run id → settings, one entry per training job, in the order of the grids; a row counts once.
+        """Run id → settings, one entry per training job, in the order of the grids, without duplicates.
 
         Raises ConfigError where a row is not a valid run or two rows share a name.
         """
@@ -228,7 +230,7 @@ def parse_study(content: dict[str, Any], source: str) -> Study:
 def study_file(text: str, beside: Path = Path()) -> Path:
     """The file of a study by its name among those of rsm, or by its path, relative to the folder `beside`.
 
-    Raises ConfigError for an unknown name, listing what exists. Whether a path exists is for the reader to say.
+    Raises ConfigError for an unknown name, listing what exists. A path is checked when its file is read.
     """
     text = str(text)
     if os.sep in text or text.endswith((".yaml", ".yml")):
@@ -260,7 +262,9 @@ def load_study(path: Path, overrides: dict[str, Any] | None = None, option: str 
     try:
         study = parse_study(merge(content, overrides), option)
     except ConfigError:
-        _named_as_its_file(parse_study(content, one_line(path)), path)  # whose mistake is it?
+        _named_as_its_file(
+            parse_study(content, one_line(path)), path
+        )  # raises if the file itself is at fault
         raise
     if "name" not in overrides:
         _named_as_its_file(study, path)
@@ -278,7 +282,7 @@ def _named_as_its_file(study: Study, path: Path) -> None:
 
 
 def _derived_name(study: Study, content: dict[str, Any]) -> str:
-    """The name of a study with overrides: its own where they change no number, else with a digest behind it."""
+    """The name of a study with overrides: its own if they change no result, else with a digest appended."""
     says_nothing = {"name", "description"}
     changed = study.model_dump(mode="json", exclude=says_nothing)
     with contextlib.suppress(ValidationError):

@@ -1,8 +1,8 @@
 """The methods compared, one file each. A method says two things.
 
 `ask(node, context)` is what a node asks its neighbours for in a communication round, and
-`mix(own, came, context)` is what it makes of what came. Frames, losses, refusals and the ledger are the
-business of `rsm.exchange`. Methods are listed in `rsm.config.catalogue.METHODS`, those of other packages too.
+`mix(own, came, context)` is what it makes of what came. Frames, losses, refusals and the ledger are
+handled by `rsm.exchange`. Methods are listed in `rsm.config.catalogue.METHODS`, those of other packages too.
 """
 
 from __future__ import annotations

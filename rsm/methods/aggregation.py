@@ -1,4 +1,4 @@
-"""What aggregators for neighbours that cannot be trusted share: who is asked, how values are stacked."""
+"""Common parts of aggregators that tolerate faulty neighbours: whom to ask, how to stack values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Aggregate = Callable[[Tensor], Tensor]  # values [n, D] of one receiver, its own
 def aggregated(own: Tensor, came: Came, least: int, aggregate: Aggregate) -> Tensor:
     """`aggregate` of own and received parameters, for each of R receivers with `own: [R, D]`.
 
-    Who has fewer than `least` values, its own included, keeps its own: too few came to outvote anybody.
+    A receiver with fewer than `least` values, its own included, keeps its own: too few to outvote an attacker.
     """
     mixed = own.clone()
     for row, received in came.whole():

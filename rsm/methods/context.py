@@ -23,9 +23,9 @@ class Context:
 
     settings: Communication
     neighbours: NDArray[np.bool_]  # [N, N], who hears whom
-    generator: np.random.Generator  # of the choice of peers
+    generator: np.random.Generator  # random choice of peers
     mixing_metric: MixingMetric
-    present: NDArray[np.bool_] | None = None  # [N], whose radio is on; None: everybody's
+    present: NDArray[np.bool_] | None = None  # [N], agents whose radio is on; None: all
     jurors: int = 0  # neighbours that `judged` methods leave unasked, so that somebody can judge
 
     @property

@@ -1,4 +1,4 @@
-"""`fmarl`: centralised federated MARL, the method to be matched."""
+"""`fmarl`: centralised federated MARL, the reference that the paper compares with."""
 
 from __future__ import annotations
 

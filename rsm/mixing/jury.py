@@ -1,8 +1,8 @@
-"""Judging by peers: neighbours that sent nothing say what their critics hold of a referential policy.
+"""Judging by peers: neighbours that sent no segment judge a referential policy by their critics.
 
 A receiver asks with states of its own and, per state, one action of π and one of π̃ by common noise. A juror
 answers Q(s, ã) − Q(s, a) by its own min(Q₁, Q₂). With the receiver's entropies this estimates A⁺ of eq. (3)
-under the juror's critic. The median over jurors decides, so that of three one may lie (docs/algorithm.md, *Who
+under the juror's critic. The median over jurors decides, so one of three may lie (docs/algorithm.md, *Who
 judges*).
 """
 
@@ -21,7 +21,7 @@ from rsm.sac.policy import SquashedGaussian
 
 
 class Question(NamedTuple):
-    """What R receivers ask of one referential policy each, and what they keep to themselves."""
+    """What R receivers ask about one referential policy each, and what they do not send."""
 
     observations: Tensor  # [R, B, O]
     actions: Tensor  # [R, B, A], unit actions of π
@@ -30,7 +30,7 @@ class Question(NamedTuple):
     form: Tensor  # [R], q of eq. (4); not sent
 
     def packed(self) -> Tensor:
-        """What travels, `[R, B (O + 2A)]`."""
+        """The transmitted numbers, `[R, B (O + 2A)]`."""
         parts = (self.observations, self.actions, self.tilde_actions)
         return torch.cat([part.flatten(1) for part in parts], dim=1)
 

@@ -8,8 +8,8 @@
 | `fixed`        | min(ζ_max, a given ζ)                                     | nothing |
 | `coin`         | that of `trust-region` with probability ½                 | nothing |
 
-All but `coin` mix only where A⁺ > 0. A rule is a function of a `Case`, which says nothing of how its numbers
-were found: training estimates them from the replay, the checks of theory/theorem2.py have them exactly.
+All but `coin` mix only where A⁺ > 0. A rule is a function of a `Case`, whatever the source of its numbers:
+training estimates them from the replay, the checks of theory/theorem2.py compute them exactly.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Evidence(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What a receiver holds of one referential policy, each `[N]`."""
+    """The judgement of one referential policy by its receiver, each `[N]`."""
 
     advantage: Tensor  # A⁺
     epsilon: Tensor  # ε = max_s |A⁺(s)|
@@ -80,7 +80,7 @@ class Judge(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """What is known of π_ζ, the policy of θ + ζ(θ̃ − θ), at one ζ; each `[N]`."""
+    """Quantities of π_ζ, the policy of θ + ζ(θ̃ − θ), at one ζ; each `[N]`."""
 
     gain: Tensor  # E_s[g_ζ(s)]
     largest: Tensor  # max_s |g_ζ(s)|
@@ -89,7 +89,7 @@ class Moved(NamedTuple):
 
 
 class Case(NamedTuple):
-    """N receivers and what is known of them when ζ is to be found."""
+    """N receivers and the quantities from which their ζ is computed."""
 
     settings: Mixing
     gamma: float | Tensor  # [N] where it differs between them
@@ -101,7 +101,7 @@ class Case(NamedTuple):
 
     @property
     def gate(self) -> Tensor:
-        """Who mixes at all, bool `[N]`."""
+        """Which receivers mix at all, bool `[N]`."""
         return RULES[self.settings.rule].gate(self)
 
 
@@ -187,7 +187,7 @@ def theorem2_bound(advantage: Tensor, constant: Tensor, form: Tensor) -> Tensor:
 
 
 def _heads(case: Case) -> Tensor:
-    """What the coin says, whatever A⁺ is, where the policies differ."""
+    """The outcome of the coin, regardless of A⁺, where the policies differ."""
     if case.coin is None:
         raise ValueError(f"{case.settings.rule} needs a draw in [0, 1) for every receiver: coin")
     return (case.coin < 0.5) & (case.form > 0)
@@ -218,11 +218,11 @@ def _line_search(case: Case) -> Tensor:
 def _largest_passing(case: Case, passes: Callable[[Moved], Tensor]) -> Tensor:
     """The largest ζ of the halving grid at which the policy passes, 0 where none does: `[N]`.
 
-    Receivers whose gate is closed are not waited for, and what they get means nothing.
+    Values of receivers that reject are meaningless, and the search does not continue for them.
     """
     gate, found = case.gate, torch.zeros_like(case.form)
     for halvings in range(GRID):
-        # Looked at only where it costs no transfer: a GPU tries them all, which finds the same.
+        # The early exit is for the processor: on a GPU the check is a transfer, so all values are tried.
         if found.device.type == "cpu" and bool((~gate | (found > 0)).all()):
             break
         zeta = case.settings.zeta_max * 0.5**halvings

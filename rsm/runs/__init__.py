@@ -1,1 +1,1 @@
-"""The run folder: what a run leaves, column by column, and how it is written and read."""
+"""The run folder: its files and columns, and how they are written and read."""

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: written atomically, guarded, never pickled code.
+"""Checkpoints of a run: written atomically, protected by a checksum, free of pickled code.
 
 `checkpoint.pt` lies in the run folder while a run is under way, its predecessor beside it as
 `checkpoint.previous.pt`. Both are gone when the run is finished, unless
@@ -28,11 +28,11 @@ _DIGEST = hashlib.sha256().digest_size
 
 
 class Pace:
-    """When a checkpoint is due: when all of them, the next included, stay within a share of the time so far.
+    """Decides when a checkpoint is due: all of them, the next included, take a limited share of the time so far.
 
-    The next is taken to cost as much as the dearest yet, the first nothing. A small run thus saves after
-    nearly every episode, one with a large replay or on a slow disk less often. When a checkpoint is written
-    never changes a result.
+    The next one is assumed to cost as much as the most expensive so far, the first one nothing. A small run
+    thus saves after nearly every episode, one with a large replay or on a slow disk less often. Results do not
+    depend on when checkpoints are written.
     """
 
     def __init__(self, share: float = COST) -> None:
@@ -46,7 +46,7 @@ class Pace:
 
     @contextlib.contextmanager
     def measured(self) -> Iterator[None]:
-        """Around the writing of a checkpoint."""
+        """Context in which a checkpoint is written and its duration measured."""
         start = time.perf_counter()
         yield
         cost = time.perf_counter() - start
@@ -74,7 +74,7 @@ class Checkpoint(NamedTuple):
 
 
 def load_checkpoint(folder: Path, settings_hash: str) -> Checkpoint | None:
-    """The latest whole checkpoint of these settings, None where there is none.
+    """The latest intact checkpoint of these settings; None where there is none.
 
     A damaged file is removed (it must not take the place of its predecessor when the next one is written) and
     passed over; one that cannot be read or is of other settings is passed over too, but stays until `prefer`
@@ -117,12 +117,12 @@ def load_checkpoint(folder: Path, settings_hash: str) -> Checkpoint | None:
 
 
 def prefer(folder: Path, used: Checkpoint) -> None:
-    """The run resumes from `used`: what was passed over for it must not take its place at the next save."""
+    """Remove the checkpoints passed over in favour of `used`, or the next save could restore them."""
     if used.name == PREVIOUS:
         (folder / CURRENT).unlink(missing_ok=True)
 
 
 def remove_checkpoints(folder: Path, but: str = "") -> None:
-    """What a finished run no longer needs; `but` is the name of one that stays."""
+    """Remove the checkpoints of a finished run, except the one named `but`."""
     for name in {CURRENT, PREVIOUS} - {but}:
         (folder / name).unlink(missing_ok=True)

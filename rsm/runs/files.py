@@ -1,4 +1,4 @@
-"""Writing the files of a run folder and of a study: a file is there whole or not at all."""
+"""Writing the files of a run folder and of a study, each of them atomically."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # loading them takes longer than `rsm status` may
     import pandas as pd
     import pyarrow as pa
 
-# Names that the modules of these files give on, and that planning needs without loading torch.
+# Names that planning needs too, which must not load torch; the modules of these files re-export them.
 CURRENT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 PROGRESS = "progress.json"  # of a run under way (rsm.runs.live)
 
@@ -75,7 +75,7 @@ def write_text(path: Path, content: str) -> None:
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Write a file so that it is there whole or not at all: temporary file, flush, rename.
+    """Write a file atomically: temporary file, flush, rename.
 
     Raises OSError, also for what is there and is no regular file: a rename would replace /dev/null.
     """
@@ -99,7 +99,7 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
 
 @contextlib.contextmanager
 def supported() -> Iterator[None]:
-    """Pass over what a file system does not have: file modes (SMB), flushing or locks (some of clusters)."""
+    """Ignore errors of what a file system lacks: file modes (SMB), flushing or locks (some clusters)."""
     try:
         yield
     except OSError as error:
@@ -114,7 +114,7 @@ def supported() -> Iterator[None]:
 
 
 def remove_leftovers(folder: Path, names: set[str]) -> None:
-    """Remove the temporary files of writers of `names` that were killed."""
+    """Remove temporary files of `names` that killed processes left behind."""
     for name in names:
         for leftover in folder.glob(f".{name}.*"):
             leftover.unlink(missing_ok=True)

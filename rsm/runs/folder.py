@@ -1,4 +1,4 @@
-"""What a run folder may hold: a finished run, one under way, or nothing yet."""
+"""The state of a run folder: a finished run, an interrupted one, or nothing yet."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RUN_FILES = {
 
 
 def as_begun(folder: Path, config: RunConfig) -> RunConfig:
-    """The same settings; where the run of `init_from` is gone, this folder says what it took."""
+    """The same settings; where the run of `init_from` is gone, this folder's record of it is used."""
     source = config.init_from
     if source.run is None or source.sha256 or policy_digest(Path(source.run)):
         return config
@@ -44,13 +44,13 @@ def finished_summary(folder: Path, config: RunConfig) -> dict[str, Any] | None:
     content, config = read_summary(folder), as_begun(folder, config)
     same = content is not None and content.get("settings_hash") == config.settings_hash
     if same and content and config.learns and content.get("status") == "finished":
-        same = content.get("episodes") == config.training.episodes  # no part of the hash
+        same = content.get("episodes") == config.training.episodes  # not part of the hash
     whole = all((folder / name).is_file() for name in run_files(config))
     return content if same and whole else None
 
 
 def would_be_lost(folder: Path, config: RunConfig) -> str | None:
-    """What a run of `config` in the folder would destroy, in words; None where that is nothing.
+    """What a run of `config` in the folder would destroy, in words; None for nothing.
 
     A run that ended, finished or failed, is lost to other settings, and to another number of episodes unless
     the number is larger and the final checkpoint was kept: such a run is continued. So are the checkpoints of
@@ -118,9 +118,9 @@ def check_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Hold a run folder: two processes must not write one run. Raises RunError where another one does.
+    """Lock a run folder: two processes must not write one run. Raises RunError where another one does.
 
-    Such is a training process that outlived its killed Snakemake. The lock ends with the process.
+    This can be a training process that outlived its killed Snakemake. The lock ends with the process.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -139,7 +139,7 @@ def alone_in(folder: Path) -> Iterator[None]:
 def prepare_folder(folder: Path) -> None:
     """Remove results of other settings and leftovers of killed writers, checkpoints apart.
 
-    config.yaml stays until it is replaced: it may be the very file that the user gave with `--config`.
+    config.yaml stays until it is replaced: it may be the file that the user passed as `--config`.
     """
     remove_leftovers(folder, RUN_FILES)
     for name in RUN_FILES - {CONFIG, CURRENT, PREVIOUS}:

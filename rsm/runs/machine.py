@@ -1,4 +1,4 @@
-"""The machine as a run finds it: its processor, and how much of it is ours."""
+"""The machine of a run: its processor, and how many cores may be used."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def cpu_name() -> str:
 
 
 def cpu_capability() -> str:
-    """The instructions that torch computes with, such as AVX2: sums round otherwise with others.
+    """The instruction set that torch uses, such as AVX2; rounding depends on it.
 
-    What the processor has, or less where ATEN_CPU_CAPABILITY says so.
+    It is that of the processor, unless ATEN_CPU_CAPABILITY asks for an older one.
     """
     import torch  # here, so that `rsm doctor` can name the processor where torch is broken
 
@@ -40,7 +40,7 @@ def usable_cores() -> int:
 
 
 def cpu_quota(root: Path = CGROUPS, membership: Path = MEMBERSHIP) -> float:
-    """Cores' worth of time that the cgroup of this process and those above it may use; ∞ without a limit.
+    """CPU quota, in cores, of the cgroup of this process and those above it; ∞ without a limit.
 
     Both versions of cgroups: `cpu.max`, and `cpu.cfs_quota_us` with its period.
     """

@@ -1,4 +1,4 @@
-"""The manifest of a run: everything around it that a reader needs to believe or repeat it."""
+"""The manifest of a run: versions, machine and times, which a reader needs to check or repeat it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from rsm.config.run import RunConfig
 from rsm.config.shipped import checkout, shipped
 from rsm.runs.machine import cpu_capability, cpu_name
 
-_CODE = (":/", ":(exclude,top)results")  # what studies write says nothing of the code
+_CODE = (":/", ":(exclude,top)results")  # results are not part of the code
 PACKAGES = ("torch", "numpy", "libsumo", "eclipse-sumo", "networkx", "pyarrow", "pydantic")
 
 
 def manifest(config: RunConfig, device: str = "cpu", gpu: str | None = None) -> dict[str, Any]:
     """Versions, commit, machine, seed, settings hash and time (UTC) of a run that begins now.
 
-    To be asked before the run: the tree may be another when it ends. `device` is where its tensors live, `gpu`
-    the name of that, None for the processor. What git does not say (no git, no checkout) is None.
+    To be called before the run: the source tree may have changed when it ends. `device` is where its tensors
+    live, `gpu` the name of a GPU, None for the processor. What git cannot tell (no git, no checkout) is None.
     """
     import torch
 
@@ -41,7 +41,7 @@ def manifest(config: RunConfig, device: str = "cpu", gpu: str | None = None) -> 
         "packages": {name: _version(name) for name in PACKAGES},
         "machine": {
             "cpu": cpu_name(),
-            "capability": cpu_capability(),  # together with versions and seed it decides the last digit
+            "capability": cpu_capability(),  # results depend on it bitwise, as on versions and seed
             "gpu": gpu,
             "system": platform.platform(),
         },
@@ -53,7 +53,7 @@ def manifest(config: RunConfig, device: str = "cpu", gpu: str | None = None) -> 
 
 
 def ended(resumed: int) -> dict[str, Any]:
-    """What is known of a run only when it ends, that is now: the time (UTC), and how often it was resumed."""
+    """Entries known only at the end of a run, which is now: the time (UTC) and how often it was resumed."""
     return {"ended": _now(), "resumed": resumed}
 
 
@@ -62,7 +62,7 @@ def _now() -> str:
 
 
 def _version(package: str) -> str | None:
-    """The version of what is loaded: another copy may come before the installed one on the path."""
+    """The version of the loaded module: another copy may precede the installed one on the path."""
     module = sys.modules.get(package)
     if package == "libsumo" and module is not None:
         return str(module.getVersion()[1]).removeprefix("SUMO ")

@@ -1,4 +1,4 @@
-"""How the runs of a study ended: said at its end, so that a failure does not look like success."""
+"""How the runs of a study ended: reported at its end, so that a failure does not look like success."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Outcome(NamedTuple):
 
 
 def outcome(runs: Mapping[str, RunConfig], results: Path) -> Outcome:
-    """How the runs below `results` ended. Of one without a summary the log says why, if it said anything."""
+    """How the runs below `results` ended. For one without a summary the reason is the last line of its log."""
     found = Outcome({}, {}, [])
     for run_id, config in runs.items():
         summary = read_json(results / "runs" / run_id / "summary.json")
@@ -38,7 +38,7 @@ def outcome(runs: Mapping[str, RunConfig], results: Path) -> Outcome:
 
 
 def last_words(log: Path) -> str | None:
-    """What a command said before it ended by itself; None where it was told to stop, or said nothing."""
+    """The last line of a log; None where it is empty, or the command was told to stop."""
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -48,9 +48,9 @@ def last_words(log: Path) -> str | None:
 
 
 def report(study: str, runs: Mapping[str, RunConfig], results: Path, ended: bool) -> list[str]:
-    """Lines on what went wrong and what to do; none where nothing did.
+    """Lines on what failed and what to do; none where nothing failed.
 
-    Where the study `ended` as it was asked to, runs that have not run were not asked for, and are no news.
+    Where the study `ended` normally, runs that did not run were not requested, and are not reported.
     """
     found = outcome(runs, results)
     broken = {} if ended else found.broken

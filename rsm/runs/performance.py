@@ -1,4 +1,4 @@
-"""What a finished run is judged by: one definition for summary.json, tables, figures and MLflow."""
+"""Final performance of a run: one definition for summary.json, tables, figures and MLflow."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pyarrow as pa
 def judged(evaluations: pd.DataFrame, episodes: int) -> pd.DataFrame:
     """The rows of a run's evaluations that count: of the first `episodes` held-out seeds.
 
-    Learners drive no others, a control may (`evaluation.control_episodes`). It counts on the same traffic,
-    since one episode with a collision weighs much. Seeds are numbered in the order of driving.
+    Learners drive only these. A control may drive more (`evaluation.control_episodes`), but is compared on the
+    same traffic, since a single episode with a collision weighs much. Seeds increase in the order of driving.
     """
     first = np.sort(evaluations["eval_seed"].unique())[:episodes]
     return evaluations[evaluations["eval_seed"].isin(first)]
@@ -43,12 +43,12 @@ def worst_return(agents: pa.Table, held_out: int) -> float | None:
 def final_performance(evaluations: pa.Table, held_out: int) -> dict[str, float | None]:
     """Means over the last 10 % of the evaluations, rounded up, by mode, on the first `held_out` seeds.
 
-    None where the mode was not driven, and where a value among them is not finite.
+    None where the mode was not driven or a value is not finite.
     """
     frame = last_evaluations(judged(evaluations.to_pandas(), held_out))
 
     def mean(mode: str, column: str) -> float | None:
-        # Not the mean of pandas, which leaves NaN out and so makes a number of a failure.
+        # Not the mean of pandas, which skips NaN and would hide a failure.
         values = frame.loc[frame["mode"] == mode, column].to_numpy()
         value = float(values.mean()) if len(values) else math.nan
         return value if math.isfinite(value) else None

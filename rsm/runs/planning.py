@@ -1,4 +1,4 @@
-"""What can be said of a study before anything trains: runs that cannot start, and results it would replace."""
+"""Checks of a study before anything trains: runs that cannot start, and results that would be replaced."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rsm.traffic.scenarios import scenario
 def plan(study: str, runs: Mapping[str, RunConfig], folder: Path, rebuild: bool) -> None:
     """Raises ConfigError where a run of the study cannot start or never learns.
 
-    And, unless `rebuild`, where one would replace what is in its place below `folder`, saying how many would.
+    Unless `rebuild`, also where finished runs below `folder` would be replaced; the message says how many.
     """
     check_runs(study, runs.values())
     lost = {
@@ -48,7 +48,7 @@ def check_runs(study: str, runs: Iterable[RunConfig]) -> None:
 
 
 def check_run(config: RunConfig) -> None:
-    """Raises ConfigError for a topology or segments that cannot be, and where no update would ever be made."""
+    """Raises ConfigError for an impossible topology or number of segments, and if no update would be made."""
     if not config.learns:
         return
     traits, communication = METHODS[config.method], config.communication

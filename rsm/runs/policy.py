@@ -17,7 +17,7 @@ from rsm.sac.policy import SquashedGaussian
 
 
 def save_policy(folder: Path, learner: Learner, settings_hash: str) -> None:
-    """Write the final parameters of all agents, and what is needed to drive with them."""
+    """Write the final parameters of all agents, and the sizes needed to drive with them."""
     tensors = {
         "theta": learner.theta,
         "critics": learner.critics,

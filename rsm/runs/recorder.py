@@ -1,4 +1,4 @@
-"""What a run records while it is under way (columns: rsm.runs.schema)."""
+"""Tables that a run records while it trains (columns: rsm.runs.schema)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ class Recorder:
 
     def __init__(self) -> None:
         self._rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        self._tables: dict[str, pa.Table] = {}  # made late: pyarrow's first table imports pandas
+        self._tables: dict[
+            str, pa.Table
+        ] = {}  # created on demand: pyarrow's first table imports pandas
 
     def add(self, table: str, *rows: dict[str, Any]) -> None:
         """Append rows to a table."""

@@ -101,7 +101,7 @@ TABLES: dict[str, dict[str, tuple[pa.DataType, str]]] = {
     },
 }  # fmt: skip
 
-# A table of those runs alone that measure their gate (`gate.replicas`): a row a replica and judge.
+# A table only of runs that measure their gate (`gate.replicas`): a row per replica and judge.
 GATE = "gate"
 GATE_TABLE: dict[str, tuple[pa.DataType, str]] = {
     "episode": (pa.int32(), "training episodes done before"),
@@ -140,7 +140,7 @@ def optional_tables(config: RunConfig) -> list[str]:
 
 
 # `results/<study>/space_time/<run-id>.parquet`: one held-out episode of a run (`rsm trajectory`). A failed
-# run has no rows. What holds for all rows is JSON in the schema's metadata, under TRAJECTORY_KEY: run_id,
+# run has no rows. What is common to all rows is JSON in the schema's metadata, under TRAJECTORY_KEY: run_id,
 # settings_hash, eval_seed, mean_speed (m/s), collisions, horizon (s), loop_length (m) and crossings (m).
 TRAJECTORY: dict[str, tuple[pa.DataType, str]] = {
     "time": (pa.float64(), "s since the start of the episode"),

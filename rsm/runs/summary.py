@@ -84,7 +84,7 @@ def write_run(
     content: dict[str, Any],
 ) -> None:
     """Write the run folder; the summary comes last, so that a folder with one is whole."""
-    write_config(folder, config)  # again: it may have been removed meanwhile
+    write_config(folder, config)  # again, since it may have been removed meanwhile
     recorder.write(folder)
     write_json(folder / "manifest.json", manifest | {"status": content["status"]})
     write_json(folder / "summary.json", content)

@@ -1,7 +1,7 @@
 """Where the tensors of a run live: the processor, or one CUDA GPU.
 
-The device says nothing of what a run is, so it is no setting: it is in no settings hash and no config.yaml,
-and manifest.json names it. Everything that happens once per update stays on it; the environment is on the host,
+The device does not define a run, so it is not a setting: it is neither in the settings hash nor in config.yaml,
+but in manifest.json. Everything that happens once per update stays on it; the environment is on the host,
 so each decision is one copy there (observations, rewards) and one copy back (actions).
 """
 
@@ -27,7 +27,7 @@ def device_of(text: str, key: str = "--device") -> torch.device:
         return CPU
     found = re.fullmatch("cuda(?::([0-9]{1,3}))?", text)
     number = int(found[1] or 0) if found else 0
-    with warnings.catch_warnings():  # of an old driver, say; the one line below says enough
+    with warnings.catch_warnings():  # such as that of an old driver; the line below is enough
         warnings.simplefilter("ignore")
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if found and number < count:

@@ -29,7 +29,7 @@ class Losses(NamedTuple):
 class Learner:
     """Actors `theta: [N, d]`, critics `critics: [N, 2, c]`, their targets and temperatures `[N]`.
 
-    All agents start from the same parameters: averaging means nothing otherwise.
+    All agents start from the same parameters; otherwise averaging would be meaningless.
     """
 
     joint: ClassVar[bool] = False  # one pair of critics sees what all agents observe and do
@@ -132,7 +132,7 @@ class Learner:
 
         entropy = -log_density[:, size:].mean(dim=1)
         self._step_temperatures(entropy, agents)
-        # Critics that took no step are as far from their targets as before; theirs stay too.
+        # Targets of critics that took no step stay as they are.
         if agents is None:
             self.targets.lerp_(self.critics, settings.tau)
         else:
@@ -156,7 +156,7 @@ class Learner:
         adam.step(rows)
 
     def begin_anew(self, agent: int, generator: torch.Generator) -> None:
-        """Freshly drawn actor and critics of one agent, and nothing of its optimisers: a newcomer."""
+        """Make an agent a newcomer: freshly drawn actor and critics, reset optimisers."""
         dtype, device = self.theta.dtype, self.theta.device
 
         def initial(sizes: mlp.Sizes) -> Tensor:

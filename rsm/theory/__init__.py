@@ -1,8 +1,8 @@
-"""The theory, checked: finite worlds where every quantity is exact, estimators against them, and traces of ζ.
+"""Checks of the theory: finite worlds with exact quantities, estimators against them, and traces of ζ.
 
 A part is one command (`rsm theory PART --study theory`) and one Snakemake rule; the part `gate` is of any study
-that measures its gate (`run.gate.replicas`). The names below are all that a workflow needs to list its outputs;
-importing them is cheap.
+that measures its gate (`run.gate.replicas`). A workflow needs only the names below to list its
+outputs; importing them is cheap.
 """
 
 # Part → its figures, each as PDF, PNG and CSV in `results/<study>/figures/`.
@@ -24,7 +24,7 @@ TABLES: dict[str, tuple[str, ...]] = {
 PARTS: tuple[str, ...] = tuple(FIGURES)
 OF_THEORY: tuple[str, ...] = tuple(
     part for part in PARTS if part != "gate"
-)  # of the study `theory`
+)  # of studies with `checks_theory`
 
 
 def other_files(part: str) -> list[str]:

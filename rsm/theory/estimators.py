@@ -20,9 +20,9 @@ from rsm.mixing.fisher import fisher_quadratic_form
 from rsm.sac.critic import TwinCritic
 from rsm.sac.policy import SquashedGaussian
 
-SAMPLES = (50, 256, 1024)  # the sizes that are tabled
+SAMPLES = (50, 256, 1024)  # numbers of samples in the table
 ESTIMATORS = ("direct", "importance")
-AT_ONCE = 40_000  # states in one pass: what a cache holds
+AT_ONCE = 40_000  # states in one pass, few enough for the cache
 GRID = 61  # actions of the exact integral, within ±6 standard deviations
 
 

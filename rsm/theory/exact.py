@@ -17,8 +17,8 @@ from rsm.theory.theorem2 import GATED, Pair, bound, random_pairs, smallest_examp
 DRAWS = {"theorem1": 60_000, "theorem2": 10_000}
 SCALES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.0)
 SPREADS = (0.3, 0.7, 1.0, 2.0, 5.0, 10.0)
-SPREAD = 1.0  # of the table of rules and of the figure of steps
-SHOWN = 35  # steps of the figure for every size of world and rule
+SPREAD = 1.0  # spread used for the table of rules and the figure of steps
+SHOWN = 35  # steps in the figure per size of world and rule
 DRAWS_SERIES, EXAMPLE_SERIES = "random draws", "tight example"
 
 

@@ -1,7 +1,7 @@
-"""Is the gate's yes a gain? ROC curves of A⁺ by every judge against returns measured with the replica.
+"""Are accepted replicas better? ROC curves of A⁺ by every judge against returns measured with the replica.
 
 A replica is a *gain* where its mean return on held-out traffic is above that of the receiver's own policy. A
-judge that knew nothing would have the diagonal, an area of ½: a coin.
+judge that guessed would have the diagonal, an area of ½.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def gate_curves(measured: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
         parts.append(
             pd.DataFrame(curve._asdict()).assign(
                 **{name: row[name] for name in _OF_CURVE},
-                # Where the gate itself stands: the threshold 0.
+                # The gate itself is the threshold 0.
                 gate_false_positive=_mean(part["advantage"].to_numpy()[~gains] > 0),
                 gate_true_positive=_mean(part["advantage"].to_numpy()[gains] > 0),
             )
@@ -166,7 +166,7 @@ def gate_curves(measured: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _sets(measured: pd.DataFrame, name: str) -> pd.DataFrame:
-    """The replicas of a set; one that is the receiver's own policy changes nothing and is left out."""
+    """The replicas of a set, without those identical to the receiver's own policy."""
     different = measured[~measured["identical"]]
     return different if name == "all" else different[different["clear"]]
 

@@ -13,7 +13,7 @@ from rsm.theory import mdp as worlds
 from rsm.theory.mdp import Evaluation, FiniteMDP, Floats
 
 SIZES = ((2, 2), (3, 2), (3, 3), (5, 3), (8, 4), (12, 3))  # states and actions
-ROUNDING = 1e-12  # of the size of the returns: what double precision may add up to
+ROUNDING = 1e-12  # relative to the returns: rounding errors of double precision
 
 
 class Theorem1(NamedTuple):

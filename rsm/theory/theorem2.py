@@ -24,7 +24,7 @@ from rsm.theory import mdp as worlds
 from rsm.theory.mdp import Evaluation, FiniteMDP, Floats
 from rsm.theory.theorem1 import ROUNDING, SIZES, random_logits
 
-# `coin` is left out: pairs here have A⁺ > 0, so that it would take the steps of `trust-region`, half of them.
+# Without `coin`: pairs here have A⁺ > 0, so it would take half of the steps of `trust-region`.
 GATED = tuple(name for name, rule in RULES.items() if not rule.needs_coin)
 
 

@@ -1,4 +1,4 @@
-"""What ζ does in training: the ζ traces of the study's runs, counted."""
+"""ζ in training: statistics of the ζ traces of a study's runs."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def training_table(traces: pd.DataFrame) -> pd.DataFrame:
 
 
 def base(traces: pd.DataFrame) -> pd.DataFrame:
-    """The runs with the published rule, sharing actors, that nothing else sets apart from the study."""
+    """The runs of the study with the published rule and shared actors, without variations."""
     grid = (traces["variation"] == "") & (traces["rule"] == "theorem2")
     return traces[grid & (traces["share"] == "actor")]
 

@@ -1,4 +1,4 @@
-"""Policies, critics and replays of a really trained run, and what happens when its actors catch up.
+"""Policies, critics and replays of a trained run, and acceptance while its actors continue to learn.
 
 A finished run folder keeps no replay, so a short run is trained here, in this process, on SUMO.
 """

@@ -1,4 +1,4 @@
-"""From a part of the theory study to its files: what `rsm theory` calls."""
+"""Computes a part of the theory study and writes its tables and figures (`rsm theory`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rsm.theory import FIGURES, TABLES
 from rsm.theory.figures import module
 
 Frames = dict[str, pd.DataFrame]
-SEED = 20_231  # of every experiment outside training
+SEED = 20_231  # seed of every experiment outside training
 CAPTIONS = {
     "theorem1": "Draws that violate Theorem 1 when its penalty is multiplied by `scale`. `needed_max` is "
     "the largest share of the penalty that a draw needed.",

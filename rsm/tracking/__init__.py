@@ -1,11 +1,11 @@
-"""MLflow: the numbers of finished run folders, for browsing.
+"""MLflow: finished run folders, published for browsing.
 
-A run folder is the source of truth. Publishing copies it into a store, whole and idempotently: a run
-that is there with the same content is left alone, one that is there in part or with other content is
-replaced. The default store is SQLite below `results/mlflow/`; MLFLOW_TRACKING_URI names a server.
+A run folder is the source of truth. Publishing copies it into a store idempotently: a run that is
+there with the same content is kept, one that is incomplete or has other content is replaced. The default
+store is SQLite below `results/mlflow/`; MLFLOW_TRACKING_URI names a server.
 
 An experiment per study. Its runs have the tag `kind`: `seed` for a run folder, `configuration` for the parent
-of the seeds of a configuration, made anew whenever a seed changes, and `results` for the figures and tables.
+of the seeds of a configuration, recreated whenever a seed changes, and `results` for the figures and tables.
 """
 
 from rsm.tracking.folders import content_hash

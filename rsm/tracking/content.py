@@ -1,4 +1,4 @@
-"""What MLflow is told of a run folder, and of the seeds of a configuration together.
+"""Metrics, parameters and notes for MLflow: of a run folder, and of all seeds of a configuration.
 
 Steps are simulation steps driven in training. What happens within an episode (rounds, judged
 replicas) is summed up per episode and stands at the step at which the episode ended.
@@ -63,7 +63,7 @@ class Point(NamedTuple):
 
 
 def metrics(run_dir: Path) -> list[Point]:
-    """Everything a run folder says that is drawn over training, and its final numbers.
+    """All training curves of a run folder, and its final numbers.
 
     Of the evaluations only the episodes that it is judged by, as in tables and figures; what is not finite is
     no number.
@@ -136,7 +136,7 @@ def _rounds(episodes: pd.DataFrame, rounds: pd.DataFrame, zeta: pd.DataFrame) ->
 
 
 def _evaluations(evaluations: pd.DataFrame) -> Iterator[Point]:
-    # Not the mean of pandas, which leaves NaN out and so makes a number of a failure.
+    # Not the mean of pandas, which skips NaN and would hide a failure.
     groups = evaluations.groupby(["mode", "env_steps"])[["return", "mean_speed"]]
     means = groups.mean(skipna=False)
     for key, mode, column in (
@@ -167,7 +167,7 @@ def configuration_metrics(
 ) -> list[Point]:
     """The numbers of a configuration over its seeds, as in the tables and figures.
 
-    Interquartile means of what is judged, plain means of what it cost.
+    Interquartile means of performance, plain means of costs.
 
     `finals` holds the latest values of each seed, of which those named `final/...` are taken; `curves`
     maps a metric to the (step, value) of each seed. The i-th values of all seeds belong to the same
@@ -186,7 +186,7 @@ def configuration_metrics(
 
 
 def seed_note(summary: dict[str, Any]) -> str:
-    """What a run is and how it ended, in a line."""
+    """A line on a run and how it ended."""
     is_what = f"Seed {summary['seed']} of `{summary['configuration']}`"
     if summary["status"] == "failed":
         return f"{is_what}, **failed**: {summary.get('reason')}"
@@ -194,7 +194,7 @@ def seed_note(summary: dict[str, Any]) -> str:
 
 
 def configuration_note(seeds: Sequence[tuple[str, dict[str, float]]], failed: Sequence[str]) -> str:
-    """What a parent run is, and its seeds (with their latest values), the best first."""
+    """A note on a parent run: its seeds with their latest values, the best first."""
     ranking = [
         f"seed {seed}: {_result(values.get('final/return'), values.get('final/mean_speed'))}"
         for seed, values in seeds
@@ -211,7 +211,7 @@ def configuration_note(seeds: Sequence[tuple[str, dict[str, float]]], failed: Se
 
 
 def _result(final_return: float | None, mean_speed: float | None) -> str:
-    """The two numbers that a run is judged by."""
+    """Final return and mean speed of a run, in words."""
     numbers = [
         f"{name} {value:.3f}{unit}"
         for name, value, unit in (

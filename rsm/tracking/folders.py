@@ -1,4 +1,4 @@
-"""What is published of a run folder, read with care: a folder may be anything by now."""
+"""Reading the published files of a run folder, which may have been damaged or replaced since."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from rsm.errors import ConfigError, shown
 from rsm.runs.files import parse_json
 from rsm.runs.schema import OPTIONAL, TABLES
 
-LAYOUT = 6  # of what is published of a folder; raise it, and the next publish replaces older runs
+LAYOUT = (
+    6  # version of the published layout; when it is raised, the next publish replaces older runs
+)
 FILES = (
     "config.yaml",
     "manifest.json",
@@ -41,7 +43,7 @@ def published_files(run_dir: Path) -> list[Path]:
 
 
 def plain_files(files: list[Path]) -> list[Path]:
-    """The same files; raises ConfigError for a link: its target may be anything on this machine."""
+    """The same files; raises ConfigError for a link: its target may be any file of this machine."""
     for file in files:
         if file.is_symlink():
             raise ConfigError(
@@ -51,7 +53,7 @@ def plain_files(files: list[Path]) -> list[Path]:
 
 
 def finished_summary(run_dir: Path) -> dict[str, Any]:
-    """The summary of a finished run; raises ConfigError for one whose names could be something else."""
+    """The summary of a finished run; raises ConfigError where its names are not names of runs."""
     summary = read_json(run_dir, "summary.json")
     for key in ("run_id", "configuration"):
         if not RUN_NAME.fullmatch(str(summary.get(key))):

@@ -1,7 +1,7 @@
-"""Where the artifacts of a store lie: beside its database, wherever that is now.
+"""The location of artifacts: beside the database of the store, wherever it has been moved.
 
-MLflow writes absolute addresses into its database. After a checkout was moved or copied they lead elsewhere:
-nothing is found there, and what is added makes the former folder anew.
+MLflow writes absolute addresses into its database. After a checkout was moved or copied they are wrong:
+old artifacts are not found, and new ones would recreate the former folder.
 """
 
 from __future__ import annotations

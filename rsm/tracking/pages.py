@@ -1,4 +1,4 @@
-"""Addresses of the MLflow page: it opens on one for language models unless its address says otherwise."""
+"""Addresses of pages in MLflow, which without them opens a page for language models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Publishing: run folders, figures and tables into the store, whole and idempotently."""
+"""Publishing run folders, figures and tables to the store, completely and idempotently."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def _names(run_dir: Path) -> set[str]:
 
 
 def _of(run: Run) -> str:
-    """A published run in words, for whoever reads that it was replaced."""
+    """A published run in words, for the message that it was replaced."""
     tags = run.data.tags
     return f"settings {tags.get('settings_hash')}, commit {tags.get('commit')}"
 

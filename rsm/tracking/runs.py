@@ -1,4 +1,4 @@
-"""Runs of a store: found, logged in bulk, and no two of them for the same thing."""
+"""Runs of a store: finding them, logging in bulk, and removing duplicates."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _artifacts(client: MlflowClient, number: str, folders: set[Path]) -> set[str
 def keep_first(client: MlflowClient, published: list[Run], content: str) -> str | None:
     """The same after a run was published, for a server that others publish to at this moment.
 
-    The lock is this checkout's. All of them keep the same one; what is under way is left to its owner.
+    The lock covers this checkout only. All publishers keep the same run, and leave unfinished ones alone.
     """
     return keep_one(client, [run for run in published if is_whole(run, content)], content)
 

@@ -1,4 +1,4 @@
-"""The MLflow store: where it is, who may write now, and the experiment of a study."""
+"""The MLflow store: its address, its lock, and the experiment of a study."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def ours() -> bool:
 def tracking_uri() -> str:
     """Where runs are published; raises ConfigError where MLFLOW_TRACKING_URI cannot be one."""
     if ours():
-        # In the address of a database "?" begins its options, and nothing escapes it: a folder that has one
-        # in its name is left out.
+        # In the address of a database "?" begins options and cannot be escaped: below a folder with one in its
+        # name the relative path is used.
         return f"sqlite:///{OURS if '?' in str(OURS.absolute()) else OURS.absolute()}"
     uri = os.environ["MLFLOW_TRACKING_URI"].strip()
     try:
@@ -106,7 +106,7 @@ def client_of_store() -> MlflowClient:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(
         logging.CRITICAL
-    )  # `locked_store` says it in a line
+    )  # `locked_store` reports it in a line
     file = database_file()
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -122,8 +122,8 @@ def experiment_of(client: MlflowClient, study: str) -> str:
         client.restore_experiment(known.experiment_id)
     if known is not None:
         return str(known.experiment_id)
-    # A server keeps artifacts where it was told to; a bare database has to be told here.
-    # They lie beside a file, so that checkouts which share one do not depend on each other.
+    # A server knows its own place for artifacts; for a bare database it is given here: beside the file,
+    # so that checkouts which share a database do not depend on each other.
     served, file = tracking_uri().startswith("http"), database_file() or OURS
     location = None if served else (file.parent / "artifacts" / study).absolute().as_uri()
     kind = {"mlflow.experimentKind": "custom_model_development"}  # which pages the UI offers
@@ -138,7 +138,7 @@ def locked_store(study: str) -> Iterator[None]:
     Raises RunError in place of whatever a database, a server or a disk can answer, and ConfigError for a
     study whose name would leave the folders of its experiment, and in a folder that is no checkout.
     """
-    tracking_uri()  # a mistake there leaves nothing behind
+    tracking_uri()  # checked first, so that a mistake there leaves nothing behind
     if not STUDY_NAME.fullmatch(study):
         raise ConfigError(
             f"--study: {shown(study)} is not allowed: lower-case letters, digits and hyphens are expected"
@@ -159,7 +159,7 @@ def locked_store(study: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def failures_named(advice: str) -> Iterator[None]:
-    """Raise RunError, one line without a password, in place of whatever a store can answer."""
+    """Raise RunError, one line without a password, for any failure of a store."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -190,8 +190,8 @@ def unanswered(error: Exception) -> str:
 def _lock() -> Iterator[None]:
     """Hold the lock of this checkout.
 
-    Two publishers without one leave nothing twice (`keep_first`), and a database has locks of its own: where
-    there is no lock to hold, publishing goes on. Raises OSError where our own store cannot be written.
+    Without it two publishers still leave no duplicates (`keep_first`), and a database has locks of its own. So
+    publishing goes on where the file system has no locks. Raises OSError where our own store cannot be written.
     """
     with contextlib.ExitStack() as held:
         try:

@@ -1,7 +1,7 @@
 """Views of an experiment: what the menu *Views* of the MLflow page offers.
 
 MLflow keeps a view as a tag of the experiment; its state is that of the page (as of MLflow 3.17). A page
-that does not know it ignores it: nothing but comfort depends on this file.
+that does not know it ignores it: this file is for convenience only.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import zlib
 from typing import Any
 
-# Of a note MLflow shows the first line: that is this one.
+# MLflow shows only the first line of a note.
 HELP = "**Views** (top right) has the configurations side by side, the best seeds, and the figures and tables."
 BEST_FIRST = ("metrics.`final/return`", False)
 NEWEST_FIRST = ("attributes.start_time", False)
@@ -43,7 +43,7 @@ def tags() -> dict[str, str]:
 def _view(name: str, state: dict[str, Any]) -> str:
     # A tag may hold 5000 characters.
     packed = base64.b64encode(zlib.compress(json.dumps(state).encode(), 9)).decode()
-    moment = 1_767_225_600_000  # a fixed one: stores made at different times are the same
+    moment = 1_767_225_600_000  # fixed, so that stores made at different times are equal
     return json.dumps(
         {"name": name, "createdAt": moment, "updatedAt": moment, "state": f"deflate;{packed}"}
     )

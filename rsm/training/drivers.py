@@ -1,4 +1,4 @@
-"""Who drives: learned policies, a control, or the policies that a finished run left."""
+"""Drivers of the learning vehicles: learned policies, controls, or the policies of a finished run."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def control_driver(config: RunConfig) -> Driver:
 
 def learner_drivers(learner: Learner) -> dict[str, Driver]:
     """Mode → driver of the policies that a learner holds now."""
-    theta = learner.theta.detach().cpu()  # evaluation acts on the host
+    theta = learner.theta.detach().cpu()  # evaluation runs on the host
     return {mode: policy_driver(learner.policy, theta, mode) for mode in MODES}
 
 

@@ -1,4 +1,4 @@
-"""A step of the traffic as the learner sees it: tensors on its device, looked at before they are stored."""
+"""A step of the traffic as the learner sees it: tensors on its device, checked to be finite."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rsm.training.finite import Watch
 
 
 class Outcome(NamedTuple):
-    """What came of one decision of N agents."""
+    """The result of one decision of N agents."""
 
     states: Tensor  # the next observations, [N, O]
     rewards: Tensor  # shifted and scaled by the settings, [N]

@@ -1,4 +1,4 @@
-"""Looking for NaN and infinity before they are carried on: a run that diverges ends as a failed result."""
+"""Detecting NaN and infinity before they spread: a run that diverges ends as a failed result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Diverged(RunError):
 
 
 class Unseen(NamedTuple):
-    """What an update leaves to look at, on a device from which looking is a transfer."""
+    """Values of an update that are still to be checked, on a device where each check would be a transfer."""
 
     quantities: Mapping[str, Tensor]  # each [N, …]
     sums: Tensor  # of each quantity, [quantities]
@@ -28,8 +28,8 @@ def require_finite(
 ) -> None:
     """Raise Diverged for the first value in `quantities`, each `[N, …]`, that is NaN or infinite.
 
-    Sums tell it cheaply, as NaN and infinity survive them; who it was is looked for only then, and `place`
-    asked for only then: where in the run or the episode it happened.
+    Sums detect it cheaply, since NaN and infinity survive them. Only then the agent is searched for and `place`
+    is called, which says where in the run or the episode it happened.
     """
     if sums is None:
         sums = sums_of(quantities)
@@ -50,25 +50,25 @@ def sums_of(quantities: Mapping[str, Tensor]) -> Tensor:
 
 
 class Watch:
-    """Looks at what each update made: at once on the host, elsewhere with the next copy to the host."""
+    """Checks the result of each update: at once on the host, elsewhere with the next copy to the host."""
 
     def __init__(self, device: torch.device, place: Callable[[], str]) -> None:
         self.unseen: Unseen | None = None
         self._later, self._place = device.type != "cpu", place
 
     def require_finite(self, quantities: Mapping[str, Tensor]) -> None:
-        """Look now; raises Diverged."""
+        """Check now; raises Diverged."""
         require_finite(quantities, self._place)
 
     def updated(self, quantities: Mapping[str, Tensor]) -> None:
-        """Look at what an update made, or keep it to be looked at; raises Diverged."""
+        """Check the result of an update, or keep it to be checked later; raises Diverged."""
         if self._later:
             self.unseen = Unseen(quantities, sums_of(quantities))
         else:
             require_finite(quantities, self._place)
 
     def to_host(self, values: Tensor) -> Tensor:
-        """`values` on the host; what is left to look at travels with them, in one copy. Raises Diverged."""
+        """`values` on the host; values still to be checked travel with them, in one copy. Raises Diverged."""
         if self.unseen is None:
             return values.cpu()
         both = torch.cat((values.flatten(), self.unseen.sums)).cpu()
@@ -76,9 +76,9 @@ class Watch:
         return both[: values.numel()].view(values.shape)
 
     def look(self, sums: Tensor | None = None) -> None:
-        """Look at what is left to look at, `sums` of it if they are on the host; raises Diverged.
+        """Check what is left to check, by its `sums` if they are on the host; raises Diverged.
 
-        Before the environment, a round or the next update could carry a NaN on.
+        To be called before the environment, a round or the next update could spread a NaN.
         """
         unseen, self.unseen = self.unseen, None
         if unseen is not None:

@@ -1,6 +1,6 @@
-"""What the gate is worth: replicas that every judge judges, and the return with one in its receiver's place.
+"""Measuring the gate: replicas are judged by every judge, and driven with in the receiver's place.
 
-A probe never changes the run it looks at: it has a random stream, a channel and judges of its own.
+A probe never changes the run: it has a random stream, a channel and judges of its own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the agents of a run begin with: the actors, critics and temperatures before the first update."""
+"""Initial actors, critics and temperatures of a run, before the first update."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LEARNERS: dict[str, type[Learner]] = {
 def initial_learner(config: RunConfig, env: TrafficEnv, device: torch.device = CPU) -> Learner:
     """The learner of a run of these settings before its first update, a seat of `env` for every agent.
 
-    Raises ConfigError where `init_from` names what cannot be taken.
+    Raises ConfigError where `init_from` names a run that does not fit.
     """
     generator = torch_generator(config.seed, Stream.PARAMETERS)
     size = (env.n_agents, env.observation_size, env.action_size)

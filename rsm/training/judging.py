@@ -29,7 +29,7 @@ class Judgement(NamedTuple):
 
 
 class Opinion(NamedTuple):
-    """A verdict, and whose it is."""
+    """A verdict, and the jurors it is based on."""
 
     verdict: Verdict  # [R]
     jurors: list[
@@ -62,7 +62,7 @@ class _Stateless:
 
 
 class OwnCritic(_Stateless):
-    """The receivers judge by what each has learnt itself, on its recent states (docs/algorithm.md)."""
+    """Each receiver judges by its own critic, on its recent states (docs/algorithm.md)."""
 
     def __init__(
         self, config: RunConfig, learner: Learner, replay: Replay, generator: torch.Generator

@@ -19,13 +19,13 @@ from rsm.sac.learner import Learner
 from rsm.seeding import Stream, numpy_generator
 from rsm.training.judging import Judgement, Opinion, OwnCritic, rows_of
 
-_FLOAT = np.dtype(np.float32)  # of what travels, whatever the learner computes in
+_FLOAT = np.dtype(np.float32)  # of transmitted numbers, whatever type the learner computes in
 
 
 class Peers:
     """Neighbours that sent no segment of a replica judge it by their critics (docs/algorithm.md, *Who judges*).
 
-    An agent with a single neighbour has nobody left to ask and judges by its own critic.
+    An agent with a single neighbour has no juror left and judges by its own critic.
     """
 
     def __init__(

@@ -65,8 +65,8 @@ class Training:
     def learn(self, folder: Path) -> None:
         """Train to the last episode, with checkpoints in the run folder; raises Diverged.
 
-        A run that is continued later must not hold the evaluation after its last episode where none is due: it
-        comes after the last checkpoint.
+        The evaluation after the last episode, where none is due, comes after the last checkpoint: a run that is
+        continued from there must not contain it.
         """
         episodes, every = self.config.training.episodes, self.config.evaluation.every
         live = Live(folder, self.config, self.episode)
@@ -110,7 +110,7 @@ class Training:
         return self._record_episode(losses, start)
 
     def welcome_newcomers(self) -> None:
-        """Agents that begin anew in this episode: other parameters, an empty replay."""
+        """Newcomers of this episode begin with fresh parameters and an empty replay."""
         if self.episode == self.config.restarts.episode:
             draw = torch_generator(self.config.seed, Stream.RESTARTS)
             for agent in self.roster.newcomers:
@@ -249,7 +249,7 @@ class Training:
             save_checkpoint(folder, self.state_dict(), self.config.settings_hash)
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the rest of the run depends on: what a checkpoint keeps."""
+        """Everything that the rest of the run depends on: the content of a checkpoint."""
         assert self.exchange is not None
         return {
             "device": self.device.type,

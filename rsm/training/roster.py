@@ -95,7 +95,7 @@ class Roster:
         return bool((self._made >= self._period).all())
 
     def round_held(self) -> None:
-        """A round was held: everybody begins to count anew."""
+        """A round was held: restart the counts of all agents."""
         self._made[:] = 0
 
     @property

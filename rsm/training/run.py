@@ -1,4 +1,4 @@
-"""A run's life: begun, resumed, carried out, and written into its folder."""
+"""A run from start to finish: begun or resumed, trained, and written into its folder."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def train(
 ) -> dict[str, Any]:
     """Run `config` and leave its run folder; returns the content of summary.json. Tensors live on `device`.
 
-    Resumes from a checkpoint of the same settings (a finished run of fewer episodes, too, whose checkpoint was
-    kept), and does nothing where the folder holds the finished run. What else would be lost is replaced with
-    `force` and refused without. A run that diverges ends as a failed result, with what it has. Raises
-    ConfigError before anything is written, and RunError where SUMO, the disk or another process stops the run;
-    its last checkpoint stays.
+    Resumes from a checkpoint of the same settings, also from that of a finished run of fewer episodes whose
+    checkpoint was kept. Does nothing where the folder holds the finished run. Anything else in the folder is
+    replaced with `force` and refused without. A run that diverges ends as a failed result, with its tables.
+    Raises ConfigError before anything is written, and RunError where SUMO, the disk or another process stops
+    the run; its last checkpoint stays.
     """
     torch.set_num_threads(1)
     check_folder(folder)
@@ -71,7 +71,9 @@ def train(
                 if check_loss(folder, config, force):
                     remove_checkpoints(folder)
                 prepare_folder(folder)
-                write_config(folder, config)  # an interrupted folder says what it is
+                write_config(
+                    folder, config
+                )  # so that the folder of an interrupted run has its settings
                 try:
                     return carry_out(run, folder)
                 finally:
@@ -88,7 +90,7 @@ def already_there(folder: Path, config: RunConfig) -> dict[str, Any] | None:
     if finished is not None and finished.get("status") == "finished":
         kept = config.training.keep_checkpoint or load_run(folder / CONFIG).training.keep_checkpoint
         if not kept:
-            remove_checkpoints(folder)  # of a process that was killed before it could
+            remove_checkpoints(folder)  # left by a process that was killed before it removed them
     return finished
 
 

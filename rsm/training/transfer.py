@@ -20,7 +20,7 @@ from rsm.traffic.observation import observation_size
 
 
 class Source(NamedTuple):
-    """The finished run that is taken from, and all its agents."""
+    """The finished run whose policies are taken, with all its agents."""
 
     config: RunConfig
     theta: Tensor  # [N, d], actors
@@ -28,9 +28,9 @@ class Source(NamedTuple):
 
 
 def pinned(config: RunConfig) -> RunConfig:
-    """The same settings with what is taken written down; raises ConfigError where that is no finished run.
+    """The same settings, with the digest of the policies taken; raises ConfigError without a finished run.
 
-    Settings that say already what is taken must find just that.
+    Settings that already name a digest must find the same policies.
     """
     wanted = config.init_from
     if config.begins_from is None:
@@ -58,7 +58,7 @@ def begin_from(config: RunConfig, learner: Learner) -> None:
 
 
 def provenance(config: RunConfig) -> dict[str, Any]:
-    """What the manifest says of the run that was taken from; empty where there is none."""
+    """Entries of the manifest on the run whose policies were taken; empty where there is none."""
     wanted = config.init_from
     if config.begins_from is None:
         return {}
@@ -68,7 +68,7 @@ def provenance(config: RunConfig) -> dict[str, Any]:
 
 
 def _finished(wanted: InitFrom) -> RunConfig:
-    """The settings of the run that is taken from, which has finished and has learnt."""
+    """The settings of that run, which must have finished and must have learnt."""
     assert wanted.run is not None
     folder = Path(wanted.run)
     try:
@@ -84,7 +84,7 @@ def _finished(wanted: InitFrom) -> RunConfig:
 
 
 def _source(config: RunConfig, learner: Learner) -> Source:
-    """What is taken from, once it fits this run."""
+    """The source, checked to fit this run."""
     wanted = config.init_from
     source = _finished(wanted)
     for name in ("observation", "actions"):
@@ -124,7 +124,7 @@ def _of_agent(values: Tensor, source: Source, wanted: InitFrom) -> Tensor:
 
 def _best(source: Source, wanted: InitFrom) -> int:
     """The agent with the largest mean return on the held-out traffic of its own run, by mean actions."""
-    # Here, since a driver may be of initial policies, which this file says.
+    # Imported here: rsm.training.drivers imports this module for initial policies.
     from rsm.training.drivers import load_driver
     from rsm.training.evaluation import agent_returns
 

@@ -14,7 +14,9 @@ from rsm.config.run import RunSettings
 from rsm.config.study import Study, load_study
 
 # Methods that are neither the paper's nor its baselines run only in the studies that ask for them.
-PAPER = [name for name, traits in METHODS.own.items() if not traits.resilient]
+PAPER = [
+    name for name, traits in METHODS.own.items() if traits.learner == "sac" and not traits.resilient
+]
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "workflow/schemas/study.schema.json").read_text(encoding="utf-8"))
 STUDIES = sorted((ROOT / "workflow/studies").glob("*.yaml"))

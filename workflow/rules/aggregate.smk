@@ -1,4 +1,4 @@
-# Tables over all runs of the study; the report shows the readable ones.
+# Tables of all runs of the study; the report shows those in SHOWN.
 
 SHOWN = {
     "main.html": ("Tables", "table", "every configuration of the study"),

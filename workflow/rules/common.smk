@@ -1,4 +1,4 @@
 def source_of(wildcards):
-    """The policies that a run begins with, where `init_from` names some."""
+    """The policy file of the run that `init_from` names; none without it."""
     folder = runs[wildcards.run].begins_from if wildcards.run in runs else None
     return f"{folder}/policy.safetensors" if folder else []

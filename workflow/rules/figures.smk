@@ -1,4 +1,4 @@
-# Figures over all runs of the study, each in every format, its data beside it.
+# Figures of all runs of the study, in every format, with their data.
 OTHER_FORMATS = [kind for kind in analysis.FORMATS if kind != "png"]
 
 
@@ -54,8 +54,7 @@ rule draw:
         "python -m rsm figures --study {input.study:q} > {log:q} 2>&1"
 
 
-# `snakemake figures`: draw again from the runs that exist. It has no inputs, so that nothing is
-# ever trained for it, whatever changed since.
+# `snakemake figures`: draw again from the runs that exist. It has no inputs, so it never trains anything.
 rule figures:
     log:
         f"{RESULTS}/logs/redraw.log",

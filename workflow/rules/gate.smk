@@ -1,4 +1,4 @@
-# Studies that measure their gate (`run.gate.replicas`): is its yes a gain?
+# For studies that measure their gate (`run.gate.replicas`): do accepted replicas raise the return?
 
 from rsm import theory
 from rsm.analysis import figures

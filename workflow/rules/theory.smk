@@ -33,7 +33,7 @@ use rule train as train_variation with:
         force=lambda wildcards, output: "--force" if rebuild else "",
 
 
-# What a part waits for beside the study itself.
+# Inputs of a part beside the study itself.
 THEORY_NEEDS = {
     "training": [
         *expand("{results}/runs/{run}/summary.json", results=RESULTS, run=runs),
@@ -42,7 +42,7 @@ THEORY_NEEDS = {
 }
 
 
-# One rule, once for each part: their files have no name in common that a wildcard could stand for.
+# One rule per part: their outputs have no common pattern that a wildcard could match.
 for part in theory.OF_THEORY:
 
     rule:

@@ -1,7 +1,7 @@
 # MLflow: the store before anything else (the first connections to a new one must not be parallel),
-# then publish steps, one at a time (the resource `mlflow`; `rsm publish` locks as well). A step starts
-# MLflow, which takes seconds, so that it brings over many runs. Those of a step wait for each other:
-# `rsm sync` brings over what is finished by now.
+# then publish steps, one at a time (the resource `mlflow`; `rsm publish` locks as well). Importing
+# MLflow takes seconds, so each step publishes many runs, once all of them are finished; `rsm sync`
+# publishes finished runs at any time.
 TOGETHER = 16
 PUBLISHED = {
     str(first): list(runs)[first : first + TOGETHER]
@@ -12,7 +12,7 @@ PUBLISHED = {
 SERVER = os.environ.get("MLFLOW_TRACKING_URI", "")
 SERVER = hashlib.sha256(SERVER.encode()).hexdigest()[:12] if SERVER else "local"
 
-# What was published is noted beside the store: results that are copied without it are published anew.
+# Receipts lie beside the store, so that results copied without the store are published again.
 RECEIPTS = f"results/mlflow/receipts/{study.name}"
 
 

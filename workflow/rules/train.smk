@@ -14,7 +14,7 @@ rule resolve:
     conda:
         "../../environment.yml"
     params:
-        # Functions, since a text that has {braces} would be taken for one with wildcards.
+        # Functions, since Snakemake would read {braces} in a text as wildcards.
         study=configured,
         overrides=lambda wildcards: json.dumps(overrides),
         resolved=lambda wildcards: dump_yaml(study),
@@ -27,8 +27,8 @@ rule resolve:
 # change and not when another part of the study does. (An `ancient` study file would not do:
 # Snakemake 9 overlooks changed jobs below an ancient input that is itself to be rewritten.)
 #
-# What is there when it begins stays (`update`): `rsm train` itself knows what is finished, what can be continued
-# and what may be replaced. Snakemake would remove it, for a new release of the rule as well.
+# Existing outputs are kept (`update`), which Snakemake would otherwise remove before the job, even when only
+# the rule changed: `rsm train` itself decides what is finished, what can be continued and what may be replaced.
 rule train:
     input:
         source_of,
@@ -52,7 +52,7 @@ rule train:
     params:
         settings=lambda wildcards: own_settings(runs[wildcards.run]),
         folder=subpath(output[0], parent=True),
-        # Of an `output`, so that Snakemake does not take it for a setting that changed.
+        # It takes `output`, so that Snakemake does not treat it as a changed setting.
         force=lambda wildcards, output: "--force" if rebuild else "",
     shell:
         "printf %s {params.settings:q} | python -m rsm train --config /dev/stdin"

@@ -1,5 +1,5 @@
 # `snakemake verify`: recompute a few committed numbers and compare, whatever the study. It has no
-# outputs, so that it always runs; what differs fails it.
+# outputs, so it always runs; it fails where a number differs.
 rule verify:
     log:
         "results/logs/verify.log",

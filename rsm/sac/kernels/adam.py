@@ -42,7 +42,7 @@ class Adam:
         self._steps[taken] += 1
 
     def forget(self, row: int) -> None:
-        """A row begins anew: no moments, no steps."""
+        """Reset a row: no moments, no steps."""
         self._alike = False
         for tensor in (*self._moments, self._steps):
             tensor[row] = 0

@@ -1,7 +1,7 @@
 """Products of M pairs of matrices and what goes with them, written into buffers that exist already.
 
-One batched product serves all agents. On the processor the library behind `torch.bmm` decides how fast that is:
-MKL in the wheels of PyPI, which uses AVX-512 on processors of Intel.
+One batched product serves all agents. On the processor its speed depends on the library behind `torch.bmm`:
+MKL in the wheels of PyPI, which uses AVX-512 on Intel processors.
 """
 
 from __future__ import annotations
