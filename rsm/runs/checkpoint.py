@@ -28,7 +28,7 @@ _DIGEST = hashlib.sha256().digest_size
 
 
 class Pace:
-    """Decides when a checkpoint is due: all of them, the next included, take a limited share of the time so far.
+    """Decides when a checkpoint is due: all of them, the next included, take at most `COST` of the time.
 
     The next one is assumed to cost as much as the most expensive so far, the first one nothing. A small run
     thus saves after nearly every episode, one with a large replay or on a slow disk less often. Results do not

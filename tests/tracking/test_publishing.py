@@ -19,7 +19,16 @@ from rsm.errors import ConfigError, RunError
 from rsm.runs.files import write_table
 from rsm.tracking import folders
 
-from .conftest import ROOT, STUDY, everything, history, published, reader, write_run
+from .conftest import (
+    ROOT,
+    STUDY,
+    configuration_of,
+    everything,
+    history,
+    published,
+    reader,
+    write_run,
+)
 
 
 def test_published_metrics_equal_the_tables_of_the_run_folder() -> None:
@@ -195,6 +204,19 @@ def test_an_unfinished_folder_is_refused_in_one_line() -> None:
         tracking.publish(folder, STUDY)
     assert "\n" not in str(error.value)
     assert not Path("results/mlflow").exists()
+
+
+def test_one_step_publishes_many_runs_and_a_broken_one_keeps_no_other_out() -> None:
+    places = [write_run(RunConfig(seed=seed), 0.1 * seed) for seed in range(3)]
+    receipts = tracking.publish_all(places[:2], STUDY)
+    assert {receipt["mlflow_run_id"] for receipt in receipts} == {
+        run.info.run_id for run in published().values()
+    }
+    assert configuration_of().data.tags["seeds"] == "0 1"
+    (places[1] / "summary.json").unlink()
+    with pytest.raises(ConfigError, match="seed1: summary.json: cannot be read"):
+        tracking.publish_all(places, STUDY)
+    assert len(published()) == 3 and configuration_of().data.tags["seeds"] == "0 1 2"
 
 
 def test_the_receipt_is_json_and_names_the_run() -> None:
