@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from typing import Any
 
 from rsm.cli.writing import writing
@@ -49,6 +50,9 @@ def run_render(options: argparse.Namespace) -> None:
         raise ConfigError(
             f"--at: {options.at:g} is not allowed: a film shows every moment, a .png one"
         )
+    if options.compare:
+        render_two(options)
+        return
     traffic, driver = resolve_driver(options.controller, options.scenario)
     links = last_exchange(options.controller)
     who = driver_name(options.controller)
@@ -62,6 +66,26 @@ def run_render(options: argparse.Namespace) -> None:
             links,
             who,
         )
+    print(options.out)
+
+
+def render_two(options: argparse.Namespace) -> None:
+    """Two drivers on the same traffic, side by side."""
+    from rsm.traffic.side_by_side import Side, drive, render_sides
+    from rsm.training.drivers import driver_name, resolve_driver
+    from rsm.training.trajectory import last_exchange
+
+    names, scenario = options.compare, options.scenario
+    if scenario is None:  # a control drives where the run does
+        runs = [name for name in names if os.path.isfile(os.path.join(name, "config.yaml"))]
+        scenario = resolve_driver(runs[0], None)[0].scenario if runs else None
+    sides: list[Side] = []
+    with writing("--out", options.out):
+        for name in names:
+            traffic, driver = resolve_driver(name, scenario)
+            links, who = last_exchange(name), driver_name(name)
+            sides.append(drive(traffic, driver, options.seed, options.out, links, who))
+        render_sides(sides, options.out, options.at)
     print(options.out)
 
 

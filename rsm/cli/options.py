@@ -26,20 +26,28 @@ def override_option(command: argparse.ArgumentParser) -> None:
     )
 
 
-def driving_options(command: argparse.ArgumentParser) -> None:
-    """Who drives where."""
+def driving_options(command: argparse.ArgumentParser, compared: bool = False) -> None:
+    """Who drives where; `compared`: two drivers may be named in place of one."""
     command.add_argument(
         "--scenario",
         type=scenario_name,
         metavar="NAME",
         help=f"such as figure-eight, flow-figure-eight-1 or {FLEET}:9; a run folder has one of its own",
     )
-    command.add_argument(
+    drivers = command.add_mutually_exclusive_group(required=True)
+    drivers.add_argument(
         "--controller",
-        required=True,
         metavar="NAME",
-        help="human, sumo, random, go, platoon, untrained, constant:<m/s²>, or the folder of a finished run",
+        help="human, sumo, random, go, platoon, untrained, constant:<m/s²>, the folder of a finished run, or "
+        "ARCHIVE.zip::RUN_ID",
     )
+    if compared:
+        drivers.add_argument(
+            "--compare",
+            nargs=2,
+            metavar=("NAME", "NAME"),
+            help="two such drivers on the same traffic, side by side",
+        )
     command.add_argument(
         "--seed",
         type=natural,

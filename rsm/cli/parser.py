@@ -163,7 +163,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
 
     render = command("render", driving.run_render, "draw one episode as an animation or a picture")
-    driving_options(render)
+    driving_options(render, compared=True)
     render.add_argument(
         "--out",
         type=Path,

@@ -71,23 +71,32 @@ def render(
     if at is not None and at > end:
         raise ConfigError(f"--at: {at:g} is not allowed: the episode ends at {end:g} s")
     picture = Picture(env, trajectory, links, who)
+    if ending == ".png":
+        moment = -1 if at is None else int(np.abs(trajectory.time - at).argmin())
+        write_frames(out, iter([picture.frame(moment)]))
+    else:
+        write_frames(out, picture.frames())
+    return trajectory
+
+
+def write_frames(out: Path, frames: Iterator[Frame]) -> None:
+    """Write a film, or the first frame as a PNG, by the ending of `out`: whole or not at all."""
+    ending = out.suffix.lower()
     out.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.stem}.", suffix=ending)
     os.close(descriptor)
     temporary = Path(name)
     try:
         if ending == ".png":
-            moment = -1 if at is None else int(np.abs(trajectory.time - at).argmin())
-            Image.fromarray(picture.frame(moment)).save(temporary)
+            Image.fromarray(next(frames)).save(temporary)
         elif ending == ".gif":
-            write_gif(temporary, picture.frames(), FILMS[ending][1])
+            write_gif(temporary, frames, FILMS[ending][1])
         else:
-            write_mp4(temporary, picture.frames(), FILMS[ending][1])
+            write_mp4(temporary, frames, FILMS[ending][1])
         temporary.chmod(0o644)
         os.replace(temporary, out)
     finally:
         temporary.unlink(missing_ok=True)
-    return trajectory
 
 
 def write_gif(path: Path, frames: Iterator[Frame], rate: int) -> None:
@@ -125,15 +134,26 @@ def ffmpeg() -> Any:
     return imageio_ffmpeg
 
 
+def top_speed(env: TrafficEnv, trajectory: Trajectory) -> float:
+    """Where the colours of speed end, m/s."""
+    return min(env.limit, 1.05 * max(float(trajectory.speed.max()), 1.0))
+
+
 class Picture:
     """The road with its vehicles; only what moves is drawn anew for each frame."""
 
     def __init__(
-        self, env: TrafficEnv, trajectory: Trajectory, links: Links | None = None, who: str = ""
+        self,
+        env: TrafficEnv,
+        trajectory: Trajectory,
+        links: Links | None = None,
+        who: str = "",
+        fastest: float | None = None,
     ) -> None:
         """Draw what stands still. Links of an agent that has no seat in this scenario are left out.
 
-        Where humans drive alone (`who` is "human") nobody is marked.
+        Where humans drive alone (`who` is "human") nobody is marked. `fastest` is the speed at the end of the
+        colours (m/s), by default a little above that of the trajectory.
         """
         self._trajectory, self._horizon = trajectory, env.horizon
         links = np.empty((0, 3), dtype=np.int64) if links is None else links
@@ -161,7 +181,8 @@ class Picture:
             axes.plot(*line.T, color="#d3d3d3", linewidth=width, solid_joinstyle="round", zorder=1)
             axes.plot(*line.T, color="white", linewidth=0.8, linestyle=(0, (6, 6)), zorder=1)
         road = np.concatenate(shapes)
-        fastest = min(env.limit, 1.05 * max(float(trajectory.speed.max()), 1.0))
+        if fastest is None:
+            fastest = top_speed(env, trajectory)
         human = np.setdiff1d(np.arange(env.n_vehicles), driven)
         style: dict[str, Any] = {
             "cmap": SPEED_COLOURS,
