@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import argparse
 
+from rsm.errors import ConfigError
+
 
 def run_verify(options: argparse.Namespace) -> int:
+    if options.archive is not None:
+        if options.record:
+            raise ConfigError("--record: is not allowed with --archive: an archive stays as it is")
+        from rsm.cli.verify_archive import verify_archive
+
+        return verify_archive(options.archive, options.only)
     from rsm.cli.verify import verify
 
     return verify(options.only, options.record)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 from typing import Any
@@ -12,9 +13,12 @@ from rsm.errors import ConfigError, shown
 
 
 def run_evaluate(options: argparse.Namespace) -> None:
+    from rsm.runs.archive import run_folder
     from rsm.training.evaluation import evaluation_report
 
-    report = evaluation_report(options.scenario, options.controller, options.episodes, options.seed)
+    with run_folder(options.controller) as driver:
+        report = evaluation_report(options.scenario, driver, options.episodes, options.seed)
+    report["controller"] = options.controller
     if options.json:
         print(json.dumps(report))
         return
@@ -40,22 +44,34 @@ def _with_spread(found: dict[str, Any], digits: int) -> str:
 
 
 def run_render(options: argparse.Namespace) -> None:
-    from rsm.traffic.environment import TrafficEnv
-    from rsm.traffic.rendering import check_output, render
-    from rsm.training.drivers import driver_name, resolve_driver
-    from rsm.training.trajectory import last_exchange
+    from rsm.runs.archive import run_folder
+    from rsm.traffic.rendering import check_output
 
     check_output(options.out)
     if options.at is not None and options.out.suffix.lower() != ".png":
         raise ConfigError(
             f"--at: {options.at:g} is not allowed: a film shows every moment, a .png one"
         )
-    if options.compare:
-        render_two(options)
-        return
-    traffic, driver = resolve_driver(options.controller, options.scenario)
-    links = last_exchange(options.controller)
-    who = driver_name(options.controller)
+    with contextlib.ExitStack() as unpacked:
+        if options.compare:
+            names = [
+                unpacked.enter_context(run_folder(name, "--compare")) for name in options.compare
+            ]
+            render_two(options, names)
+        else:
+            render_one(options, unpacked.enter_context(run_folder(options.controller)))
+    print(options.out)
+
+
+def render_one(options: argparse.Namespace, name: str) -> None:
+    """One driver in one episode."""
+    from rsm.traffic.environment import TrafficEnv
+    from rsm.traffic.rendering import render
+    from rsm.training.drivers import driver_name, resolve_driver
+    from rsm.training.trajectory import last_exchange
+
+    traffic, driver = resolve_driver(name, options.scenario)
+    links, who = last_exchange(name), driver_name(name)
     with TrafficEnv(traffic) as env, writing("--out", options.out):
         render(
             env,
@@ -66,27 +82,25 @@ def run_render(options: argparse.Namespace) -> None:
             links,
             who,
         )
-    print(options.out)
 
 
-def render_two(options: argparse.Namespace) -> None:
+def render_two(options: argparse.Namespace, names: list[str]) -> None:
     """Two drivers on the same traffic, side by side."""
-    from rsm.traffic.side_by_side import Side, drive, render_sides
+    from rsm.traffic.side_by_side import drive, render_sides
     from rsm.training.drivers import driver_name, resolve_driver
     from rsm.training.trajectory import last_exchange
 
-    names, scenario = options.compare, options.scenario
+    scenario = options.scenario
     if scenario is None:  # a control drives where the run does
-        runs = [name for name in names if os.path.isfile(os.path.join(name, "config.yaml"))]
-        scenario = resolve_driver(runs[0], None)[0].scenario if runs else None
-    sides: list[Side] = []
+        folder = next((name for name in names if os.sep in name or os.path.isdir(name)), None)
+        scenario = resolve_driver(folder, None)[0].scenario if folder else None
+    sides = []
     with writing("--out", options.out):
         for name in names:
             traffic, driver = resolve_driver(name, scenario)
             links, who = last_exchange(name), driver_name(name)
             sides.append(drive(traffic, driver, options.seed, options.out, links, who))
         render_sides(sides, options.out, options.at)
-    print(options.out)
 
 
 def run_trajectory(options: argparse.Namespace) -> None:

@@ -15,7 +15,17 @@ from pathlib import Path
 from typing import NoReturn
 
 from rsm import __version__
-from rsm.cli import checks, comparing, driving, results, status, studies, tracking, training
+from rsm.cli import (
+    archive,
+    checks,
+    comparing,
+    driving,
+    results,
+    status,
+    studies,
+    tracking,
+    training,
+)
 from rsm.cli.options import driving_options, override_option, positive, seconds, study_option
 from rsm.cli.writing import MACHINE
 from rsm.errors import ConfigError, RunError, one_line, shown
@@ -276,6 +286,20 @@ def parser() -> argparse.ArgumentParser:
     study_option(share)
     share.add_argument("--receipt", type=Path, metavar="FILE", help="written when it is done")
 
+    pack = command(
+        "archive", archive.run_archive, "write a finished study as one zip, an RO-Crate for others"
+    )
+    study_option(pack)
+    pack.add_argument("--out", type=Path, metavar="FILE.zip", help="default: results/STUDY.zip")
+
+    policies = command(
+        "policies",
+        archive.run_policies,
+        "write policies of a finished study small enough to be committed",
+    )
+    study_option(policies)
+    policies.add_argument("--out", type=Path, required=True, metavar="DIR")
+
     resolve = command(
         "resolve", studies.run_resolve, "write a study with every default and override in it"
     )
@@ -291,7 +315,13 @@ def parser() -> argparse.ArgumentParser:
         "recompute some committed numbers and compare them with results/committed",
     )
     verify.add_argument(
-        "--only", action="append", metavar="STUDY/RUN_ID", help="a run of the list; may be repeated"
+        "--only",
+        action="append",
+        metavar="STUDY/RUN_ID",
+        help="a run of the list, or RUN_ID of the archive; may be repeated",
+    )
+    verify.add_argument(
+        "--archive", type=Path, metavar="FILE.zip", help="hold an archive against itself instead"
     )
     verify.add_argument(
         "--record", action="store_true", help="write the recomputed numbers instead (maintainers)"

@@ -49,7 +49,7 @@ def load_actors(
     try:
         scale, sizes = float(tensors["action_scale"]), tensors["sizes"].tolist()
         policy = SquashedGaussian(sizes[0], sizes[-1] // 2, tuple(sizes[1:-1]), scale)
-        theta = tensors["theta"]
+        theta = tensors["theta"].float()  # committed ones are float16
         fits = theta.dim() == 2 and theta.shape[1] == policy.parameter_count
     except (LookupError, TypeError, ValueError, RuntimeError):
         fits = False
