@@ -21,6 +21,7 @@ CITING = [
 # Tables that rsm writes: no pages, wherever they are spoken of.
 WRITTEN = {
     "claims.md",
+    "comparison.md",
     *TABLES,
     *(f"{name}.md" for names in theory.TABLES.values() for name in names),
 }
