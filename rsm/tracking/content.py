@@ -153,7 +153,8 @@ def _worst(agents: pd.DataFrame, evaluations: pd.DataFrame) -> Iterator[Point]:
     """The least return of an honest agent at every evaluation, by mean actions."""
     steps = evaluations.groupby("episode")["env_steps"].first()
     honest = agents[(agents["mode"] == "deterministic") & ~agents["attacker"].astype(bool)]
-    least = honest.groupby(["episode", "agent"])["return"].mean().groupby("episode").min()
+    own = honest.groupby(["episode", "agent"])["return"].mean(skipna=False)
+    least = own.groupby("episode").min(skipna=False)
     yield from _points("eval/return_worst", steps.reindex(least.index), least)
 
 

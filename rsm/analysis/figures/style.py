@@ -204,7 +204,7 @@ def draw_levels(row: list[Axes], values: Mapping[str, float]) -> None:
     for axis in row:
         for name, value in values.items():
             if low <= value <= high:
-                dash = _LEVELS.get(name, "-")
+                dash = level_dash(name)
                 axis.axhline(value, color=GREY, linewidth=0.9, linestyle=dash, zorder=1.5)
 
 
@@ -219,7 +219,7 @@ def upright_levels(axis: Axes, values: Mapping[str, float]) -> None:
         if not np.isfinite(value):
             continue
         line: dict[str, Any] = {"color": GREY, "linewidth": 0.9}
-        line["linestyle"] = _LEVELS.get(name, "-")
+        line["linestyle"] = level_dash(name)
         near = 2 * low - high <= value <= 2 * high - low
         if near:
             axis.axvline(value, zorder=1.5, **line)
@@ -230,6 +230,11 @@ def upright_levels(axis: Axes, values: Mapping[str, float]) -> None:
     if handles:
         names = axis.legend(handles=handles, loc="lower left", labelcolor=GREY, prop={"size": 6})
         names.set_in_layout(False)  # it is within the panel
+
+
+def level_dash(name: str) -> Dash:
+    """The line of a control."""
+    return _LEVELS.get(name, "-")
 
 
 def name_levels(figure: Figure, named: Mapping[Axes, Mapping[str, float]]) -> None:
