@@ -71,9 +71,9 @@ def grouped(agents: pd.DataFrame, key: list[str]) -> pd.DataFrame:
 def groups(runs: Runs) -> pd.DataFrame:
     """Final returns of groups: a row per configuration and group, controls last.
 
-    Columns: those of `selection.counts`, group, agents (in it), return_iqm with return_low and return_high, and
-    return_points (of each seed, in words, where they are too few for an interval). Configurations whose agents
-    have no returns of their own have no rows.
+    Columns: those of `selection.counts`, group, agents (in it, mean over seeds), return_iqm with return_low and
+    return_high, and return_points (of each seed, in words, where they are too few for an interval).
+    Configurations whose agents have no returns of their own have no rows.
     """
     index = selection.in_order(runs.index)
     table = agents_table(runs, selection.with_return(index))
@@ -86,7 +86,7 @@ def groups(runs: Runs) -> pd.DataFrame:
         final = last.groupby(["seed", "agent", "kind", "group"])["return"].mean().reset_index()
         for name, part in grouped(final, ["seed"]).groupby("group", sort=False):
             value = selection.estimate(part["return"])
-            found = {"group": name, "agents": part["agents"].iloc[0]}
+            found = {"group": name, "agents": part["agents"].mean()}
             found |= dict(zip(_COLUMNS[2:5], value, strict=True))
             found["return_points"] = selection.points(part["return"])
             frames.append(pd.DataFrame([row | found]))
@@ -104,7 +104,7 @@ def markdown(table: pd.DataFrame, study: str) -> str:
             else "–",
             "P": number_text(row["segments"], "{:.0f}"),
             "group": row["group"],
-            "agents": f"{row['agents']:.0f}",
+            "agents": f"{row['agents']:.3g}",
             "return": points_text(
                 interval_text(row, "return", "{:.3f}", "_iqm"), row["return_points"]
             ),

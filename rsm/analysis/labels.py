@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rsm.analysis.worlds import of_world, worlds
-from rsm.config.axes import AXES, setting
+from rsm.analysis.worlds import worlds
+from rsm.config.axes import AXES, of_world, setting
 from rsm.config.catalogue import parse_topology
 from rsm.config.run import RunConfig, varied_word
 
@@ -22,17 +22,19 @@ def labels(configs: Iterable[RunConfig]) -> dict[str, str]:
     runs of the method are in several.
     """
     every = list(configs)
-    where = worlds(every)
+    where, keys = worlds(every), dict[str, dict[str, None]]()
+    for config in every:
+        keys.setdefault(config.method, {}).update(dict.fromkeys(config.varied))
     varied: dict[str, dict[str, set[Any]]] = {}
     for config in every:
         seen = varied.setdefault(config.method, {})
-        for name, value in _traits(config, where).items():
+        for name, value in _traits(config, keys[config.method], where).items():
             seen.setdefault(name, set()).add(value)
     result = {}
     for config in every:
         words = [
             _word(name, value)
-            for name, value in _traits(config, where).items()
+            for name, value in _traits(config, keys[config.method], where).items()
             if len(varied[config.method][name]) > 1 or _always_named(name, value)
         ]
         result[config.configuration] = (
@@ -58,13 +60,24 @@ def without(label: str, word: str) -> str:
     return f"{method} ({', '.join(words)})" if words else method
 
 
-def _traits(config: RunConfig, where: Mapping[str, str | None]) -> dict[str, Any]:
+def _traits(
+    config: RunConfig, keys: Iterable[str], where: Mapping[str, str | None]
+) -> dict[str, Any]:
     """Settings, beside topology and P, in which configurations of a method differ, in the order of a label."""
     found = {name: config.axes[name] for name in _NAMED if config.axes[name] is not None}
     if "published_code" in found:  # which has a ζ of its own
         found.pop("rule")
-    found |= {key: _value(config, key) for key in config.varied if not of_world(key)}
+    # What a grid varies for some runs of the method is named for all that it makes a difference to.
+    found |= {
+        key: _value(config, key) for key in keys if not of_world(key) and _matters(config, key)
+    }
     return found | {"world": where[config.configuration]}
+
+
+def _matters(config: RunConfig, key: str) -> bool:
+    """Whether a setting decides anything of a run: δ does where the rule has one."""
+    has_limit = config.mixing.rule in ("line-search", "trust-region", "coin")
+    return key in config.varied or key != "mixing.kl_limit" or has_limit
 
 
 def _value(config: RunConfig, key: str) -> Any:

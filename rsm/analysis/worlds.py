@@ -15,12 +15,6 @@ from rsm.config.run import RunConfig
 
 EQUAL = "equal agents"
 _BY = " by "  # before the kind of an attack
-_SECTIONS = ("slow.", "restarts.", "churn.", "attack.")
-
-
-def of_world(key: str) -> bool:
-    """Whether a dotted setting is one of the world and not of the method."""
-    return key == "traffic.scenario" or key.startswith(_SECTIONS)
 
 
 def worlds(configs: Iterable[RunConfig]) -> Mapping[str, str | None]:
@@ -41,13 +35,14 @@ def _world(config: RunConfig, roads: bool) -> str | None:
         words.append(f"{config.slow.agents} slow {config.slow.factor}×")
     if config.restarts.agents:
         words.append(f"{config.restarts.agents} new at episode {config.restarts.episode}")
-    if config.churn.rate:
+    # To whom nobody sends anything, it is the same what would be sent, and whose radio is off.
+    exchanges = METHODS.get(config.method, CONTROL).exchanges
+    if config.churn.rate and (exchanges or "churn.rate" in config.varied):
         words.append(f"{config.churn.rate:g} absences/h of {config.churn.absence:g} s")
     if attack.agents:
-        # To whom nobody sends anything, it is the same what would be sent.
-        exchanges = METHODS.get(config.method, CONTROL).exchanges
         told = exchanges or "attack.kind" in config.varied
-        words.append(f"{attack.agents} attackers{f'{_BY}{attack.kind}' if told else ''}")
+        who = "attackers" if attack.agents > 1 else "attacker"
+        words.append(f"{attack.agents} {who}{f'{_BY}{attack.kind}' if told else ''}")
     unlike = " and ".join(words)
     if not roads:
         return unlike or EQUAL

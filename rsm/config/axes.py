@@ -67,6 +67,14 @@ AXES = (
 )  # fmt: skip
 
 
+_WORLD = ("slow.", "restarts.", "churn.", "attack.")  # sections of settings
+
+
+def of_world(key: str) -> bool:
+    """Whether a dotted setting is one of the world that agents are in, and not of the method."""
+    return key == "traffic.scenario" or key.startswith(_WORLD)
+
+
 def setting(settings: Any, dotted: str) -> Any:
     """The value under a dotted key of nested models; raises AttributeError for one that does not exist."""
     for part in dotted.split("."):

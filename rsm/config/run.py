@@ -241,6 +241,8 @@ def varied_word(key: str, value: Any) -> str:
     if key == "init_from.run":  # by the last part of its path, without the seed
         source = re.sub(r"-seed(\{seed\}|[0-9]+)$", "", Path(value).name) if value else "scratch"
         return re.sub("[^a-z0-9.+-]+", "-", f"from-{source}".lower())
+    if key.endswith(".agents"):  # of which there are several: `slow.agents` and 4 give `slow4`
+        return f"{key.removesuffix('.agents')}{value}"
     text = "x".join(map(str, value)) if isinstance(value, tuple) else f"{value}"
     words = f"{key.rpartition('.')[2]}{text}".lower()
     return re.sub("[^a-z0-9.+-]+", "-", words)

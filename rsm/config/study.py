@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from rsm.config.axes import AXES, assign, setting
+from rsm.config.axes import AXES, assign, of_world, setting
 from rsm.config.base import Fraction, Settings
 from rsm.config.catalogue import CONTROL, METHODS, RULES, UNTRAINED, check_extensions
 from rsm.config.loading import explain, load_yaml
@@ -32,7 +32,8 @@ class Grid(Settings):
     """The settings that vary between runs. Methods without topology, segments or ζ are not multiplied by these.
 
     Any other setting of a run varies by its dotted key, e.g. `sac.tau: [0.005, 0.02]`; one with a single value
-    applies to the whole grid and does not appear in run ids.
+    applies to the whole grid and does not appear in run ids, unless it is a setting of the world, such as
+    `slow.agents`, that differs from the study's `run`.
     """
 
     # The schema also allows dotted keys, and requires no key: a study that `extends` another may omit them.
@@ -105,14 +106,21 @@ class Grid(Settings):
                 raise ValueError("each value may be listed once")
         return values
 
-    def variants(self, method: str) -> Iterator[dict[str, Any]]:
-        """Dotted settings of every run of a method, seeds apart, and `varied`, which of them name it."""
+    def variants(self, method: str, run: RunSettings) -> Iterator[dict[str, Any]]:
+        """Dotted settings of every run of a method, seeds apart, and `varied`, which of them name it.
+
+        `run` are the settings of the study, from which those of a world may differ.
+        """
         traits = METHODS.get(method, CONTROL)
         axes = {axis.setting: getattr(self, axis.grid) for axis in AXES if axis.has(traits)}
         further = self.settings if method in METHODS else {}
         if method == UNTRAINED:  # only the initial policies matter to it
             further = {key: self.settings[key] for key in self.settings if "init_from." in key}
-        varied = tuple(key for key, values in further.items() if len(values) > 1)
+        varied = tuple(
+            key
+            for key, values in further.items()
+            if len(values) > 1 or (of_world(key) and values[0] != setting(run, key))
+        )
         keys = [*axes, *further]
         for values in itertools.product(*axes.values(), *further.values()):
             yield dict(zip(keys, values, strict=True)) | {"varied": varied}
@@ -180,7 +188,7 @@ class Study(Settings):
         for grid in (self.grid, *self.also):
             seeds = self.seeds if grid.seeds is None else grid.seeds
             for method, seed in itertools.product(grid.methods, seeds):
-                for row in grid.variants(method):
+                for row in grid.variants(method, self.run):
                     config = self._run(method, seed, row)
                     known = expanded.setdefault(config.run_id, config)
                     if known != config:

@@ -16,7 +16,7 @@ from rsm.analysis import facets, selection, worlds
 from rsm.analysis.figures import style
 from rsm.analysis.figures.looks import Look
 from rsm.analysis.groups import GOOD, HONEST, KINDS, WORST
-from rsm.analysis.labels import topology_label
+from rsm.analysis.labels import topology_label, without
 
 MOST = 11  # columns; more stand in blocks below each other
 HEIGHT = 0.85  # of a row, inches
@@ -76,7 +76,7 @@ def places(data: pd.DataFrame, by_segments: bool) -> list[Place]:
                 words = [topology_label(topology)] if isinstance(topology, str) else []
                 words += [f"P = {segments:g}"] if np.isfinite(segments) else []
                 own = part[part["segments"] == segments] if numbers else part
-                found.append(Place("\n".join([fill(world, 18), ", ".join(words)]), own))
+                found.append(Place("\n".join([_wrapped(world, 18), ", ".join(words)]), own))
     return found
 
 
@@ -89,10 +89,11 @@ def draw(
 ) -> Figure:
     """The figure of `data`: columns of `selection.counts` and of `estimates` for `column`."""
     rows = places(data, by_segments)
-    labels = list(dict.fromkeys(label for place in rows for label in place.part["label"]))
+    own = zip(data["label"], data["world"], strict=True)
+    labels = list(dict.fromkeys(without(label, str(world)) for label, world in own))
     blocks = -(-len(labels) // MOST)
     columns = -(-len(labels) // blocks)
-    count, lines = blocks * len(rows), 1 + max(fill(label, 14).count("\n") for label in labels)
+    count, lines = blocks * len(rows), 1 + max(_wrapped(label).count("\n") for label in labels)
     height = min(count * HEIGHT + 0.75 + 0.1 * blocks * lines, style.TALLEST)
     figure = Figure(figsize=(style.PAGE, height))
     grid = figure.subplots(count, columns, squeeze=False, sharex=True, sharey=True)
@@ -106,22 +107,27 @@ def draw(
             axis.set_axis_off()
             continue
         if row == 0:
-            axis.set_title(fill(labels[position], 14), fontsize=5.5)
+            axis.set_title(_wrapped(labels[position]), fontsize=5.5)
         part = rows[row].part
         part = part[part["label"] == labels[position]]
         if part.empty:  # not run there
             axis.set_axis_off()
         else:
             _draw_panel(axis, part, column, shown, levels or {})
+            if row == len(rows) - 1:
+                axis.set_xlabel("training episode", fontsize=5.5)
         if place == 0:
             axis.annotate(
                 rows[row].title, (0, 0.5), (-24, 0), xycoords="axes fraction", va="center", ha="right",
                 textcoords="offset points", fontsize=5.5, annotation_clip=False,
             )  # fmt: skip
-    figure.supxlabel("training episode", fontsize=7)
     figure.supylabel(unit, fontsize=7)
     _legend(figure, shown, levels or {})
     return figure
+
+
+def _wrapped(text: str, width: int = 14) -> str:
+    return fill(text, width, break_on_hyphens=False, break_long_words=False)
 
 
 def _looks(groups: Iterable[str]) -> dict[str, Look]:
@@ -157,10 +163,10 @@ def _draw_panel(
     style.draw_levels([axis], levels)
     gap = selection.gap(part.iloc[0])
     if known.empty:
-        style.note(axis, fill(gap or "nothing judged", 14))
+        style.note(axis, _wrapped(gap or "nothing judged"))
     elif gap:
         axis.text(
-            0.98, 0.02, fill(gap, 14), transform=axis.transAxes, ha="right", va="bottom",
+            0.98, 0.02, _wrapped(gap), transform=axis.transAxes, ha="right", va="bottom",
             size=4.5, style="italic", color=style.GREY,
         )  # fmt: skip
 
