@@ -20,14 +20,14 @@ _BY = " by "  # before the kind of an attack
 def worlds(configs: Iterable[RunConfig]) -> Mapping[str, str | None]:
     """Configuration → its world in words; None for a control, to which all agents are alike.
 
-    The scenario is named where learners of the study drive in several.
+    The scenario is named where it is not that of the study's first run that learns.
     """
     every = list(configs)
-    roads = len({config.traffic.scenario for config in every if config.learns}) > 1
-    return {config.configuration: _world(config, roads) for config in every}
+    usual = next((config.traffic.scenario for config in every if config.learns), None)
+    return {config.configuration: _world(config, usual) for config in every}
 
 
-def _world(config: RunConfig, roads: bool) -> str | None:
+def _world(config: RunConfig, usual: str | None) -> str | None:
     if not config.learns:
         return None
     words, attack = [], config.attack
@@ -44,7 +44,7 @@ def _world(config: RunConfig, roads: bool) -> str | None:
         who = "attackers" if attack.agents > 1 else "attacker"
         words.append(f"{attack.agents} {who}{f'{_BY}{attack.kind}' if told else ''}")
     unlike = " and ".join(words)
-    if not roads:
+    if config.traffic.scenario == usual:
         return unlike or EQUAL
     return f"{config.traffic.scenario} with {unlike}" if unlike else config.traffic.scenario
 

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from rsm.analysis import FIGURES, facets, figures, selection
+from rsm.analysis import FIGURES, facets, figures, selection, worlds
 from rsm.analysis.figures import style
 from rsm.analysis.figures.looks import looks
 from rsm.analysis.labels import without
@@ -81,11 +81,18 @@ def about(name: str, runs: Runs) -> pd.DataFrame:
     if name == "segments":
         return index
     shown = selection.representative(index)
+    apart = not runs.table("agents").empty
     match name:
+        case "who_gains":
+            return shown if apart else shown[:0]
+        case "trust":
+            return index[index["rule"].notna() & apart]
+        case "topologies" | "profiles":
+            return facets.one_world(shown)
         case "zeta":
             return shown[shown["rule"].notna()]
         case "exchange_heatmaps":
-            shown = shown[shown["share"].notna()]
+            shown = facets.one_world(shown[shown["share"].notna()])
             return facets.on_topology(shown, facets.topologies(shown)[0])
         case "space_time":
             return shown[shown["run_id"].isin(runs.with_trajectory)]
@@ -114,11 +121,11 @@ def test_no_method_is_lost_and_what_failed_is_said(
     name: str, drawn: Drawn, study_runs: Runs
 ) -> None:
     _, figure = drawn(name)
-    written = texts(figure)
+    written = [" ".join(text.split()) for text in texts(figure)]  # a narrow panel breaks lines
     asked = selection.counts(about(name, study_runs))
-    shares = facets.shares(study_runs.index)
+    words = [*facets.shares(study_runs.index), *worlds.listed(study_runs.index)]
     for label in asked["label"].unique():
-        names = (label, *(without(label, share) for share in shares))
+        names = (label, *(without(label, word) for word in words))
         assert any(word in line for word in names for line in written), label
     if asked["failed"].any():
         assert any(word in line for word in ("failed", selection.NONE) for line in written)
