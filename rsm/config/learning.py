@@ -198,3 +198,10 @@ class Gate(Settings):
         le=500,
         description="Held-out seeds, anew at each evaluation, driven with the replica and without.",
     )
+    states: tuple[Annotated[int, Field(ge=2, le=100_000)], ...] = Field(
+        (),
+        max_length=12,
+        strict=False,
+        description="B: peers judge the same replicas by questions of so many states too, as `peers:<B>`; the "
+        "questions of `peers` have mixing.states.",
+    )

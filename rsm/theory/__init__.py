@@ -18,7 +18,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "exact": ("theorem1", "theorem2", "theorem2_spreads"),
     "estimators": ("advantage_estimators", "catching_up"),
     "training": ("zeta_training", "zeta_gamma", "zeta_distance"),
-    "gate": ("gate",),
+    "gate": ("gate", "gate_states"),
 }
 
 PARTS: tuple[str, ...] = tuple(FIGURES)

@@ -2,83 +2,36 @@
 
 A replica is a *gain* where its mean return on held-out traffic is above that of the receiver's own policy. A
 judge that guessed would have the diagonal, an area of ½.
+
+And how many states B a question to peers needs (`gate.states`): the same replicas, judged by questions of fewer
+states, beside those of `mixing.states`.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
+from rsm.config.run import RunConfig
 from rsm.config.study import Study
 from rsm.errors import ConfigError
+from rsm.exchange.frames import HEADER_SIZE
 from rsm.runs.schema import GATE, GATE_TABLE
+from rsm.theory.roc import Curve, roc_area, roc_area_interval, roc_area_loss_interval, roc_curve
+from rsm.traffic.environment import TrafficEnv
+from rsm.traffic.observation import observation_size
 
-RESAMPLES = 1000
 CLEAR = 2.0  # standard errors of the mean gain beyond which it is called clear
 SETS = ("all", "clear")
-
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-
-
-class Curve(NamedTuple):
-    """A ROC curve from (0, 0) to (1, 1), by falling threshold."""
-
-    false_positive: Floats
-    true_positive: Floats
-
-
-def roc_curve(scores: Floats, gains: Flags) -> Curve:
-    """Shares of losses and of gains with a score of at least each threshold; NaN counts as the lowest.
-
-    Raises ValueError where one of the two classes is empty.
-    """
-    _both_classes(gains)
-    scores = np.nan_to_num(scores, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
-    order = np.argsort(-scores, kind="stable")
-    last = np.append(scores[order][1:] != scores[order][:-1], True)  # of those with one score
-    positive, negative = (np.cumsum(kind[order])[last] for kind in (gains, ~gains))
-    return Curve(np.append(0.0, negative / negative[-1]), np.append(0.0, positive / positive[-1]))
-
-
-def roc_area(scores: Floats, gains: Flags) -> float:
-    """Area under that curve: P(score of a gain > score of a loss), ties counted half (Mann and Whitney)."""
-    _both_classes(gains)
-    ranks = rankdata(np.nan_to_num(scores, nan=-np.inf, posinf=np.inf, neginf=-np.inf))
-    above = int(gains.sum())
-    excess = float(ranks[gains].sum()) - above * (above + 1) / 2
-    return excess / (above * (len(gains) - above))
-
-
-def roc_area_interval(
-    scores: Floats, gains: Flags, probes: NDArray, generator: np.random.Generator
-) -> tuple[float, float]:
-    """95 % interval of the area by the bootstrap over probes: replicas of one moment share their traffic.
-
-    NaN where there are fewer than two probes. Resamples without both classes are left out.
-    """
-    names = np.unique(probes)
-    if len(names) < 2:
-        return np.nan, np.nan
-    members = [np.flatnonzero(probes == name) for name in names]
-    areas = []
-    for _ in range(RESAMPLES):
-        drawn = generator.integers(len(names), size=len(names))
-        rows = np.concatenate([members[probe] for probe in drawn])
-        if 0 < gains[rows].sum() < len(rows):
-            areas.append(roc_area(scores[rows], gains[rows]))
-    low, high = np.quantile(areas, [0.025, 0.975]) if areas else (np.nan, np.nan)
-    return float(low), float(high)
+ENOUGH = 0.02  # how far below that of `mixing.states` the area of fewer states may lie
 
 
 def load_gate(study: Study, results: Path) -> pd.DataFrame:
-    """The table `gate` of every run that measured it, with `run_id`, `gain` and `clear`.
+    """The table `gate` of every run that measured it, with `run_id`, `gain`, `clear` and, for peers, `states`.
 
     Raises ConfigError where the study measures none, or a table cannot be read.
     """
@@ -89,14 +42,16 @@ def load_gate(study: Study, results: Path) -> pd.DataFrame:
             "at least 1 is expected, and a method with a gate"
         )
     parts = []
-    for run_id in configs:
+    for run_id, config in configs.items():
         path = results / "runs" / run_id / f"{GATE}.parquet"
         try:
             part = pd.read_parquet(path, columns=list(GATE_TABLE))
         except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             reason = getattr(error, "strerror", None) or "it is not the table of a run"
             raise ConfigError(f"{path}: cannot be read: {reason}") from None
-        parts.append(part.assign(run_id=run_id))
+        states = part["judge"].map(lambda judge, config=config: _states_of(judge, config))
+        question = states * _bytes_a_state(config) + 2 * HEADER_SIZE * config.mixing.jurors
+        parts.append(part.assign(run_id=run_id, states=states, question_bytes=question))
     table = pd.concat(parts, ignore_index=True)
     gain = table["return_with"] - table["return_without"]
     return table.assign(gain=gain, clear=gain.abs() > CLEAR * table["gain_error"])
@@ -109,11 +64,12 @@ def gate_table(measured: pd.DataFrame, generator: np.random.Generator) -> pd.Dat
     rejected are gains. `gain_accepted` and `gain_rejected` are mean changes of the return.
     """
     rows = []
+    measured = measured[~measured["judge"].str.contains(":")]
     for name in SETS:
         for judge, part in _sets(measured, name).groupby("judge", sort=False):
             gains, scores = part["gain"].to_numpy() > 0, part["advantage"].to_numpy(np.float64)
             accepted = scores > 0  # False for NaN
-            probes = (part["run_id"] + " " + part["episode"].astype(str)).to_numpy()
+            probes = _probes(part)
             known = 0 < gains.sum() < len(gains)
             area = roc_area(scores, gains) if known else np.nan
             low, high = (
@@ -138,6 +94,67 @@ def gate_table(measured: pd.DataFrame, generator: np.random.Generator) -> pd.Dat
                 }
             )
     return pd.DataFrame(rows)
+
+
+def states_table(measured: pd.DataFrame, generator: np.random.Generator) -> pd.DataFrame:
+    """One row a number of states B and set of replicas: how well questions of B states tell gains from losses.
+
+    `loss` is how much smaller the area is than with the most states, on the same replicas. An area is `enough`
+    that is at least the `needed` one, `ENOUGH` below that of the most states. `question_bytes` are those of a
+    replica, answers included, where all jurors answer.
+    """
+    replica, rows = ["run_id", "episode", "agent"], []
+    for name in SETS:
+        part = _sets(measured[measured["states"].notna()], name)
+        scores = part.pivot(index=replica, columns="states", values="advantage")
+        of_all = part.drop_duplicates(replica).set_index(replica).loc[scores.index].reset_index()
+        gains, probes = of_all["gain"].to_numpy() > 0, _probes(of_all)
+        for states, asked in part.groupby("states"):
+            judged, most = (scores[b].to_numpy() for b in (states, scores.columns.max()))
+            row = {
+                "replicas_counted": name,
+                "states": int(asked["states"].iloc[0]),
+                "question_bytes": float(asked["question_bytes"].mean()),
+                "replicas": len(gains),
+                "probes": len(np.unique(probes)),
+            }
+            areas = dict.fromkeys(
+                ("area", "area_low", "area_high", "loss", "loss_low", "loss_high", "needed"), np.nan
+            )
+            if 0 < gains.sum() < len(gains):
+                area = roc_area(judged, gains)
+                low, high = roc_area_interval(judged, gains, probes, generator)
+                least, largest = roc_area_loss_interval(most, judged, gains, probes, generator)
+                best = roc_area(most, gains)
+                found = (area, low, high, best - area, least, largest, best - ENOUGH)
+                areas = dict(zip(areas, found, strict=True))
+            rows.append(row | areas | {"enough": areas["area"] >= areas["needed"]})
+    return pd.DataFrame(rows, columns=[*_OF_STATES])
+
+
+_OF_STATES = (
+    *("replicas_counted", "states", "question_bytes", "replicas", "probes"),
+    *("area", "area_low", "area_high", "loss", "loss_low", "loss_high", "needed", "enough"),
+)
+
+
+def _states_of(judge: str, config: RunConfig) -> float:
+    """B of a judge's questions; NaN where nobody is asked."""
+    name, _, count = judge.partition(":")
+    if name != "peers":
+        return float("nan")
+    return float(count or config.mixing.states)
+
+
+def _bytes_a_state(config: RunConfig) -> int:
+    """Bytes that a state adds to what a replica costs: a question and an answer for each juror."""
+    numbers = observation_size(config.traffic) + 2 * TrafficEnv.action_size + 1
+    return config.mixing.jurors * 4 * numbers
+
+
+def _probes(part: pd.DataFrame) -> NDArray:
+    """The moment that each row belongs to."""
+    return (part["run_id"] + " " + part["episode"].astype(str)).to_numpy()
 
 
 _OF_CURVE = ("replicas_counted", "judge", "replicas", "area", "area_low", "area_high")
@@ -173,8 +190,3 @@ def _sets(measured: pd.DataFrame, name: str) -> pd.DataFrame:
 
 def _mean(values: NDArray) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
-
-
-def _both_classes(gains: Flags) -> None:
-    if not 0 < gains.sum() < len(gains):
-        raise ValueError("a ROC curve needs gains and losses")

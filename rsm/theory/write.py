@@ -36,6 +36,9 @@ CAPTIONS = {
     "gate": "How well A⁺ by each judge tells replicas that raise the receiver's held-out return from those "
     "that do not; shares in percent, `area` under the ROC curve with its 95 % interval (½ is a coin). `clear`: "
     "the mean change is beyond two standard errors.",
+    "gate_states": "How many states B a question to peers needs. `loss`: by how much the area under the ROC "
+    "curve is below that of the most states, on the same replicas (95 % interval); `enough`: at most 0.02. "
+    "`question_bytes`: questions and answers of one replica.",
     "zeta_distance": "ζ by policy distance q, runs with γ 0.99; `slope` is that of log ζ over log q.",
 }
 
@@ -161,7 +164,11 @@ def _gate(study: Study, results: Path) -> tuple[Frames, Frames]:
 
     measured = gate.load_gate(study, results)
     table = gate.gate_table(measured, np.random.default_rng(SEED))
-    return {"gate": table}, {"gate": gate.gate_curves(measured, table)}
+    states = gate.states_table(measured, np.random.default_rng(SEED))
+    curves = gate.gate_curves(measured, table).assign(panel="curves")
+    drawn = [part for part in (curves, states.assign(panel="states")) if len(part)]
+    figure = pd.concat(drawn, ignore_index=True).reindex(columns=list({**curves, **states}))
+    return {"gate": table, "gate_states": states}, {"gate": figure}
 
 
 _PARTS = {"exact": _exact, "estimators": _estimators, "training": _training, "gate": _gate}

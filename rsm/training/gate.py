@@ -5,6 +5,7 @@ A probe never changes the run: it has a random stream, a channel and judges of i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,12 @@ def gate_rows(
     neighbours = _neighbours(config, env)
     came, post = _one_replica_each(config, neighbours, theta, draw)
     replicas = came.joined(0, theta)
-    verdicts = _verdicts(config, learner, replay, came, replicas, neighbours, post, draw)
+    case = Judgement(came, theta, learner.critics.detach(), replicas, neighbours, post)
+    verdicts = _verdicts(JUDGES, config, learner, replay, case, draw)
+    # From a stream of their own: what else is measured does not depend on them.
+    fewer = {f"peers:{count}": JUDGES["peers"] | {"states": count} for count in config.gate.states}
+    apart = np.random.default_rng(sequence.spawn(1)[0])
+    verdicts |= _verdicts(fewer, config, learner, replay, case, apart)
     able = np.flatnonzero(neighbours.any(axis=1))
     size = min(config.gate.replicas, len(able))
     chosen: list[int] = sorted(draw.choice(able, size, replace=False).tolist())
@@ -106,24 +112,20 @@ def _one_replica_each(
 
 
 def _verdicts(
+    judges: Mapping[str, dict[str, Any]],
     config: RunConfig,
     learner: Learner,
     replay: Replay,
-    came: Came,
-    replicas: Tensor,
-    neighbours: NDArray[np.bool_],
-    post: Post,
+    case: Judgement,
     draw: np.random.Generator,
 ) -> dict[str, Verdict]:
-    """What every judge of JUDGES says of the replicas `[N, d]`, A⁺ by each."""
-    theta, critics = learner.theta.detach(), learner.critics.detach()
-    case = Judgement(came, theta, critics, replicas, neighbours, post)
+    """What every judge says of the replicas, A⁺ by each; `judges` are changes of `mixing` by name."""
     attackers, verdicts = unlike_agents(config, learner.agents, "attack"), {}
-    for name, changes in JUDGES.items():
-        generator = torch.Generator(theta.device).manual_seed(int(draw.integers(2**63)))
+    for name, changes in judges.items():
+        generator = torch.Generator(case.theta.device).manual_seed(int(draw.integers(2**63)))
         seen = config.model_copy(update={"mixing": config.mixing.model_copy(update=changes)})
-        judges = judges_of(seen, learner, replay, generator, attackers)
-        verdicts[name] = judges.opinion(case, 0).verdict
+        judge = judges_of(seen, learner, replay, generator, attackers)
+        verdicts[name] = judge.opinion(case, 0).verdict
     return verdicts
 
 

@@ -8,15 +8,10 @@ import pytest
 
 from rsm.config.study import parse_study
 from rsm.errors import ConfigError
+from rsm.exchange.frames import HEADER_SIZE
 from rsm.runs.files import write_table
-from rsm.theory.gate import (
-    gate_curves,
-    gate_table,
-    load_gate,
-    roc_area,
-    roc_area_interval,
-    roc_curve,
-)
+from rsm.theory.gate import gate_curves, gate_table, load_gate, states_table
+from rsm.theory.roc import roc_area, roc_area_interval, roc_area_loss_interval, roc_curve
 from rsm.theory.write import write_part
 
 
@@ -79,9 +74,12 @@ def study(**gate):
     return parse_study(content, "gated")
 
 
+ASKED = {"peers": 0.5, "peers:16": 4.0, "peers:64": 0.45}  # judge → noise of its A⁺, in gains
+
+
 @pytest.fixture
 def results(tmp_path):
-    """Runs whose judge `own` is nearly right and whose `aug` is a coin."""
+    """Runs whose judge `own` is nearly right and whose `aug` is a coin; peers by noise."""
     generator = np.random.default_rng(3)
     for run_id in ("rsm-ring-p4-k3-seed0", "rsm-ring-p4-k3-seed1"):
         rows = []
@@ -101,13 +99,16 @@ def results(tmp_path):
                 own = gain + 0.3 * float(generator.normal())
                 rows.append(common | {"judge": "own", "advantage": own})
                 rows.append(common | {"judge": "aug", "advantage": float(generator.normal())})
+                for judge, noise in ASKED.items():
+                    said = gain + noise * float(generator.normal())
+                    rows.append(common | {"judge": judge, "advantage": said})
         write_table(tmp_path / "runs" / run_id, "gate", rows)
     return tmp_path
 
 
 def test_table_tells_a_judge_from_a_coin_and_leaves_identical_replicas_out(results):
     table = gate_table(load_gate(study(replicas=4), results), np.random.default_rng(0))
-    assert list(table["judge"]) == ["own", "aug"] * 2
+    assert list(table["judge"]) == ["own", "aug", "peers"] * 2
     every = table[table["replicas_counted"] == "all"].set_index("judge")
     clear = table[table["replicas_counted"] == "clear"].set_index("judge")
     assert set(every["replicas"]) == {120} and set(every["probes"]) == {40}
@@ -121,14 +122,37 @@ def test_table_tells_a_judge_from_a_coin_and_leaves_identical_replicas_out(resul
 def test_part_writes_the_same_files_again_and_draws_from_its_csv(results):
     paths = write_part("gate", study(replicas=4), results)
     assert [path.relative_to(results).as_posix() for path in paths] == [
-        *("tables/gate.csv", "tables/gate.md"),
+        *("tables/gate.csv", "tables/gate.md", "tables/gate_states.csv", "tables/gate_states.md"),
         *("figures/gate.csv", "figures/gate.pdf", "figures/gate.png"),
     ]
     first = [path.read_bytes() for path in paths]
     assert [path.read_bytes() for path in write_part("gate", study(replicas=4), results)] == first
     curves = pd.read_csv(results / "figures/gate.csv")
+    assert set(curves["panel"]) == {"curves", "states"}
     dot = curves[(curves["judge"] == "own") & (curves["replicas_counted"] == "all")].iloc[0]
     assert dot["gate_true_positive"] > 0.8 > 0.2 > dot["gate_false_positive"]
+
+
+def test_fewest_states_that_are_enough_are_told_on_the_same_replicas(results):
+    table = states_table(load_gate(study(replicas=4), results), np.random.default_rng(0))
+    every = table[table["replicas_counted"] == "all"].set_index("states")
+    assert list(every.index) == [16, 64, 256] and set(every["replicas"]) == {120}
+    assert list(every["enough"]) == [False, True, True]
+    assert every.loc[16, "loss_low"] > 0.02 > every.loc[64, "loss"]
+    assert tuple(every.loc[256, ["loss", "loss_low", "loss_high"]]) == (0, 0, 0)
+    # Six observed numbers, two actions and the answer, four bytes each, for each of three jurors.
+    assert every.loc[16, "question_bytes"] == 3 * (16 * 4 * 9 + 2 * HEADER_SIZE)
+
+
+def test_loss_of_area_is_paired():
+    """Two judges that are wrong alike differ by nothing, however wide the interval of each is."""
+    generator = np.random.default_rng(4)
+    gains, probes = generator.random(60) < 0.5, np.arange(60) // 6
+    scores = gains + 2 * generator.normal(size=60)
+    low, high = roc_area_loss_interval(scores, 3 * scores, gains, probes, generator)
+    assert low == high == 0
+    low, high = roc_area_loss_interval(scores, -scores, gains, probes, generator)
+    assert low > 0
 
 
 def test_without_gains_or_losses_there_is_a_table_and_an_empty_figure(results):

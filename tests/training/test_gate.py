@@ -73,6 +73,22 @@ def test_what_is_measured_changes_nothing_of_the_run(tiny, tmp_path):
         pd.testing.assert_frame_equal(table, measured[name], check_exact=True)
 
 
+def test_questions_of_fewer_states_are_asked_about_the_same_replicas_and_change_no_other_row(
+    gate_of, tiny, tmp_path
+):
+    gate = MEASURED["gate"] | {"states": [4, 16]}
+    communication = {"segments": 2, "topology": "complete"}
+    config = tiny(traffic=FLEET, communication=communication, gate=gate, training={"episodes": 4})
+    train(config, tmp_path)
+    table = pd.read_parquet(tmp_path / "gate.parquet")
+    known = table[table["judge"].isin(JUDGES)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(known, gate_of["fleet"], check_exact=True)
+    for _, part in table.groupby(["episode", "agent"]):
+        assert list(part["judge"]) == [*JUDGES, "peers:4", "peers:16"]
+        assert part["return_with"].nunique() == part["sources"].map(tuple).nunique() == 1
+        assert part["advantage"].nunique() == len(part)
+
+
 def test_one_loop_does_not_feel_the_replica_of_another(tiny):
     """All agents of a fleet try their replicas in one drive."""
     from rsm.traffic.environment import TrafficEnv
