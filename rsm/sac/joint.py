@@ -30,10 +30,11 @@ class JointLearner(Learner):
         return replay.sample_together(self.settings.batch_size, generator)
 
     def update(self, batch: Batch, noise: Tensor, agents: list[int] | None = None) -> Losses:
-        """One step of critics, actors and temperatures, then of the targets.
+        """One step of critics, actors and temperatures of all agents, then of the targets.
 
         `batch: [N, B, …]` and `noise: [2, N, B, A]` as in `Learner.update`. The critics' loss is `[1]`.
         """
+        assert agents is None  # settings refuse slow agents and newcomers
         alpha = self.alpha.unsqueeze(1)
         states, next_states = joined(batch.observations), joined(batch.next_observations)
 

@@ -40,5 +40,6 @@ class SharedLearner(Learner):
 
     def update(self, batch: Batch, noise: Tensor, agents: list[int] | None = None) -> Losses:
         """One step with the N · B transitions of `batch: [N, B, …]`; losses are `[1]`."""
+        assert agents is None  # settings refuse slow agents and newcomers
         pooled = Batch(*(part.flatten(0, 1)[None] for part in batch))
         return super().update(pooled, noise.flatten(1, 2)[:, None])

@@ -21,7 +21,14 @@ from rsm.config.study import Study
 from rsm.errors import ConfigError
 from rsm.exchange.frames import HEADER_SIZE
 from rsm.runs.schema import GATE, GATE_TABLE
-from rsm.theory.roc import Curve, roc_area, roc_area_interval, roc_area_loss_interval, roc_curve
+from rsm.theory.roc import (
+    Curve,
+    interval,
+    resampled_areas,
+    roc_area,
+    roc_area_interval,
+    roc_curve,
+)
 from rsm.traffic.environment import TrafficEnv
 from rsm.traffic.observation import observation_size
 
@@ -106,30 +113,38 @@ def states_table(measured: pd.DataFrame, generator: np.random.Generator) -> pd.D
     replica, rows = ["run_id", "episode", "agent"], []
     for name in SETS:
         part = _sets(measured[measured["states"].notna()], name)
-        scores = part.pivot(index=replica, columns="states", values="advantage")
-        of_all = part.drop_duplicates(replica).set_index(replica).loc[scores.index].reset_index()
+        asked = part.pivot(index=replica, columns="states", values="advantage")  # by rising B
+        of_all = part.drop_duplicates(replica).set_index(replica).loc[asked.index].reset_index()
         gains, probes = of_all["gain"].to_numpy() > 0, _probes(of_all)
-        for states, asked in part.groupby("states"):
-            judged, most = (scores[b].to_numpy() for b in (states, scores.columns.max()))
-            row = {
-                "replicas_counted": name,
-                "states": int(asked["states"].iloc[0]),
-                "question_bytes": float(asked["question_bytes"].mean()),
-                "replicas": len(gains),
-                "probes": len(np.unique(probes)),
-            }
-            areas = dict.fromkeys(
-                ("area", "area_low", "area_high", "loss", "loss_low", "loss_high", "needed"), np.nan
+        scores, known = asked.to_numpy(np.float64).T, 0 < gains.sum() < len(gains)
+        areas = [roc_area(one, gains) if known else np.nan for one in scores]
+        resampled = (
+            resampled_areas(scores, gains, probes, generator)
+            if known
+            else np.empty((len(scores), 0))
+        )
+        needed = areas[-1] - ENOUGH if areas else np.nan
+        for place, states in enumerate(asked.columns):
+            area_low, area_high = interval(resampled[place])
+            loss_low, loss_high = interval(resampled[-1] - resampled[place])
+            rows.append(
+                {
+                    "replicas_counted": name,
+                    "states": states,
+                    "question_bytes": part.loc[part["states"] == states, "question_bytes"].mean(),
+                    "replicas": len(gains),
+                    "probes": len(np.unique(probes)),
+                    "area": areas[place],
+                    "area_low": area_low,
+                    "area_high": area_high,
+                    "loss": areas[-1] - areas[place],
+                    "loss_low": loss_low,
+                    "loss_high": loss_high,
+                    "needed": needed,
+                    "enough": areas[place] >= needed,
+                }
             )
-            if 0 < gains.sum() < len(gains):
-                area = roc_area(judged, gains)
-                low, high = roc_area_interval(judged, gains, probes, generator)
-                least, largest = roc_area_loss_interval(most, judged, gains, probes, generator)
-                best = roc_area(most, gains)
-                found = (area, low, high, best - area, least, largest, best - ENOUGH)
-                areas = dict(zip(areas, found, strict=True))
-            rows.append(row | areas | {"enough": areas["area"] >= areas["needed"]})
-    return pd.DataFrame(rows, columns=[*_OF_STATES])
+    return pd.DataFrame(rows, columns=_OF_STATES).astype({"states": int})
 
 
 _OF_STATES = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -51,40 +50,30 @@ def roc_area_interval(
 
     NaN where there are fewer than two probes. Resamples without both classes are left out.
     """
-    return _interval(
-        [roc_area(scores[rows], gains[rows]) for rows in _resampled(gains, probes, generator)]
-    )
+    return interval(resampled_areas(scores[None], gains, probes, generator)[0])
 
 
-def roc_area_loss_interval(
-    reference: Floats, scores: Floats, gains: Flags, probes: NDArray, generator: np.random.Generator
-) -> tuple[float, float]:
-    """The same of how much smaller the area by `scores` is than by `reference`, on the same replicas."""
-    return _interval(
-        [
-            roc_area(reference[rows], gains[rows]) - roc_area(scores[rows], gains[rows])
-            for rows in _resampled(gains, probes, generator)
-        ]
-    )
+def resampled_areas(
+    scores: Floats, gains: Flags, probes: NDArray, generator: np.random.Generator
+) -> Floats:
+    """Areas `[C, R]` by each of C scores `[C, n]` on the same R resamples of probes, with replacement.
 
-
-def _resampled(
-    gains: Flags, probes: NDArray, generator: np.random.Generator
-) -> Iterator[NDArray[np.intp]]:
-    """Rows of as many probes, drawn with replacement; nothing where there are fewer than two."""
+    R is 0 where there are fewer than two probes.
+    """
     names = np.unique(probes)
-    if len(names) < 2:
-        return
     members = [np.flatnonzero(probes == name) for name in names]
-    for _ in range(RESAMPLES):
+    areas = []
+    for _ in range(RESAMPLES if len(names) > 1 else 0):
         drawn = generator.integers(len(names), size=len(names))
         rows = np.concatenate([members[probe] for probe in drawn])
         if 0 < gains[rows].sum() < len(rows):
-            yield rows
+            areas.append([roc_area(one[rows], gains[rows]) for one in scores])
+    return np.array(areas).reshape(-1, len(scores)).T
 
 
-def _interval(values: list[float]) -> tuple[float, float]:
-    low, high = np.quantile(values, [0.025, 0.975]) if values else (np.nan, np.nan)
+def interval(values: Floats) -> tuple[float, float]:
+    """What holds the middle 95 % of resampled values; NaN where there are none."""
+    low, high = np.quantile(values, [0.025, 0.975]) if len(values) else (np.nan, np.nan)
     return float(low), float(high)
 
 

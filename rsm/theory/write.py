@@ -167,7 +167,9 @@ def _gate(study: Study, results: Path) -> tuple[Frames, Frames]:
     states = gate.states_table(measured, np.random.default_rng(SEED))
     curves = gate.gate_curves(measured, table).assign(panel="curves")
     drawn = [part for part in (curves, states.assign(panel="states")) if len(part)]
-    figure = pd.concat(drawn, ignore_index=True).reindex(columns=list({**curves, **states}))
+    figure = pd.concat(drawn or [curves], ignore_index=True).reindex(
+        columns=list({**curves, **states})
+    )
     return {"gate": table, "gate_states": states}, {"gate": figure}
 
 

@@ -11,7 +11,13 @@ from rsm.errors import ConfigError
 from rsm.exchange.frames import HEADER_SIZE
 from rsm.runs.files import write_table
 from rsm.theory.gate import gate_curves, gate_table, load_gate, states_table
-from rsm.theory.roc import roc_area, roc_area_interval, roc_area_loss_interval, roc_curve
+from rsm.theory.roc import (
+    interval,
+    resampled_areas,
+    roc_area,
+    roc_area_interval,
+    roc_curve,
+)
 from rsm.theory.write import write_part
 
 
@@ -144,15 +150,16 @@ def test_fewest_states_that_are_enough_are_told_on_the_same_replicas(results):
     assert every.loc[16, "question_bytes"] == 3 * (16 * 4 * 9 + 2 * HEADER_SIZE)
 
 
-def test_loss_of_area_is_paired():
+def test_areas_of_several_scores_are_resampled_together():
     """Two judges that are wrong alike differ by nothing, however wide the interval of each is."""
     generator = np.random.default_rng(4)
     gains, probes = generator.random(60) < 0.5, np.arange(60) // 6
     scores = gains + 2 * generator.normal(size=60)
-    low, high = roc_area_loss_interval(scores, 3 * scores, gains, probes, generator)
-    assert low == high == 0
-    low, high = roc_area_loss_interval(scores, -scores, gains, probes, generator)
-    assert low > 0
+    areas = resampled_areas(np.stack([scores, 3 * scores, -scores]), gains, probes, generator)
+    assert interval(areas[0] - areas[1]) == (0, 0)
+    assert interval(areas[0] - areas[2])[0] > 0
+    low, high = interval(areas[0])
+    assert low < roc_area(scores, gains) < high
 
 
 def test_without_gains_or_losses_there_is_a_table_and_an_empty_figure(results):
@@ -164,6 +171,8 @@ def test_without_gains_or_losses_there_is_a_table_and_an_empty_figure(results):
     assert table["area"].isna().all() and (table["gains"] == 100).all()
     assert gate_curves(measured, table).empty
     assert write_part("gate", study(replicas=4), results)
+    same = states_table(measured.assign(identical=True), np.random.default_rng(0))
+    assert same.empty and "enough" in same
 
 
 def test_study_that_measures_no_gate_is_refused(results):
