@@ -31,6 +31,7 @@ from rsm.seeding import torch_generator
 from rsm.traffic.environment import TrafficEnv
 from rsm.training import communication
 from rsm.training.finite import Diverged
+from rsm.training.initial import LEARNERS
 from rsm.training.loop import Training
 from rsm.training.run import resume, train
 from tests.training.run_folders import assert_same_run
@@ -408,7 +409,7 @@ def test_device_without_memory_ends_the_run_in_one_line(tiny, tmp_path, called_c
     monkeypatch.setattr(Training, "update", full)
     with called_cuda, pytest.raises(RunError, match="episode 1: cuda:0 has no memory left; the"):
         train(tiny(), tmp_path / "run", CUDA)
-    monkeypatch.setattr("rsm.training.initial.Learner", lambda *_, **__: full(None))
+    monkeypatch.setitem(LEARNERS, "sac", lambda *_, **__: full(None))
     with called_cuda, pytest.raises(ConfigError, match="they need more memory than there is"):
         train(tiny(), tmp_path / "other", CUDA)
     assert not (tmp_path / "other").exists()
