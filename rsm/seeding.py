@@ -31,6 +31,7 @@ class Stream(enum.IntEnum):
     RESTARTS = 12
     CHURN = 13
     GATE = 14
+    ENCODING = 15
 
 
 def numpy_generator(seed: int, stream: Stream) -> np.random.Generator:

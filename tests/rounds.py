@@ -12,6 +12,7 @@ from rsm import methods
 from rsm.config.catalogue import METHODS
 from rsm.config.exchanging import Communication
 from rsm.exchange.channel import Channel
+from rsm.exchange.codec import PLAIN, Codec
 from rsm.exchange.replicas import Came, Post
 from rsm.methods.context import Context
 from rsm.mixing.rules import Verdict
@@ -31,10 +32,11 @@ class Place(NamedTuple):
     judge: Judge
     settings: Communication
     round: int = 1
+    codec: Codec = PLAIN
 
     @property
     def post(self) -> Post:
-        return Post(self.channel, run=1, round_=self.round)
+        return Post(self.channel, run=1, round_=self.round, codec=self.codec)
 
 
 def place_of(

@@ -60,6 +60,11 @@ AXES = (
         "actor or actor+critic; null where nothing is shared", str, ("actor",), str,
     ),
     Axis(
+        "encoding", "communication.encoding", "encodings", lambda m: m.exchanges,
+        "how parameters travel: float32, float16, int8 or topk:<share>; null where nothing is shared",
+        lambda text: text.replace(":", ""), ("float32",), str,
+    ),
+    Axis(
         "loss_rate", "communication.loss_rate", "loss_rates", lambda m: m.exchanges,
         "probability that a frame is lost; null where nothing is shared", "loss{:g}".format, (0.0,),
         lambda rate: f"{100 * rate:g} % loss",

@@ -107,8 +107,12 @@ _TOPOLOGIES: dict[str, TopologyTraits] = {
     "regular": TopologyTraits(("degree",)),
     "erdos-renyi": TopologyTraits(("probability",)),
     "small-world": TopologyTraits(("neighbours", "probability")),
+    "random": TopologyTraits(("peers",)),  # drawn anew each round, unlike all others
 }
 TOPOLOGIES = Registry("rsm.topologies", _TOPOLOGIES, read_as(TopologyTraits))
+
+_ENCODINGS = ("float32", "float16", "int8")
+MOST_SENT = 0.5  # largest share of top-k: a value and its place take up to twice a value
 
 # Numbers of a topology become part of run ids, file names and wildcards. float() alone would also accept
 # spaces, underscores and the digits of other scripts.
@@ -138,9 +142,10 @@ def parse_topology(text: str) -> Topology:
         case ("radius", (metres,)):
             if not 0 < metres < float("inf"):
                 raise ValueError("the radius must be a finite number of metres above 0")
-        case ("regular", (degree,)):
-            if not (whole and 1 <= degree < 1e9):
-                raise ValueError("the degree must be a whole number of at least 1")
+        case ("regular" | "random", (amount,)):
+            if not (whole and 1 <= amount < 1e9):
+                [name] = TOPOLOGIES[family].numbers
+                raise ValueError(f"the {name} must be a whole number of at least 1")
         case ("erdos-renyi", (probability,)):
             if not 0 < probability <= 1:
                 raise ValueError("the probability must be in (0, 1]")
@@ -154,6 +159,33 @@ def parse_topology(text: str) -> Topology:
                     "neighbours must be an even number: half of them are on either side"
                 )
     return Topology(family, numbers)
+
+
+class Encoding(NamedTuple):
+    """A parsed encoding: its name, and the share of the parameters that top-k sends."""
+
+    name: str
+    share: float = 1.0
+
+
+def parse_encoding(text: str) -> Encoding:
+    """Parse `float32`, `float16`, `int8` or `topk:<share>`; raises ValueError naming what is allowed."""
+    name, colon, number = text.partition(":")
+    if not colon and name in _ENCODINGS:
+        return Encoding(name)
+    if name != "topk" or not _NUMBER.fullmatch(number):
+        raise ValueError(f"no such encoding; allowed: {encoding_forms()}")
+    share = float(number)
+    if not 0 < share <= MOST_SENT:
+        raise ValueError(
+            f"the share must be above 0 and at most {MOST_SENT:g}, above which the whole is shorter"
+        )
+    return Encoding(name, share)
+
+
+def encoding_forms() -> str:
+    """Every encoding as it is written, for a message."""
+    return f"{', '.join(_ENCODINGS)}, topk:<share>"
 
 
 def parse_scenario(name: str) -> tuple[str, int]:

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from rsm.config.base import Fraction, Positive, Settings
 from rsm.config.catalogue import ATTACKS, RULES
-from rsm.config.names import TopologyName
+from rsm.config.names import EncodingName, TopologyName
 from rsm.errors import KeyedError
 
 
@@ -25,6 +25,7 @@ class Communication(Settings):
     period: int = Field(8, ge=1, description="U: updates between two rounds.")
     segments: int = Field(4, ge=1, le=65_535, description="P: segments of a parameter vector.")
     replicas: int = Field(3, ge=1, le=255, description="K: referential policies per round.")
+    encoding: EncodingName = "float32"
     loss_rate: Fraction = Field(0.0, description="Probability that the channel loses a frame.")
     barrier: Literal["slowest", "none"] = Field(
         "slowest",

@@ -13,6 +13,8 @@ from rsm.config.catalogue import (
     METHODS,
     SCENARIOS,
     TOPOLOGIES,
+    encoding_forms,
+    parse_encoding,
     parse_topology,
     scenario_forms,
     scenario_traits,
@@ -47,6 +49,11 @@ def _topology(text: str) -> str:
     return text
 
 
+def _encoding(text: str) -> str:
+    parse_encoding(text)
+    return text
+
+
 def _method_schema() -> dict[str, Any]:
     return {"enum": [*METHODS, *CONTROLS]}
 
@@ -62,6 +69,11 @@ def _topology_schema() -> dict[str, Any]:
     return known | {"description": f"One of {topology_forms()}."}
 
 
+def _encoding_schema() -> dict[str, Any]:
+    return {"description": f"How parameters travel: one of {encoding_forms()} (docs/settings.md)."}
+
+
 MethodName = Annotated[str, AfterValidator(_method), _Described(_method_schema)]
 ScenarioName = Annotated[str, AfterValidator(_scenario), _Described(_scenario_schema)]
 TopologyName = Annotated[str, AfterValidator(_topology), _Described(_topology_schema)]
+EncodingName = Annotated[str, AfterValidator(_encoding), _Described(_encoding_schema)]

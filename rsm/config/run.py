@@ -118,6 +118,20 @@ class RunConfig(RunSettings):
         return self
 
     @model_validator(mode="after")
+    def _nobody_lies_to_a_server_by_differences(self) -> RunConfig:
+        """A liar's own learning would follow what it lied: what it sends and what it takes are one copy."""
+        server = METHODS.get(self.method, CONTROL).server
+        encoding = self.communication.encoding
+        if server and self.attack.agents and encoding.startswith("topk"):
+            raise KeyedError(
+                "communication.encoding",
+                encoding,
+                f"top-k between {self.method}'s server and attackers has no meaning; allowed: float32, "
+                "float16, int8, or attack.agents 0",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _newcomers_have_no_episodes_to_hold_out(self) -> RunConfig:
         if self.learns and self.restarts.agents and self.mixing.rule == "line-search":
             raise KeyedError(

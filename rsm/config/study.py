@@ -17,7 +17,7 @@ from rsm.config.axes import AXES, assign, of_world, setting
 from rsm.config.base import Fraction, Settings
 from rsm.config.catalogue import CONTROL, METHODS, RULES, UNTRAINED, check_extensions
 from rsm.config.loading import explain, load_yaml
-from rsm.config.names import MethodName, TopologyName
+from rsm.config.names import EncodingName, MethodName, TopologyName
 from rsm.config.run import RunConfig, RunSettings
 from rsm.config.shipped import shipped
 from rsm.errors import ConfigError, KeyedError, one_line, shown
@@ -49,6 +49,7 @@ class Grid(Settings):
     published_code: tuple[Literal["aug", "jul"] | None, ...] = Field((None,), strict=False)
     judges: tuple[Literal["own", "peers"], ...] = Field(("own",), strict=False)
     share: tuple[Literal["actor", "actor+critic"], ...] = Field(("actor",), strict=False)
+    encodings: tuple[EncodingName, ...] = Field(("float32",), strict=False)
     loss_rates: tuple[Fraction, ...] = Field((0.0,), strict=False)
     seeds: tuple[int, ...] | None = Field(
         None, strict=False, description="Seeds of this grid; those of the study by default."

@@ -1,5 +1,6 @@
 """Frames: the bytes that cross between agents. A fixed header, then the parameters of one segment.
 
+How parameters are encoded, `rsm.exchange.encodings` says; a frame knows the type of its numbers alone.
 Header, little-endian: magic, version, kind, dtype, run tag, round, sender, receiver, replica, segment
 index, segment count, payload length, CRC-32 of the payload and then all of this. The checksum notices
 accidents. Where a key is configured (`frame_key`) an HMAC-SHA-256 over the whole frame follows the
@@ -23,7 +24,11 @@ from rsm.errors import ConfigError
 MAGIC = b"RSM"
 VERSION = 1
 REQUEST, SEGMENT, QUESTION, ANSWER = range(4)
-DTYPES: dict[int, np.dtype[Any]] = {1: np.dtype("<f4"), 2: np.dtype("<f8")}
+# float32 and float64 as they are, float16, int8 and top-k payloads, and the version that a request carries.
+DTYPES: dict[int, np.dtype[Any]] = {
+    code: np.dtype(name)
+    for code, name in enumerate(("<f4", "<f8", "<f2", "i1", "u1", "<u4"), start=1)
+}
 DTYPE_CODES = {dtype: code for code, dtype in DTYPES.items()}
 
 _FIELDS = struct.Struct("<3sBBBQIHHBHHI")
@@ -48,10 +53,10 @@ class Frame(NamedTuple):
     replica: int
     segment: int  # index
     count: int  # type: ignore[assignment]  # P, segments of the replica
-    values: NDArray[np.floating]
+    values: NDArray[Any]
 
 
-NO_VALUES = np.empty(0, dtype=DTYPES[1])
+NO_VALUES: NDArray[Any] = np.empty(0, dtype=DTYPES[1])
 
 
 def frame_key() -> bytes:
@@ -78,13 +83,13 @@ def kind_of(data: bytes) -> int:
     return data[4]  # after magic and version
 
 
-def checksum_of(values: NDArray[np.floating]) -> int:
+def checksum_of(values: NDArray[Any]) -> int:
     """CRC-32 of a payload alone: a sender of one segment to many computes it once."""
     return zlib.crc32(_bytes(values))
 
 
 def encode(frame: Frame, key: bytes = b"", checksum: int | None = None) -> bytes:
-    """The frame as bytes, authenticated if there is a key; values are float32 or float64.
+    """The frame as bytes, authenticated if there is a key; values are of one of DTYPES.
 
     `checksum` is that of the values where the caller has it already.
     """
@@ -137,7 +142,7 @@ def decode(data: bytes, key: bytes = b"") -> Frame:
     return Frame(kind, run, round_, sender, receiver, replica, segment, count, values)
 
 
-def _bytes(values: NDArray[np.floating]) -> memoryview:
+def _bytes(values: NDArray[Any]) -> memoryview:
     view: memoryview[int] = np.ascontiguousarray(values).data.cast("B")
     return view
 

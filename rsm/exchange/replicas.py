@@ -6,8 +6,8 @@ Nothing crosses between nodes except frames that went through the channel and we
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rsm.exchange.channel import Channel
+from rsm.exchange.codec import PLAIN, Codec
+from rsm.exchange.encodings import VERSION
 from rsm.exchange.frames import (
-    NO_VALUES,
     REQUEST,
     SEGMENT,
     Frame,
@@ -49,19 +50,19 @@ class Ask(NamedTuple):
 class Post:
     """Sending and receiving the frames of one round over a channel."""
 
-    def __init__(self, channel: Channel, run: int, round_: int) -> None:
-        self.channel, self.run, self.round = channel, run, round_
+    def __init__(self, channel: Channel, run: int, round_: int, codec: Codec = PLAIN) -> None:
+        self.channel, self.run, self.round, self.codec = channel, run, round_, codec
 
     def send(
         self,
         sender: int,
         receiver: int,
-        values: Vectors,
+        values: NDArray[Any],
         slot: tuple[int, int, int] = (0, 0, 1),
         kind: int = SEGMENT,
         checksum: int | None = None,
     ) -> None:
-        """Send values (or a request) for replica, segment and segment count `slot`.
+        """Send values (a payload, or what a request says) for replica, segment and segment count `slot`.
 
         `checksum` is that of the values, for a caller that sends them more than once.
         """
@@ -73,7 +74,7 @@ class Post:
         receiver: int,
         kind: int,
         expected_length: Callable[[Slot], int | None],
-        dtype: np.dtype[np.floating],
+        dtype: np.dtype[Any],
     ) -> dict[Slot, Vectors]:
         """Values of the frames that this receiver accepts, by slot, in the order of the slots.
 
@@ -81,7 +82,7 @@ class Post:
         receiver expects no such frame. A frame of another run, round, kind, dtype or length, not expected,
         repeated, damaged or not finite is counted as refused and dropped.
         """
-        accepted: dict[Slot, Vectors] = {}
+        accepted: dict[Slot, tuple[Frame, Vectors]] = {}
         for data in self.channel.collect(receiver):
             try:
                 frame = decode(data, self.channel.key)
@@ -90,20 +91,33 @@ class Post:
                 self.channel.refuse(receiver, receiver)
                 continue
             slot = Slot(frame.sender, frame.replica, frame.segment, frame.count)
-            right = (
+            values = None
+            if (
                 (frame.run, frame.round, frame.kind) == (self.run, self.round, kind)
                 and frame.receiver == receiver
                 and slot not in accepted
                 and frame.segment < frame.count
-                and len(frame.values) == expected_length(slot)
-                and (frame.values.dtype == dtype or not len(frame.values))
-                and bool(np.isfinite(frame.values).all())
-            )
-            if right:
-                accepted[slot] = frame.values
-            else:
+                and (length := expected_length(slot)) is not None
+            ):
+                values = self._values(frame, length, dtype)
+            if values is None:
                 self.channel.refuse(min(frame.sender, self.channel.server), receiver)
-        return dict(sorted(accepted.items()))  # a sum of floats must not depend on who came first
+            else:
+                accepted[slot] = frame, values
+        # A sum of floats must not depend on who came first.
+        taken = sorted(accepted.items())
+        if kind == SEGMENT and self.codec.confirms:
+            return {slot: self.codec.keep(frame, values) for slot, (frame, values) in taken}
+        return {slot: values for slot, (_, values) in taken}
+
+    def _values(self, frame: Frame, length: int, dtype: np.dtype[Any]) -> NDArray[Any] | None:
+        """The values of a frame, None where their number, type or one of themselves is wrong."""
+        values: NDArray[Any] | None = frame.values
+        if frame.kind == SEGMENT:
+            values = self.codec.decode(frame, length, dtype)
+        elif len(frame.values) != length or (length and frame.values.dtype != dtype):
+            values = None
+        return values if values is not None and np.isfinite(values).all() else None
 
 
 class Came(NamedTuple):
@@ -179,19 +193,29 @@ def gather(
 
     `held(peer)` are the parameters `[length]` that a peer sends now, None where it has nothing to send;
     `answers(peer, request)` says whether the peer answers a request, whose `sender` is the node that asks.
+    Where requests say which version is held, standing orders have requests too, for that alone.
     Every request is on the wire before any is answered, and every answer before any is read.
     """
+    codec = post.codec
+    standing: dict[int, set[Slot]] = {}  # by the peer that knows of it without a request
     for receiver, ask in asks.items():
-        for slot in () if ask.standing else _slots(ask):
-            post.send(receiver, slot.sender, NO_VALUES, slot[1:], REQUEST)
+        for slot in _slots(ask):
+            if ask.standing:
+                standing.setdefault(slot.sender, set()).add(slot._replace(sender=receiver))
+            if not ask.standing or codec.confirms:
+                said = codec.request((slot.sender, receiver, slot.segment, slot.count))
+                post.send(receiver, slot.sender, said, slot[1:], REQUEST)
 
     peers = sorted({peer for ask in asks.values() for sources in ask.sources for peer in sources})
-    wanted = {peer: _requests(peer, answers, post, length, dtype) for peer in peers}
-    for receiver, ask in asks.items():
-        for slot in _slots(ask) if ask.standing else ():
-            wanted[slot.sender].append(slot._replace(sender=receiver))
+    wanted = {}
+    for peer in peers:
+        known = standing.get(peer, set())
+        if codec.confirms:
+            wanted[peer] = _requests(peer, _either(known, answers), post, length)
+        else:
+            wanted[peer] = _requests(peer, answers, post, length) | dict.fromkeys(known, 0)
     for peer, requests in wanted.items():
-        _answer(peer, sorted(requests), held(peer), post)
+        _answer(peer, requests, held(peer), post)
 
     receivers = list(asks)
     segments = []
@@ -217,32 +241,38 @@ def _slots(ask: Ask) -> Iterator[Slot]:
             yield Slot(peer, replica, segment, len(peers))
 
 
+def _either(known: Set[Slot], answers: Callable[[int, Slot], bool]) -> Callable[[int, Slot], bool]:
+    return lambda peer, request: request in known or answers(peer, request)
+
+
 def _requests(
-    peer: int,
-    answers: Callable[[int, Slot], bool],
-    post: Post,
-    length: int,
-    dtype: np.dtype[np.floating],
-) -> list[Slot]:
-    """What is asked of a peer and answered; `sender` is the node that asks."""
+    peer: int, answers: Callable[[int, Slot], bool], post: Post, length: int
+) -> dict[Slot, int]:
+    """What is asked of a peer and answered, with the version held; `sender` is the node that asks."""
+    size = int(post.codec.confirms)
 
     def request_length(slot: Slot) -> int | None:
-        return 0 if slot.count <= length and answers(peer, slot) else None
+        return size if slot.count <= length and answers(peer, slot) else None
 
-    return list(post.receive(peer, REQUEST, request_length, dtype))
+    received = post.receive(peer, REQUEST, request_length, VERSION)
+    return {slot: int(says[0]) if size else 0 for slot, says in received.items()}
 
 
-def _answer(peer: int, requests: list[Slot], own: Vectors | None, post: Post) -> None:
-    """Send each node that asked its segment of the peer's parameters."""
+def _answer(peer: int, requests: Mapping[Slot, int], own: Vectors | None, post: Post) -> None:
+    """Send each node that asked its segment of the peer's parameters, encoded once for all it can serve."""
     if own is None:
         return
-    checksums: dict[tuple[int, int], int] = {}
-    for receiver, replica, segment, count in requests:
-        part = own[segment_slices(len(own), count)[segment]]
-        if (segment, count) not in checksums:
-            checksums[segment, count] = checksum_of(part)
-        place = (replica, segment, count)
-        post.send(peer, receiver, part, place, checksum=checksums[segment, count])
+    codec = post.codec
+    payloads: dict[tuple[int, int, int], tuple[NDArray[Any], int]] = {}
+    for slot, version in sorted(requests.items()):
+        receiver, replica, segment, count = slot
+        key = (receiver if codec.confirms else 0, segment, count)
+        if key not in payloads:
+            part = own[segment_slices(len(own), count)[segment]]
+            payload = codec.encode(part, (peer, receiver, segment, count), post.round, version)
+            payloads[key] = payload, checksum_of(payload)
+        payload, checksum = payloads[key]
+        post.send(peer, receiver, payload, (replica, segment, count), checksum=checksum)
 
 
 def numpy_type(like: Tensor) -> np.dtype[np.floating]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 from rsm.errors import ConfigError
 
 
-def segment_slices(length: int, segments: int) -> list[slice]:
+@functools.lru_cache(maxsize=256)
+def segment_slices(length: int, segments: int) -> tuple[slice, ...]:
     """P slices of `range(length)`; the first `length % P` are one longer. Raises ConfigError if P > length."""
     if not 1 <= segments <= length:
         raise ConfigError(
@@ -16,4 +18,4 @@ def segment_slices(length: int, segments: int) -> list[slice]:
         )
     base, longer = divmod(length, segments)
     ends = [base * p + min(p, longer) for p in range(segments + 1)]
-    return [slice(start, end) for start, end in itertools.pairwise(ends)]
+    return tuple(slice(start, end) for start, end in itertools.pairwise(ends))

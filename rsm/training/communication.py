@@ -16,6 +16,7 @@ from rsm.config.run import RunConfig
 from rsm.errors import ConfigError
 from rsm.exchange.attacks import sent_parameters
 from rsm.exchange.channel import Channel
+from rsm.exchange.codec import Codec
 from rsm.exchange.frames import frame_key
 from rsm.exchange.ledger import COUNTERS, Ledger
 from rsm.exchange.replicas import Came, Post
@@ -53,13 +54,19 @@ class Communication:
             self.parameters += 2 * learner.critic.parameter_count
         if self._traits.segments:
             segment_slices(self.parameters, communication.segments)
+        self._topology = numpy_generator(config.seed, Stream.TOPOLOGY)
         self._neighbours = neighbourhood(
             communication.topology if self._traits.topology else "complete",
             agents,
-            numpy_generator(config.seed, Stream.TOPOLOGY),
+            self._topology,
         )
         loss = numpy_generator(config.seed, Stream.CHANNEL)
         self.channel = Channel(agents, communication.loss_rate, loss, frame_key())
+        self.codec = Codec(
+            communication.encoding,
+            numpy_generator(config.seed, Stream.ENCODING),
+            self.channel.server,
+        )
         self._method = methods.load(config.method)
         if self._traits.resilient:
             self._require_enough_neighbours(agents)
@@ -87,7 +94,7 @@ class Communication:
         trace: Rows = []
         present = self._presence.at(time)
         neighbours = self._neighbours(positions) & present[:, None] & present[None, :]
-        post = Post(self.channel, int(self._config.settings_hash, 16), self.rounds)
+        post = Post(self.channel, int(self._config.settings_hash, 16), self.rounds, self.codec)
         context = Context(
             self._config.communication,
             neighbours,
@@ -197,6 +204,8 @@ class Communication:
             "rounds": self.rounds,
             "last_round": self.last_round.tolist(),
             "channel": self.channel.state_dict(),
+            "codec": self.codec.state_dict(),
+            "topology": self._topology.bit_generator.state,
             "sources": self._sources.bit_generator.state,
             "judging": self._judging.get_state(),
             "judges": self._judges.state_dict(),
@@ -209,6 +218,8 @@ class Communication:
         self.rounds = state["rounds"]
         self.last_round[:] = state["last_round"]
         self.channel.load_state_dict(state["channel"])
+        self.codec.load_state_dict(state["codec"])
+        self._topology.bit_generator.state = state["topology"]
         self._sources.bit_generator.state = state["sources"]
         self._judging.set_state(state["judging"])
         self._judges.load_state_dict(state["judges"])

@@ -97,7 +97,7 @@ class Peers:
 
         def asks(juror: int, slot: Slot) -> int | None:
             agents = len(case.neighbours)
-            reachable = slot.sender < agents and bool(case.neighbours[juror, slot.sender])
+            reachable = slot.sender < agents and bool(case.neighbours[slot.sender, juror])
             return length if reachable else None
 
         questions = [

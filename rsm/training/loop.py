@@ -116,6 +116,8 @@ class Training:
             for agent in self.roster.newcomers:
                 self.learner.begin_anew(agent, draw)
                 self.replay.forget(agent)
+                if self.exchange is not None:
+                    self.exchange.codec.forget(agent)
 
     @property
     def update_due(self) -> bool:

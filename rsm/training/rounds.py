@@ -77,5 +77,6 @@ class Exchange(NamedTuple):
 
     def _answers(self, peer: int, request: Slot) -> bool:
         asks, context = request.sender, self.context
-        reachable = asks < context.agents and bool(context.neighbours[peer, asks])
+        agents = max(asks, peer) < context.agents
+        reachable = agents and bool(context.neighbours[asks, peer])
         return reachable and request.replica < context.settings.replicas
