@@ -116,6 +116,8 @@ def topology_label(text: str) -> str:
     match family:
         case "radius":
             return f"radius {words[0]} m"
+        case "random":
+            return f"{words[0]} random peers"
         case "regular":
             return f"{words[0]}-regular"
         case "erdos-renyi":

@@ -12,7 +12,9 @@ from rsm.config.catalogue import TOPOLOGIES, parse_topology
 from rsm.config.extensions import imported
 from rsm.errors import ConfigError
 
-Adjacency = NDArray[np.bool_]  # [N, N], symmetric, False on the diagonal
+Adjacency = NDArray[
+    np.bool_
+]  # [N, N], who hears whom; False on the diagonal, symmetric but for `random`
 Positions = NDArray[np.float64]  # [N, 2], metres
 
 TRIES = 100  # draws of a random graph before it is called unconnectable
@@ -23,13 +25,18 @@ def neighbourhood(
 ) -> Callable[[Positions], Adjacency]:
     """A function from the vehicles' positions at a round to the adjacency matrix.
 
-    Static topologies are drawn here, once, and ignore the positions. Raises ConfigError for a topology
+    Static topologies are drawn here, once, and ignore the positions. `random:<k>` is drawn anew by every call.
+    Raises ConfigError for a topology
     that N agents cannot form, and for a random graph that is not connected in 100 draws.
     """
     family, parameters = parse_topology(topology)
     if family == "radius":
         (radius,) = parameters
         return lambda positions: within(radius, positions)
+    if family == "random":
+        (amount,) = parameters
+        _require_possible(topology, agents)
+        return lambda positions: random_peers(int(amount), agents, generator)
     graph = _static_graph(topology, agents, generator)
     adjacency = nx.to_numpy_array(graph, nodelist=range(agents)) > 0
     return lambda positions: adjacency
@@ -43,12 +50,22 @@ def within(radius: float, positions: Positions) -> Adjacency:
     return adjacency
 
 
+def random_peers(amount: int, agents: int, generator: np.random.Generator) -> Adjacency:
+    """Each of N agents hears `amount` others, drawn uniformly (epidemic exchange, Demers et al. 1987).
+
+    Whom agent i hears need not hear agent i.
+    """
+    order = generator.random((agents, agents))
+    np.fill_diagonal(order, np.inf)  # nobody hears itself
+    ranks = order.argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
+    adjacency: Adjacency = ranks < amount
+    return adjacency
+
+
 def _static_graph(topology: str, agents: int, generator: np.random.Generator) -> nx.Graph:
     family, parameters = parse_topology(topology)
     seed = np.random.default_rng(generator.integers(2**63))
-    message = f"communication.topology: {topology!r} is not allowed: {agents} agents cannot form it"
-    if (reason := _impossible(family, parameters, agents)) is not None:
-        raise ConfigError(f"{message}: {reason}")
+    message = _require_possible(topology, agents)
 
     def draw() -> nx.Graph:
         match family, parameters:
@@ -75,13 +92,21 @@ def _static_graph(topology: str, agents: int, generator: np.random.Generator) ->
     raise ConfigError(f"{message}: not connected in {TRIES} draws; allowed: a denser graph")
 
 
+def _require_possible(topology: str, agents: int) -> str:
+    """What a message about this topology begins with; raises ConfigError where N agents cannot form it."""
+    message = f"communication.topology: {topology!r} is not allowed: {agents} agents cannot form it"
+    if (reason := _impossible(*parse_topology(topology), agents)) is not None:
+        raise ConfigError(f"{message}: {reason}")
+    return message
+
+
 def _impossible(family: str, parameters: tuple[float, ...], agents: int) -> str | None:
     """Why no graph of this kind has N nodes, None where one does."""
-    if family == "regular":
+    if family in ("regular", "random"):
         (degree,) = parameters
         if degree >= agents:
             return f"each has at most {agents - 1} neighbours"
-        if degree * agents % 2:
+        if family == "regular" and degree * agents % 2:
             return "agents times neighbours must be even, since a link has two ends"
     if family == "small-world" and parameters[0] > agents:
         return f"each has at most {agents - 1} neighbours"

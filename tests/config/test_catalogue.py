@@ -26,6 +26,14 @@ def test_small_world_has_as_many_neighbours_as_it_says():
 
 
 def test_a_valid_topology_can_be_built():
-    for topology in ("radius:90", "complete", "ring", "star", "regular:4", "small-world:4:0.1"):
+    for topology in (
+        "radius:90",
+        "complete",
+        "ring",
+        "star",
+        "regular:4",
+        "small-world:4:0.1",
+        "random:3",
+    ):
         parse_run({"communication": {"topology": topology}}, "run.yaml")
         neighbourhood(topology, 9, np.random.default_rng(0))

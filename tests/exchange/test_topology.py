@@ -48,8 +48,22 @@ def test_vehicle_without_a_position_hears_nobody():
     assert within(90, positions).sum() == 2
 
 
+def test_random_peers_are_drawn_anew_each_round_by_the_generator_alone():
+    rounds = []
+    for seed in (1, 1, 2):
+        build = neighbourhood("random:3", 9, np.random.default_rng(seed))
+        rounds.append([build(ANYWHERE) for _ in range(200)])
+    for matrix in rounds[0]:
+        assert (matrix.sum(axis=1) == 3).all() and not matrix.diagonal().any()
+    assert (np.array(rounds[0]) == rounds[1]).all() and (rounds[0][0] != rounds[0][1]).any()
+    assert (np.array(rounds[0]) != rounds[2]).any()
+    shares = np.mean(rounds[0], axis=0)[~np.eye(9, dtype=bool)]
+    assert abs(shares - 3 / 8).max() < 4 * (3 / 8 * 5 / 8 / 200) ** 0.5  # uniform over the others
+
+
 @pytest.mark.parametrize(
-    ("topology", "agents"), [("regular:9", 9), ("regular:3", 9), ("small-world:12:0.1", 9)]
+    ("topology", "agents"),
+    [("regular:9", 9), ("random:9", 9), ("regular:3", 9), ("small-world:12:0.1", 9)],
 )
 def test_topology_that_the_agents_cannot_form_is_refused(topology, agents):
     with pytest.raises(ConfigError, match=r"communication.topology: .* is not allowed: 9 agents"):
