@@ -3,8 +3,8 @@
     python tests/robustness/fuzz_frames.py --frames 10000000 [--seed 0]
 
 Half of the frames get a repaired checksum, so that what comes after it is reached; half of all are for a
-receiver with a key. Stops at the first frame that raises anything but FrameError, or that is accepted though
-it is not one the receiver asked for (with a key: not the genuine one, bit for bit).
+receiver with a key, and each encoding of segments has its share. Stops at the first frame that raises anything
+but FrameError, or that is accepted though it is not one the receiver asked for (with a key: not the genuine one, bit for bit).
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ import tracemalloc
 import zlib
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from rsm.exchange.channel import Channel
+from rsm.exchange.codec import Codec
 from rsm.exchange.frames import (
     DTYPES,
     HEADER_SIZE,
@@ -40,6 +42,8 @@ KEY = bytes(range(32))
 LENGTH = 12
 FIELDS = struct.Struct("<3sBBBQIHHBHHI")
 GENUINE = Frame(SEGMENT, 2**47 + 5, 9, 3, 1, 2, 0, 4, np.linspace(-1, 1, LENGTH, dtype=np.float32))
+PLACE = (GENUINE.sender, GENUINE.receiver, GENUINE.segment, GENUINE.count)
+ENCODINGS = ("float32", "float16", "int8", "topk:0.25")
 EXTREMES = (0, 1, 2, 3, 127, 128, 255)
 
 
@@ -81,35 +85,49 @@ def mutated(genuine: bytes, draw: random.Random) -> bytearray:
 def fuzz(frames: int, seed: int) -> Counter[str]:
     """Outcomes by name; raises AssertionError at the first that must not be."""
     draw, outcomes = random.Random(seed), Counter[str]()
-    receivers = {}
-    for key in (b"", KEY):
-        post = Post(Channel(5, 0.0, np.random.default_rng(0), key), GENUINE.run, GENUINE.round)
-        receivers[key] = (post, encode(GENUINE, key), overhead(key))
+    receivers = [
+        (encoding, key, *receiver(encoding, key)) for encoding in ENCODINGS for key in (b"", KEY)
+    ]
 
     def expected(slot: Slot) -> int | None:
         asked = (GENUINE.sender, GENUINE.replica, GENUINE.segment, GENUINE.count)
         return LENGTH if slot == asked else None
 
     for number in range(frames):
-        key = KEY if number % 2 else b""
-        post, genuine, start = receivers[key]
+        encoding, key, post, genuine, held = receivers[number % len(receivers)]
         data = bytes(mutated(genuine, draw))
         if draw.random() < 0.5:
-            data = repaired(data, start)
+            data = repaired(data, overhead(key))
         try:
             frame = decode(data, key)
         except FrameError as error:
             outcomes[str(error)] += 1
             continue
         assert not key or data == genuine, data.hex()
-        assert frame.values.nbytes == len(data) - start and not frame.values.flags.owndata
+        fits = frame.values.nbytes == len(data) - overhead(key)
+        assert fits and not frame.values.flags.owndata
         post.channel.deliver(data, GENUINE.receiver)
         taken = post.receive(GENUINE.receiver, SEGMENT, expected, DTYPES[1])
         for values in taken.values():
             fits = values.shape == (LENGTH,) and values.dtype == np.float32
             assert fits and np.isfinite(values).all(), data.hex()
-        outcomes["accepted" if taken else "refused by the receiver"] += 1
+            post.codec.load_state_dict(held)
+        outcomes[f"accepted: {encoding}" if taken else "refused by the receiver"] += 1
     return outcomes
+
+
+def receiver(encoding: str, key: bytes) -> tuple[Post, bytes, dict[str, Any]]:
+    """Where frames arrive, the one that is asked for, and what its codec remembers before."""
+    codec = Codec(encoding, np.random.default_rng(0))
+    if codec.confirms:
+        first = np.zeros(LENGTH, dtype=np.float32)
+        codec.encode(first, PLACE, GENUINE.round - 1, 0)
+        codec.keep(GENUINE._replace(round=GENUINE.round - 1, values=first), first)
+    held = codec.state_dict()
+    payload = codec.encode(GENUINE.values, PLACE, GENUINE.round, 2 * (GENUINE.round - 1))
+    channel = Channel(5, 0.0, np.random.default_rng(0), key)
+    post = Post(channel, GENUINE.run, GENUINE.round, codec)
+    return post, encode(GENUINE._replace(values=payload), key), held
 
 
 def main() -> None:
