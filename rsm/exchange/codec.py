@@ -130,10 +130,11 @@ class Codec:
     def _changes(self, values: Values, place: Place, round_: int, version: int) -> Payload:
         sender, receiver, _, _ = place
         copy = self._copy(sender, place)
-        payload: Payload = values
-        held = values.copy()
+        payload: Payload
         if copy and copy.version == version and topk_is_shorter(len(values), self._share):
             payload, held = to_topk(values, copy.values, version, self._share)
+        else:
+            payload, held = values, values.copy()
         rest = values - held if receiver == self._server else None
         self._set(sender, place, Copy(self._version(place, round_), held, rest))
         return payload

@@ -97,9 +97,10 @@ def largest(differences: Values, count: int) -> NDArray[np.intp]:
     bits = differences.view(np.int32) & 0x7FFF_FFFF
     threshold = np.partition(bits, len(bits) - count)[len(bits) - count]
     places = np.flatnonzero(bits >= threshold)
-    if surplus := len(places) - count:
-        ties = np.flatnonzero(bits[places] == threshold)
-        places = np.delete(places, ties[-surplus:])
+    if len(places) > count:
+        chosen = bits > threshold
+        chosen[np.flatnonzero(bits == threshold)[: count - chosen.sum()]] = True
+        places = np.flatnonzero(chosen)
     return places
 
 

@@ -135,7 +135,8 @@ def decode(data: bytes, key: bytes = b"") -> Frame:
     (checksum,) = _CHECKSUM.unpack_from(data, _FIELDS.size)
     if checksum != zlib.crc32(view[: _FIELDS.size], zlib.crc32(payload)):
         raise FrameError("wrong checksum")
-    if not hmac.compare_digest(view[HEADER_SIZE:start], _tag(key, view[:HEADER_SIZE], payload)):
+    tag = _tag(key, view[:HEADER_SIZE], payload)
+    if key and not hmac.compare_digest(view[HEADER_SIZE:start], tag):
         raise FrameError("wrong HMAC")
     run, round_, sender, receiver, replica, segment, count = numbers
     values = np.frombuffer(payload, dtype)

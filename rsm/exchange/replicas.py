@@ -117,7 +117,9 @@ class Post:
             values = self.codec.decode(frame, length, dtype)
         elif len(frame.values) != length or (length and frame.values.dtype != dtype):
             values = None
-        return values if values is not None and np.isfinite(values).all() else None
+        if values is None or (length and not np.isfinite(values).all()):
+            return None
+        return values
 
 
 class Came(NamedTuple):
@@ -197,9 +199,10 @@ def gather(
     Every request is on the wire before any is answered, and every answer before any is read.
     """
     codec = post.codec
+    slots = {receiver: list(_slots(ask)) for receiver, ask in asks.items()}
     standing: dict[int, set[Slot]] = {}  # by the peer that knows of it without a request
     for receiver, ask in asks.items():
-        for slot in _slots(ask):
+        for slot in slots[receiver]:
             if ask.standing:
                 standing.setdefault(slot.sender, set()).add(slot._replace(sender=receiver))
             if not ask.standing or codec.confirms:
@@ -220,16 +223,11 @@ def gather(
     receivers = list(asks)
     segments = []
     for receiver, ask in asks.items():
-        lengths = {
-            Slot(peer, replica, segment, len(peers)): part.stop - part.start
-            for replica, peers in enumerate(ask.sources)
-            for segment, (peer, part) in enumerate(
-                zip(peers, segment_slices(length, len(peers)), strict=True)
-            )
-        }
+        parts = {slot: segment_slices(length, slot.count)[slot.segment] for slot in slots[receiver]}
+        lengths = {slot: part.stop - part.start for slot, part in parts.items()}
         received = post.receive(receiver, SEGMENT, lengths.get, dtype)
-        slots = iter(_slots(ask))
-        segments.append([[received.get(next(slots)) for _ in sources] for sources in ask.sources])
+        came = iter([received.get(slot) for slot in slots[receiver]])
+        segments.append([[next(came) for _ in sources] for sources in ask.sources])
     sources = [[list(peers) for peers in ask.sources] for ask in asks.values()]
     return Came(receivers, sources, segments, length)
 

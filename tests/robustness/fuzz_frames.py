@@ -4,7 +4,8 @@
 
 Half of the frames get a repaired checksum, so that what comes after it is reached; half of all are for a
 receiver with a key, and each encoding of segments has its share. Stops at the first frame that raises anything
-but FrameError, or that is accepted though it is not one the receiver asked for (with a key: not the genuine one, bit for bit).
+but FrameError, or that is accepted though it is not one the receiver asked for (with a key: not the genuine
+one, bit for bit).
 """
 
 from __future__ import annotations
