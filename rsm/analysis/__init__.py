@@ -9,6 +9,7 @@ from rsm.config.extensions import Registry
 _FIGURES = (
     "learning_curves",
     "return_vs_bytes",
+    "pareto",
     "segments",
     "topologies",
     "who_gains",
@@ -36,6 +37,8 @@ TABLES: tuple[str, ...] = (
     "differences.md",
     "groups.csv",
     "groups.md",
+    "pareto.csv",
+    "pareto.md",
     "manifests.jsonl",
     "marl_eval.json",
     "settings.html",

@@ -29,7 +29,7 @@ def write_tables(study: Study, results: Path) -> list[Path]:
     Missing and failed runs are shown as such. Raises ConfigError where a run folder has other settings
     than the study, or cannot be read.
     """
-    from rsm.analysis import differences, export, groups, tables
+    from rsm.analysis import differences, export, groups, pareto, tables
 
     runs = load_runs(study, results / "runs")
     table = tables.main_table(runs)
@@ -45,6 +45,9 @@ def write_tables(study: Study, results: Path) -> list[Path]:
     apart = groups.groups(runs)
     write_csv(folder / "groups.csv", apart)
     write_text(folder / "groups.md", groups.markdown(apart, runs.study))
+    costs = pareto.table(runs)
+    write_csv(folder / "pareto.csv", costs)
+    write_text(folder / "pareto.md", pareto.markdown(costs, runs.study))
     write_text(folder / "manifests.jsonl", export.manifests(runs))
     write_json(folder / "marl_eval.json", export.marl_eval(runs))
     write_text(folder / "settings.html", export.settings(study))

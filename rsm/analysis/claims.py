@@ -29,6 +29,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "code jul": {"published_code": "jul"},
 }
 
+_EQUAL = 1.0  # the ratio of two that send alike
 _COIN = 0.5  # the area under the ROC curve of a gate that tosses one
 
 
@@ -80,6 +81,8 @@ def _limit(claim: dict[str, Any]) -> str:
     """Where the claim says that its number is, in words."""
     if "never" in claim:
         return "none"
+    if "cheapest" in claim:
+        return f"below {_EQUAL:g}"
     compare = claim.get("compare", {"above": _COIN})
     side = "above" if "above" in compare else "below"
     return f"{side} {compare[side]:g}".replace("-", "−")
@@ -93,6 +96,9 @@ def _judged(claim: dict[str, Any], tables: Path | None) -> Iterator[tuple[str, d
     """Variant → what is known of the claim for it."""
     if "never" in claim:
         yield WRITTEN, _never(tables, **claim["never"])
+        return
+    if "cheapest" in claim:
+        yield WRITTEN, _cheapest(tables, **claim["cheapest"])
         return
     if "gate" in claim:
         for gate, variant in claim["gate"].items():
@@ -163,6 +169,29 @@ def _never(
         "verdict": str(never(happened, tried)), "happened": happened, "tried": tried,
         "value": value, "low": shares.min(), "high": shares.max(),
     }  # fmt: skip
+
+
+def _cheapest(tables: Path | None, method: str) -> dict[str, Any]:
+    """Of the configurations of a method that reach `fmarl`, the one that sends least.
+
+    Where none does but one may, it cannot be told; where none can, the claim does not hold. Of many settings
+    one may reach it by luck: the table has all of them.
+    """
+    frame = _table(tables, "pareto")
+    if frame is None:
+        return {}
+    own = frame[(frame["method"] == method) & (frame["reaches_fmarl"] != Verdict.NOT_RUN)]
+    reaching = own[own["reaches_fmarl"] == Verdict.HOLDS].sort_values("bytes_over_fmarl")
+    if own.empty:
+        return {}
+    if reaching.empty:
+        open_ = (own["reaches_fmarl"] == Verdict.UNTOLD).any()
+        return {"verdict": str(Verdict.UNTOLD if open_ else Verdict.FAILS)}
+    [best] = selection.records(reaching.head(1))
+    estimate = Estimate(*(best[f"bytes_over_fmarl{end}"] for end in ("", "_low", "_high")))
+    seeds = int(best["seeds"])
+    verdict = compared(estimate, seeds, below=_EQUAL)
+    return estimate._asdict() | {"verdict": str(verdict), "seeds": seeds}
 
 
 def _gate(tables: Path | None, gate: str) -> dict[str, Any]:

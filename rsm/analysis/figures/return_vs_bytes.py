@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from rsm.analysis import facets, selection
 from rsm.analysis.figures import style
@@ -75,22 +73,4 @@ def _draw_panel(
             style.seeds(axis, pd.Series(place, index=seeds.index), seeds, look)
     if known.empty:
         style.note(axis, selection.NONE)
-    _label_zero(axis, nothing, edges)
-
-
-def _label_zero(axis: Axes, nothing: float, edges: tuple[float, float]) -> None:
-    """Decades as ticks, and `0` where the methods without bytes stand, behind a divide."""
-    low, high = edges
-    axis.set_xlim(nothing / 1.35, high * 1.3)
-    axis.axvline(nothing * 1.7, color="0.6", linewidth=0.6, linestyle=":")
-    ticks = [
-        tick for tick in LogLocator().tick_values(low, high) if low * 0.75 <= tick <= high * 1.3
-    ]
-    if len(ticks) < 2:
-        fine = LogLocator(subs=(1, 2, 5)).tick_values(low, high)
-        ticks = [tick for tick in fine if low * 0.75 <= tick <= high * 1.3]
-    axis.xaxis.set_major_locator(FixedLocator([nothing, *ticks]))
-    axis.xaxis.set_major_formatter(
-        FuncFormatter(lambda tick, _: "0" if np.isclose(tick, nothing) else f"{tick:g}")
-    )
-    axis.xaxis.set_minor_locator(NullLocator())
+    style.label_zero(axis, nothing, edges)

@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 from matplotlib.transforms import offset_copy
 
 from rsm.analysis import selection
@@ -300,6 +301,24 @@ def legend(
         # Panels keep their size: what a legend of many rows needs beyond three is added below them.
         figure.set_figheight(figure.get_figheight() + 0.17 * max(0, rows - 3))
         figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+
+
+def label_zero(axis: Axes, nothing: float, edges: tuple[float, float]) -> None:
+    """Decades on a log axis of bytes, and `0` at `nothing`, where methods without any stand."""
+    low, high = edges
+    axis.set_xlim(nothing / 1.35, high * 1.3)
+    axis.axvline(nothing * 1.7, color="0.6", linewidth=0.6, linestyle=":")
+    ticks = [
+        tick for tick in LogLocator().tick_values(low, high) if low * 0.75 <= tick <= high * 1.3
+    ]
+    if len(ticks) < 2:
+        fine = LogLocator(subs=(1, 2, 5)).tick_values(low, high)
+        ticks = [tick for tick in fine if low * 0.75 <= tick <= high * 1.3]
+    axis.xaxis.set_major_locator(FixedLocator([nothing, *ticks]))
+    axis.xaxis.set_major_formatter(
+        FuncFormatter(lambda tick, _: "0" if np.isclose(tick, nothing) else f"{tick:g}")
+    )
+    axis.xaxis.set_minor_locator(NullLocator())
 
 
 def note(axis: Axes, text: str) -> None:
