@@ -173,11 +173,6 @@ def _draw_panel(
 
 def _legend(figure: Figure, shown: Mapping[str, Look], levels: Mapping[str, float]) -> None:
     handles = [Line2D([], [], label=name, **look.line()) for name, look in shown.items()]
-    handles += [
-        Line2D(
-            [], [], label=name, color=style.GREY, linewidth=0.9, linestyle=style.level_dash(name)
-        )
-        for name in levels
-    ]
+    handles += [Line2D([], [], label=name, **style.level_line(name)) for name in levels]
     if handles:
         figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 8))

@@ -205,8 +205,7 @@ def draw_levels(row: list[Axes], values: Mapping[str, float]) -> None:
     for axis in row:
         for name, value in values.items():
             if low <= value <= high:
-                dash = level_dash(name)
-                axis.axhline(value, color=GREY, linewidth=0.9, linestyle=dash, zorder=1.5)
+                axis.axhline(value, zorder=1.5, **level_line(name))
 
 
 def upright_levels(axis: Axes, values: Mapping[str, float]) -> None:
@@ -219,8 +218,7 @@ def upright_levels(axis: Axes, values: Mapping[str, float]) -> None:
     for name, value in sorted(values.items(), key=lambda item: item[1]):
         if not np.isfinite(value):
             continue
-        line: dict[str, Any] = {"color": GREY, "linewidth": 0.9}
-        line["linestyle"] = level_dash(name)
+        line = level_line(name)
         near = 2 * low - high <= value <= 2 * high - low
         if near:
             axis.axvline(value, zorder=1.5, **line)
@@ -233,9 +231,9 @@ def upright_levels(axis: Axes, values: Mapping[str, float]) -> None:
         names.set_in_layout(False)  # it is within the panel
 
 
-def level_dash(name: str) -> Dash:
-    """The line of a control."""
-    return _LEVELS.get(name, "-")
+def level_line(name: str) -> dict[str, Any]:
+    """How the level of a control is drawn: keywords of a line."""
+    return {"color": GREY, "linewidth": 0.9, "linestyle": _LEVELS.get(name, "-")}
 
 
 def name_levels(figure: Figure, named: Mapping[Axes, Mapping[str, float]]) -> None:
