@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import fill
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -120,7 +122,8 @@ def _draw_panel(
     where += [f"P = {first['segments']:g}"] if np.isfinite(first["segments"]) else []
     # The share, where labels name it, gets a line of its own: a panel is narrow.
     label = without(first["label"], first["share"])
-    lines = [label, first["share"]] if label != first["label"] else [label]
+    lines = [fill(label, 26, break_on_hyphens=False)]
+    lines += [first["share"]] if label != first["label"] else []
     axis.set_title("\n".join([*lines, ", ".join(where)]), fontsize=6.5)
     gap = selection.gap(first)
     if column == "accepted_share" and not part["accepted"].sum():

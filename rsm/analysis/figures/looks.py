@@ -86,7 +86,10 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
     """Label → look. Method and rule decide colour, line and marker wherever they occur;
     other variants (`2 % loss`) take further lines, markers and fillings in order."""
     found: dict[str, Look] = {}
-    seen: dict[tuple[str, str], list[str]] = {}
+    first: dict[tuple[str, str], str] = {}
+    further: dict[
+        str, list[tuple[str, str]]
+    ] = {}  # of a method, whatever the rule: they have its colour
     names = list(dict.fromkeys(labels))
     later = [method for method in METHODS if method not in _METHODS]
     later += sorted({_parts(name)[0] for name in names} - {*_METHODS, *later})
@@ -101,11 +104,12 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
         if rule:
             dash, marker = _VARIANTS[rule]
         rest = ", ".join(word for word in words if word not in (rule, "theorem2"))
-        variants = seen.setdefault((method, rule), [])
-        if rest not in variants:
-            variants.append(rest)
-        number = variants.index(rest)
-        if number:
+        number = 0
+        if first.setdefault((method, rule), rest) != rest:
+            variants = further.setdefault(method, [])
+            if (rule, rest) not in variants:
+                variants.append((rule, rest))
+            number = 1 + variants.index((rule, rest))
             dash, marker = _FURTHER[(number - 1) % len(_FURTHER)]
         found[name] = Look(color, dash, marker, _FILLINGS[number % len(_FILLINGS)])
     return found

@@ -97,7 +97,7 @@ def draw(
     height = min(count * HEIGHT + 0.75 + 0.1 * blocks * lines, style.TALLEST)
     figure = Figure(figsize=(style.PAGE, height))
     grid = figure.subplots(count, columns, squeeze=False, sharex=True, sharey=True)
-    shown = _looks(data["group"].dropna())
+    shown, numbered = _looks(data["group"].dropna()), set[tuple[int, int]]()
     for number, axis in enumerate(grid.flat):
         row, place = divmod(number, columns)
         block, row = divmod(row, len(rows))
@@ -107,13 +107,15 @@ def draw(
             axis.set_axis_off()
             continue
         if row == 0:
-            axis.set_title(_wrapped(labels[position]), fontsize=5.5)
+            axis.set_title(_wrapped(labels[position]), fontsize=5.5 if columns < 9 else 4.8)
         part = rows[row].part
         part = part[part["label"] == labels[position]]
         if part.empty:  # not run there
             axis.set_axis_off()
         else:
             _draw_panel(axis, part, column, shown, levels or {})
+            axis.tick_params(labelleft=(block, row) not in numbered)
+            numbered.add((block, row))
             if row == len(rows) - 1:
                 axis.set_xlabel("training episode", fontsize=5.5)
         if place == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
@@ -15,7 +16,7 @@ from matplotlib.lines import Line2D
 
 from rsm.analysis import selection
 from rsm.analysis.figures import style
-from rsm.analysis.labels import topology_label
+from rsm.analysis.labels import topology_label, without
 from rsm.analysis.load import Runs
 from rsm.analysis.statistics import Floats
 
@@ -127,14 +128,15 @@ def _draw_panel(axis: Axes, first: pd.Series, part: pd.DataFrame, scale: Normali
     axis.grid(visible=False)
     where = [topology_label(first["topology"])] if isinstance(first["topology"], str) else []
     where += [f"P = {first['segments']:g}"] if np.isfinite(first["segments"]) else []
+    label = fill(without(first["label"], str(first.get("world"))), 30, break_on_hyphens=False)
     if part.empty:
-        axis.set_title("\n".join([first["label"], ", ".join(where)]), fontsize=6.5)
+        axis.set_title("\n".join([label, ", ".join(where)]), fontsize=6.5)
         style.note(
             axis, "no trajectory" if first["status"] == "finished" else f"run {first['status']}"
         )
         return
     where.append(f"{first['mean_speed']:.2f} m/s")
-    axis.set_title("\n".join([first["label"], ", ".join(where)]), fontsize=6.5)
+    axis.set_title("\n".join([label, ", ".join(where)]), fontsize=6.5)
     for place in _places(first["crossings"]):
         axis.axhline(place, color="0.5", linewidth=0.7, linestyle=(0, (1, 1.5)), zorder=1)
     for (_, learner), vehicle in part.groupby(["vehicle", "learner"]):
