@@ -50,6 +50,7 @@ committed: setup
 	@set -e; for study in $(STUDIES); do \
 	  rm -rf $(GATHERED)/$$study; mkdir -p $(GATHERED)/$$study; \
 	  cp -r results/$$study/study.yaml results/$$study/figures results/$$study/tables $(GATHERED)/$$study/; \
+	  $(BIN)/python -m rsm policies --study $$study --out $(GATHERED)/$$study/policies; \
 	done
 	@$(MAKE) --no-print-directory claims
 
