@@ -154,8 +154,7 @@ class RunConfig(RunSettings):
                     value,
                     f"all agents of {self.method} learn together, and send nothing; allowed: 0",
                 )
-        fleet = self.traffic.scenario.startswith(FLEETS)
-        if learner == "masac" and fleet and self.traffic.on_collision == "terminate":
+        if learner == "masac" and self.own_returns and self.traffic.on_collision == "terminate":
             raise KeyedError(
                 "traffic.collision",
                 "terminate",

@@ -178,13 +178,6 @@ class TrafficEnv:
         """Return of every agent in the episode so far, float64[N]: that of its loop."""
         return np.array(self._episode.stats().loop_returns)[self._loop_of_agent]
 
-    @property
-    def loop_kinds(self) -> list[str]:
-        """What kind of loop every agent drives on, [N]: by the number of its vehicles."""
-        members = self._episode.members
-        sizes = [members[loop].stop - members[loop].start for loop in self._loop_of_agent]
-        return [f"{size} vehicles" for size in sizes]
-
     def close(self) -> None:
         """End the simulation and remove its files; may be called twice."""
         self._running = False

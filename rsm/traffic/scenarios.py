@@ -86,13 +86,13 @@ class Scenario:
         return tuple(i for i, kind in enumerate(self.kinds) if kind == LEARNER)
 
     @property
-    def agent_kinds(self) -> tuple[str, ...]:
-        """The kind of each agent's loop, [N]: how many vehicles it has, such as `14`.
+    def loop_kinds(self) -> tuple[str, ...]:
+        """The kind of each agent's loop, [N], by how many vehicles it has, such as `14 vehicles`.
 
         Agents of one kind have copies of the same problem.
         """
-        sizes = [str(len(order)) for order in self.orders]
-        return tuple(sizes[self.loop_of_vehicle[vehicle]] for vehicle in self.learners)
+        kinds = [f"{len(order)} vehicles" for order in self.orders]
+        return tuple(kinds[self.loop_of_vehicle[vehicle]] for vehicle in self.learners)
 
 
 _NOISE = 0.2  # m/s², of every simulation step in the published experiment; Flow scales it by √dt

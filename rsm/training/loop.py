@@ -45,7 +45,7 @@ class Training:
         self.config, self.env, self.device = config, env, device
         self.watch = Watch(device, self._place)
         self.recorder = Recorder()
-        self.agents = agents_of(config, env.loop_kinds)
+        self.agents = agents_of(config, env.scenario.loop_kinds)
         for table in optional_tables(config):  # a run that fails early leaves them, too
             self.recorder.add(table)
         self.episode = self.env_steps = self.decisions = self.updates = self.resumed = 0

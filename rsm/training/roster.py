@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ _UNLIKE = {
 }
 
 
-def agents_of(config: RunConfig, loops: list[str]) -> Agents:
+def agents_of(config: RunConfig, loops: Sequence[str]) -> Agents:
     """What every agent is where each has a return of its own, by the kinds of their loops `[N]`; else empty.
 
     In a control nobody learns or sends, so that nobody is unlike the others.

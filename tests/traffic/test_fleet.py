@@ -50,10 +50,10 @@ def test_fleet_has_a_learner_and_thirteen_humans_on_every_loop(fleet: TrafficEnv
 
 def test_loops_of_a_mixed_fleet_have_14_10_and_18_vehicles_in_turn():
     road = scenario("mixed-fleet:4")
-    assert road.agent_kinds == ("14", "10", "18", "14")
+    assert road.loop_kinds == tuple(f"{size} vehicles" for size in (14, 10, 18, 14))
     assert road.learners == (13, 23, 41, 55) and road.n_vehicles == 56
-    assert scenario("fleet-figure-eight:2").agent_kinds == ("14", "14")
-    assert set(scenario("figure-eight").agent_kinds) == {"14"}
+    assert scenario("fleet-figure-eight:2").loop_kinds == ("14 vehicles",) * 2
+    assert set(scenario("figure-eight").loop_kinds) == {"14 vehicles"}
 
 
 def test_kinds_of_a_mixed_fleet_are_other_problems_seen_alike():
