@@ -22,7 +22,7 @@ TINY = {
     "evaluation": {"every": 2, "episodes": 1, "control_episodes": 2},
 }
 
-# How fast a machine is decides nothing, and neither does luck: the same examples in every run.
+# Tests depend neither on the speed of the machine nor on luck: every run has the same examples.
 hypothesis_settings.register_profile(
     "rsm", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -37,7 +37,7 @@ def seeded():
 
 @pytest.fixture
 def tiny():
-    """Settings of a real run of some seconds, with what a test changes laid upon them."""
+    """Settings of a real run of some seconds, overridden by those that a test gives."""
 
     def settings(**changes) -> RunConfig:
         return parse_run(merge(TINY, changes), "tiny")

@@ -1,4 +1,4 @@
-"""A communication round outside a run: what tests of methods and of their laws share."""
+"""A communication round outside a run, shared by the tests of methods."""
 
 from __future__ import annotations
 

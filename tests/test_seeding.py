@@ -1,4 +1,4 @@
-"""Streams of random numbers are apart."""
+"""Streams of random numbers are independent."""
 
 from rsm.seeding import Stream
 

@@ -37,15 +37,15 @@ def test_committed_numbers_belong_to_the_study_as_it_is():
 LEARNED = [name for name in SUBSET if re.search("independent|fmarl|rsm", name)]
 (RSM,) = (name for name in SUBSET if "/rsm-" in name)
 (FMARL,) = (name for name in SUBSET if "/fmarl-" in name)
-# Measured once: `independent-seed0` with its initial policies evaluated, the run of `rsm` with every ζ halved,
-# and with what was judged and counted but not mixed.
+# Measured once: the initial policies of `independent-seed0`, the run of `rsm` with every ζ halved, and the same
+# run with replicas judged and counted but not mixed.
 UNTRAINED = {"final_return": 0.0852, "final_mean_speed": 1.703}
 HALVED = {"zeta_mean": 0.2427, "acceptance_rate": 0.0752, "spread": 2.546, "final_return": 0.2267}
 UNMIXED = {"spread": 3.629}
 
 
 def told(name, changes, monkeypatch, capsys):
-    """Exit code and numbers that differ, where a run has the committed numbers but for `changes`."""
+    """Exit code and numbers that differ, where a run has the committed numbers except for `changes`."""
     numbers = load_expected()[name]["numbers"]
     content = {key: number["value"] for key, number in numbers.items()} | {"status": "finished"}
     monkeypatch.setattr(verification, "recompute", lambda config: content | changes)

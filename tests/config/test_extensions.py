@@ -1,4 +1,4 @@
-"""Names that installed packages add: when they are read, and how a mistake in one of them is worded."""
+"""Names that installed packages add: when they are loaded, and how errors in a package are reported."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def rsm(tmp_path: Path) -> Rsm:
 
 
 def install(folder: Path, package: str, entry_points: dict[str, str], code: str) -> None:
-    """What pip leaves of a package of one module."""
+    """Install a package of one module, as pip would leave it."""
     info = folder / "site" / f"{package}-1.dist-info"
     info.mkdir(parents=True)
     about = f"Metadata-Version: 2.1\nName: {package}\nVersion: 1\n"

@@ -1,4 +1,4 @@
-"""Aggregators for neighbours that cannot be trusted: worked examples and the laws of their papers."""
+"""Aggregators that tolerate faulty neighbours: worked examples and the properties proved in their papers."""
 
 import importlib
 import json

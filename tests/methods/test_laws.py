@@ -29,7 +29,7 @@ class Script:
 
 
 def accept(current: torch.Tensor, referential: torch.Tensor) -> Verdict:
-    """Mix everything, by a ζ that depends on both policies of the receiver and on nothing else."""
+    """Mix everything, by a ζ that depends only on the two policies of the receiver."""
     distance = (current - referential).abs().mean(dim=1)
     zeta = distance / (1 + distance)
     one = torch.ones(AGENTS)

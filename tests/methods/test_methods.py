@@ -1,4 +1,4 @@
-"""What each method does to θ and what it puts on the wire, against the table of methods."""
+"""The effect of each method on θ, and the bytes it transmits, against the table of methods."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Judging by peers: what a question says, what a juror answers, and what follows from the answers."""
+"""Judging by peers: questions, answers of jurors, and the verdict."""
 
 import pytest
 import torch

@@ -102,7 +102,7 @@ def test_checkpoint_of_other_settings_stays_where_ours_cannot_be_used(tiny, tmp_
     assert load_checkpoint(tmp_path, "theirs") is not None
     with TrafficEnv(
         config.traffic
-    ) as env:  # neither is ours: what is theirs stays as long as it can
+    ) as env:  # neither belongs to this run: both are kept as long as possible
         resume(Training(tiny(seed=1), env), tmp_path)
     assert load_checkpoint(tmp_path, "theirs") is not None
 

@@ -46,7 +46,7 @@ def test_commit_of_a_repository_around_us_is_not_ours(tiny, tmp_path, monkeypatc
 
 
 def test_commit_is_not_that_of_a_repository_that_the_environment_names(tiny, tmp_path, monkeypatch):
-    """As where a hook of another repository starts us."""
+    """As where rsm is started by a git hook of another repository."""
     for name in ("ours", "theirs"):
         repository(tmp_path / name)
     (tmp_path / "ours/file").write_text("y")

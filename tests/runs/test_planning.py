@@ -64,7 +64,7 @@ def test_plan_is_made_without_loading_torch():
 
 
 def leave(folder, config, **changes):
-    """What a finished run leaves, as far as planning looks."""
+    """Write the files of a finished run that planning reads."""
     folder.mkdir(parents=True, exist_ok=True)
     content = {"status": "finished", "settings_hash": config.settings_hash}
     content |= {"episodes": config.training.episodes} | changes

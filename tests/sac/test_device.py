@@ -44,7 +44,7 @@ with_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUD
 
 
 class OnTheHost(AssertionError):
-    """An operation left the device."""
+    """Raised when an operation leaves the device."""
 
 
 class StaysOnDevice(TorchDispatchMode):

@@ -131,7 +131,7 @@ def configuration_of(study: str = STUDY, store: str = STORE) -> Run:
 
 
 def everything(store: str = STORE) -> dict[str, Any]:
-    """All that a store holds of the study, but for the ids that MLflow draws."""
+    """Everything that a store holds of the study, except the ids that MLflow draws."""
     client = reader(store)
     experiment = client.get_experiment_by_name(STUDY)
     runs = {run.info.run_id: run for run in client.search_runs([experiment.experiment_id])}

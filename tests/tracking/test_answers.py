@@ -1,4 +1,4 @@
-"""What a server answers is passed on, and the address of the page that shows the runs."""
+"""Answers of a server are reported to the user; the address of the page of runs."""
 
 from __future__ import annotations
 

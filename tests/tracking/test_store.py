@@ -1,4 +1,4 @@
-"""The store itself: where it is, what it holds from the start, and what a bad address gives."""
+"""The store: its location, its initial content, and errors in its address."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Workflow:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=1800,  # only for one that hangs
+            timeout=1800,  # only reached if it hangs
         )
 
 
@@ -59,7 +59,7 @@ class Installed:
         snakemake.chmod(0o755)
 
     def pip(self, *arguments: str) -> None:
-        """pip of the environment of the tests, at work on this one."""
+        """Run the pip of the test environment on this one."""
         command = [sys.executable, "-m", "pip", "--python", str(self.bin / "python")]
         subprocess.run([*command, "--quiet", *arguments], check=True, timeout=600)
 
@@ -89,7 +89,7 @@ PACKED = (
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """The wheel of this tree in an environment of its own."""
     folder = tmp_path_factory.mktemp("installed")
-    source = folder / "source"  # so that the build leaves nothing in the checkout
+    source = folder / "source"  # a copy, so that the build writes nothing into the checkout
     for name in PACKED:
         if (ROOT / name).is_dir():
             shutil.copytree(

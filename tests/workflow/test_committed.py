@@ -1,4 +1,4 @@
-"""The committed results: whole, of the studies as they are, and the same numbers wherever they stand."""
+"""The committed results are complete, belong to the current studies, and are quoted correctly."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results/committed"
 COMMITTED = sorted(path for path in RESULTS.glob("*") if path.is_dir())
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-# A table that a page took over: it names its source, and has some of its columns and rows.
+# A table quoted on a page: it names its source, and has some of its columns and rows.
 TAKEN = re.compile(r"<!-- from (\S+) -->\n+((?:\|.*\n)+)")
 
 
@@ -89,7 +89,7 @@ def test_numbers_that_verify_compares_with_are_those_of_the_tables() -> None:
     for name, entry in expected.items():
         study, run = name.split("/")
         path = RESULTS / study / "tables/runs.csv"
-        if not path.is_file():  # not committed: the numbers stand alone
+        if not path.is_file():  # the study is not committed: nothing to compare with
             continue
         row = pd.read_csv(path).set_index("run_id").loc[run]
         for key in entry["numbers"].keys() & row.keys():  # `spread` is of the rounds

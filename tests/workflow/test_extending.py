@@ -1,4 +1,4 @@
-"""docs/extending.md is done as it is written, outside a checkout, down to the last figure."""
+"""Everything in docs/extending.md works as written, outside a checkout."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_package_of_the_page_goes_through_snakemake(installed: Installed, tmp_pa
 
     again = installed.run("snakemake --cores 1", tmp_path)
     assert "Nothing to be done" in again.stdout + again.stderr
-    # Its own name in a grid that rsm has never heard of, once the package is gone.
+    # Without the package its name is unknown, and the study is refused.
     installed.pip("uninstall", "--yes", "rsm-extras")
     gone = installed.run("rsm tables --study extended.yaml || echo $?", tmp_path)
     assert gone.stdout.strip() == "2" and "'gossip' is not allowed: one of" in gone.stderr

@@ -1,4 +1,4 @@
-"""What `make` says before it does anything."""
+"""What `make` runs, and what it says before it does anything."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_study_runs_on_the_cores_that_this_process_may_use(tmp_path: Path) -> No
 
 def test_ui_without_a_store_says_so_before_it_makes_an_environment(tmp_path: Path) -> None:
     shutil.copy(ROOT / "Makefile", tmp_path)
-    # Tests may themselves run below make, which would then tell where it enters and leaves.
+    # Tests may themselves run below make, and a nested make would print the folders it enters and leaves.
     unset = {"MLFLOW_TRACKING_URI", "MAKEFLAGS", "MAKELEVEL"}
     environment = {key: os.environ[key] for key in os.environ if key not in unset}
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Pages that code and pages cite are in the repository."""
+"""Pages cited in code and documentation exist."""
 
 from __future__ import annotations
 

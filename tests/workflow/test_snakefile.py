@@ -1,4 +1,4 @@
-"""The DAG by dry runs, bad input, and what makes a job run again (with `rsm` itself replaced)."""
+"""The DAG by dry runs, bad input, and which changes make a job run again (`rsm` replaced by a stand-in)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rsm.config.study import load_study
 
 from .conftest import ROOT, Workflow, job_counts
 
-# Stands in for the commands: every one writes its files at once, and is written down.
+# A stand-in for all commands: each writes its outputs at once, and its call is logged.
 STAND_IN = """
 import argparse, json, sys
 from pathlib import Path
@@ -91,7 +91,7 @@ def stand_in(workflow: Workflow) -> Workflow:
 
 
 def calls(workflow: Workflow) -> list[str]:
-    """The commands run since the last call."""
+    """The commands that ran since the last call of this function."""
     file = workflow.folder / "calls"
     lines = file.read_text().splitlines() if file.exists() else []
     file.unlink(missing_ok=True)
@@ -254,7 +254,9 @@ def test_results_copied_without_their_store_are_published_and_nothing_else(
     done = stand_in.snakemake("--cores", "2", *study)
     assert done.returncode == 0, done.stdout + done.stderr
     calls(stand_in)
-    shutil.rmtree(stand_in.folder / "results/mlflow")  # as in a clone that got results/ci alone
+    shutil.rmtree(
+        stand_in.folder / "results/mlflow"
+    )  # as in a clone into which only results/ci was copied
     done = stand_in.snakemake("--cores", "2", *study)
     assert done.returncode == 0, done.stdout + done.stderr
     assert sorted(calls(stand_in)) == ["publish human-seed0", "publish-results", "store"]
@@ -395,7 +397,7 @@ def test_training_jobs_run_with_one_thread_and_leave_a_log_and_a_benchmark(
 
 
 def test_jobs_at_once_are_as_many_as_there_are_cores_for(stand_in: Workflow) -> None:
-    """Affinity stands for the quota of a container, which tests cannot set."""
+    """CPU affinity in place of the quota of a container, which tests cannot set."""
     one = os.sched_getaffinity(0).pop()
     command = ["taskset", "--cpu-list", str(one), sys.executable, "-m", "snakemake", "--cores", "3"]
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The theory study through Snakemake: what it would run, and that its rules are clean."""
+"""The theory study through Snakemake: which jobs it has, and that its rules pass the linter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs that begin with policies of other runs: what waits for what."""
+"""Runs that begin with policies of other runs: dependencies between jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""rsm as others have it: installed from its wheel, used where there is no checkout."""
+"""rsm installed from its wheel and used without a checkout."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_commands_work_outside_a_checkout(installed: Installed, tmp_path: Path) 
     assert "results/quick/tables/main.md" in rsm("tables --study quick")
     rsm("resolve --study paper --out paper.yaml")
     assert "constraints.txt: missing" not in rsm("doctor")
-    # As in a checkout: whether the committed numbers are those of the studies is for another test.
+    # Whether the committed numbers agree with the studies is checked elsewhere.
     said = rsm("verify --only quick/human-seed0", 0, 1, 2)
     assert "quick/human-seed0" in said or ("study" in said and said.count("\n") == 1)
     assert "cannot be read" not in said
