@@ -75,7 +75,7 @@ def in_own_process(group: str) -> list[Row]:
 
 
 def machine() -> dict[str, Any]:
-    """What the numbers depend on."""
+    """Processor, versions and threads, on which the numbers depend."""
     names = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     model = next((name.split(":")[1].strip() for name in names if "model name" in name), "unknown")
     versions = {"python": platform.python_version(), "torch": importlib.metadata.version("torch")}

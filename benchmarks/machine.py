@@ -1,4 +1,4 @@
-"""What the machine allows: the float32 rate of batched products and of one large product."""
+"""Limits of the machine: the float32 rate of batched products and of one large product."""
 
 from __future__ import annotations
 

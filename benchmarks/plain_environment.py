@@ -1,7 +1,7 @@
 """The reference for the environment: TraCI over a socket, one getter per vehicle and variable.
 
-The same road, vehicles, drivers, observation and reward as `TrafficEnv` of the published scenario, as one would
-write them first.
+The same road, vehicles, drivers, observation and reward as `TrafficEnv` of the published scenario, in
+the most direct code.
 """
 
 from __future__ import annotations

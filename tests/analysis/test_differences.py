@@ -1,4 +1,4 @@
-"""How far ahead of learning alone: pairs of seeds, by hand."""
+"""Differences to the independent baseline: pairs of seeds, computed by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every figure of every study of the repository, some of whose runs failed: whole, and on a page."""
+"""Every figure of every study, with some failed runs: complete, and within the page."""
 
 from __future__ import annotations
 

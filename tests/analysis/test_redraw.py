@@ -1,4 +1,4 @@
-"""A committed study is drawn again from its CSVs alone, and a figure says itself what it is called."""
+"""A committed study is drawn again from its CSVs alone; the module of a figure has its title."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Statistics against rliable, scipy and what must hold for any scores."""
+"""Statistics against rliable and scipy, and properties that hold for any scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plain references of the benchmarks compute what our code computes; how fast is not tested."""
+"""The plain references of the benchmarks compute the same as our code; speed is not tested."""
 
 import random
 

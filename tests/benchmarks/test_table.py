@@ -1,4 +1,4 @@
-"""The table of the benchmarks has its rows, whatever the clock says."""
+"""The table of the benchmarks has its rows; speed is not tested."""
 
 import importlib
 import json

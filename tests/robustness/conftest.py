@@ -1,4 +1,4 @@
-"""Faults and where to put them: a warm process to kill, small file systems, folders that cannot be written."""
+"""Fixtures for faults: a preloaded process to kill, small file systems, folders that cannot be written."""
 
 from __future__ import annotations
 

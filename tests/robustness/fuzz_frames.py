@@ -1,4 +1,4 @@
-"""Random mutations of frames against the decoder and the receiver; a script, run by hand for long.
+"""Random mutations of frames against the decoder and the receiver; a script, run by hand for a long time.
 
     python tests/robustness/fuzz_frames.py --frames 10000000 [--seed 0]
 

@@ -19,7 +19,7 @@ from .conftest import ROOT
 
 # --- settings of a run: YAML text (or bytes) of `rsm train --config run.yaml --out out` ----------------
 RUNS: dict[str, tuple[str | bytes, list[str]]] = {
-    # numbers that are none, or too many, or the wrong kind
+    # invalid numbers, too many of them, or of the wrong type
     "nan": ("sac: {tau: .nan}", ["sac.tau", "nan", "finite"]),
     "nan of a mean": ("mixing: {zeta_max: .NaN}", ["mixing.zeta_max", "nan", "finite"]),
     "infinite": ("sac: {actor_lr: .inf}", ["sac.actor_lr", "inf", "finite"]),
@@ -203,7 +203,7 @@ RUNS: dict[str, tuple[str | bytes, list[str]]] = {
     "settings as null": ("mixing: null", ["mixing", "None", "a mapping is"]),
     "key twice": ("seed: 1\nseed: 2", ["run.yaml, line 2", "'seed'", "once"]),
     "key twice below": ("sac:\n  tau: 0.1\n  tau: 0.2", ["line 3", "'tau'", "once"]),
-    # files that are not what they should be
+    # files of the wrong kind
     "nothing": ("", ["run.yaml", "says nothing", "`method:`"]),
     "comments": ("# later\n---\n", ["run.yaml", "says nothing", "`method:`"]),
     "list": ("- 1", ["run.yaml", "[1]", "mapping"]),
@@ -247,7 +247,7 @@ RUNS: dict[str, tuple[str | bytes, list[str]]] = {
     ),
 }
 
-# --- studies: what is laid upon a good one in `rsm resolve --study study.yaml --out out.yaml` -----------
+# --- studies: overrides of a good one in `rsm resolve --study study.yaml --out out.yaml` -----------
 GOOD = {"name": "bad", "description": "d", "seeds": "[0]", "grid": "{methods: [go]}"}
 STUDIES: dict[str, tuple[dict[str, str | None], list[str]]] = {
     "no name": ({"name": None}, ["name", "required"]),
@@ -587,7 +587,7 @@ def test_malformed_environment(
     case: str, here: Path, capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     variable, value, arguments, words = ENVIRONMENTS[case]
-    figure_eight.cache_clear()  # a process of its own would not have it
+    figure_eight.cache_clear()  # which a process of its own would not have
     monkeypatch.setenv(variable, value.replace("{file}", "a file"))
     check(arguments, [variable, *words], here, capsys)
 

@@ -27,7 +27,7 @@ def run(file: Path, folder: Path, **environment: str) -> None:
 
 
 def test_threads_hashes_locale_and_a_busy_machine_change_no_bit(tiny, tmp_path: Path) -> None:
-    # Networks large enough that torch would share the work among threads if it were let to.
+    # Networks large enough that torch would use several threads if it were allowed to.
     config = tiny(
         sac={"hidden": [128, 128], "batch_size": 128, "learning_starts": 20},
         communication={"topology": "small-world:4:0.5", "loss_rate": 0.1},

@@ -1,4 +1,4 @@
-"""`rsm doctor`: everything that can be broken is broken once, is found, and comes with advice."""
+"""`rsm doctor`: every kind of fault is injected once, is found, and comes with advice."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ from .conftest import ROOT
 
 Usage = namedtuple("Usage", "total used free")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-REQUIRED = [*PROJECT["dependencies"], 'hypothesis<7,>=6.130; extra == "dev"']  # as wheels say it
+REQUIRED = [
+    *PROJECT["dependencies"],
+    'hypothesis<7,>=6.130; extra == "dev"',
+]  # as the metadata of a wheel has them
 
 
 @pytest.fixture(autouse=True)
@@ -229,7 +232,7 @@ def test_home_folder_that_cannot_be_written_matters_without_the_profile(
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", str(read_only))
     assert "export XDG_CACHE_HOME=" in problems(capsys)["cache of Snakemake"]
-    shutil.copytree(ROOT / "profiles", "profiles")  # which asks for no cache there
+    shutil.copytree(ROOT / "profiles", "profiles")  # the profile needs no cache there
     assert "cache of Snakemake" not in problems(capsys)
 
 

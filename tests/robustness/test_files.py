@@ -1,4 +1,4 @@
-"""Files from strangers: nothing in them is executed, and no name leads out of the results."""
+"""Untrusted files: nothing in them is executed, and no name leads out of the results."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SOURCES = sorted((ROOT / "rsm").rglob("*.py"))
 
 
 class Evil:
-    """Pickles to a call that leaves a mark."""
+    """Unpickling it creates a file, which shows that code was executed."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark

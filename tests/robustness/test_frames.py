@@ -1,4 +1,4 @@
-"""Frames from strangers: whatever arrives, θ is what it would have been without it."""
+"""Frames from attackers: whatever arrives, θ is as it would be without them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Attack = Callable[[bytes, bytes], list[bytes]]
 
 
 def poisoned(frame: Frame) -> Frame:
-    """With other values, so that it would be noticed if it were taken in place of the genuine one."""
+    """The same frame with other values, so that accepting it would be noticed."""
     return frame._replace(values=frame.values + np.float32(1))
 
 

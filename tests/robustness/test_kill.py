@@ -1,4 +1,4 @@
-"""Kill at any moment: a run that is started again ends with the bits of the run that was left alone."""
+"""Kill at any moment: a run that is started again ends with the same bits as one that never stopped."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def checkpoints(folder: Path) -> list[str]:
 
 
 def wait_for_checkpoint(folder: Path, job: Job) -> None:
-    """Until the job has written one, or has ended: how fast a machine is decides nothing."""
+    """Wait until the job has written one, or has ended, whatever the speed of the machine."""
     deadline = time.monotonic() + 600  # only for one that hangs
     while not checkpoints(folder) and job.code is None and time.monotonic() < deadline:
         time.sleep(0.002)
@@ -70,7 +70,7 @@ def test_run_killed_at_random_moments_ends_as_if_it_had_been_left_alone(
         job.wait(draw.uniform(0.02, 0.6) * duration)
         number = draw.choice([signal.SIGKILL, signal.SIGTERM])
         code = job.end(number)
-        if code == 0:  # it was done before the signal came: the next one begins anew
+        if code == 0:  # it had finished before the signal came: the next one starts from nothing
             assert_same_run(tmp_path / "whole", folder)
             shutil.rmtree(folder)
             continue

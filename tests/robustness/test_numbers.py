@@ -1,4 +1,4 @@
-"""Numbers that go wrong: the run stops at once, says who and where, and counts as failed everywhere."""
+"""NaN and infinity: the run stops at once, names agent and place, and counts as failed everywhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server with PostgreSQL, by MLFLOW_TRACKING_URI alone: both started from Debian's packages, on loopback."""
+"""An MLflow server with PostgreSQL, used by MLFLOW_TRACKING_URI alone; both run on loopback."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def server(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         process = subprocess.Popen(
             command, cwd=folder, stdout=file, stderr=file, env=environment, start_new_session=True
         )
-    with running(process, signal.SIGKILL):  # it would wait for half a minute
+    with running(process, signal.SIGKILL):  # a normal stop would wait for half a minute
         address = f"http://127.0.0.1:{port}"
         wait_for(lambda: urllib.request.urlopen(f"{address}/health", timeout=2), process, log)
         yield address

@@ -1,4 +1,4 @@
-"""The MLflow store down, locked, read-only or gone in mid-publish: nothing is lost, nothing is there twice."""
+"""The MLflow store down, locked, read-only or gone while publishing: nothing is lost or duplicated."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def assert_whole(runs: dict[str, Run], folders: list[Path], store: str = STORE) 
 
 
 def one_line(arguments: list[str], capsys) -> str:
-    """The line of a command that fails for what is around us, exit code 1 being checked."""
+    """The line of a command that fails for reasons outside rsm; checks exit code 1."""
     assert main(arguments) == 1
     (line,) = capsys.readouterr().err.splitlines()
     return str(line)

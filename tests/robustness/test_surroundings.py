@@ -1,4 +1,4 @@
-"""File systems that lack something, and numbers that are none."""
+"""File systems without some features, and NaN in summaries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process with everything imported that forks one `rsm` command per request; not a test itself.
+"""A preloaded process that forks one `rsm` command per request; not a test itself.
 
 A request is a line of JSON: `arguments` of the command, `log` for its output, `environment` laid upon ours,
 `every_episode` to checkpoint after each, and `fault`: [function of os, number of the call, errno or "kill"].

@@ -1,4 +1,4 @@
-"""What is counted in ζ traces, and the runs that the theory study adds to its grid."""
+"""Statistics of ζ traces, and the runs that the theory study adds to its grid."""
 
 from __future__ import annotations
 

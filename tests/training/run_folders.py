@@ -32,7 +32,7 @@ def assert_same_run(one, other):
 
 
 def assert_resumes_to_the_same_bits(config, folder):
-    """A run of its own in `folder/whole`, and one that stopped after its first episode in `folder/again`."""
+    """Compare a whole run in `folder/whole` with one resumed after its first episode in `folder/again`."""
     content = train(config, folder / "whole")
     with TrafficEnv(config.traffic) as env:
         run = Training(config, env)

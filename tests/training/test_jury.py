@@ -1,4 +1,4 @@
-"""Jurors in a run: who is asked, what crosses, and what is written down."""
+"""Jurors in a run: who is asked, what is transmitted, and what is recorded."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Slow agents, newcomers and agents out of reach: who updates, who waits, who exchanges."""
+"""Slow agents, newcomers and unreachable agents: who updates, who waits, who exchanges."""
 
 import pandas as pd
 import pytest
