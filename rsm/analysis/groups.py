@@ -1,4 +1,4 @@
-"""Returns of groups of agents, where each has a loop of its own: who is slow, new or lying, and on which loops.
+"""Returns of groups of agents (slow, new, attacking, good), where each agent has a loop of its own.
 
 An agent is of one kind: an attacker, else a newcomer, else slow, else good. Groups are the kinds, told apart by
 the kind of loop where a configuration has several. `honest` are all but attackers, and `worst` is the honest

@@ -1,6 +1,6 @@
-"""In which world a configuration ran: who is slow, new, absent or lying there, and on which roads.
+"""The world of a configuration: which agents are slow, new, absent or attacking, and on which roads.
 
-A study varies it beside the method. Figures have a panel or a row per world, and what is compared is of one.
+A study may vary it beside the method. Figures have a panel or a row per world; comparisons stay within one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _world(config: RunConfig, usual: str | None) -> str | None:
         words.append(f"{config.slow.agents} slow {config.slow.factor}×")
     if config.restarts.agents:
         words.append(f"{config.restarts.agents} new at episode {config.restarts.episode}")
-    # To whom nobody sends anything, it is the same what would be sent, and whose radio is off.
+    # Without exchange it makes no difference what attackers would send, or whose radio is off.
     exchanges = METHODS.get(config.method, CONTROL).exchanges
     if config.churn.rate and (exchanges or "churn.rate" in config.varied):
         words.append(f"{config.churn.rate:g} absences/h of {config.churn.absence:g} s")

@@ -1,4 +1,4 @@
-"""`rsm status`: what is going on in a study."""
+"""`rsm status`: the state of a study."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rsm.runs.status import Status
 
-EVERY_S = 2.0  # between two looks with --watch
+EVERY_S = 2.0  # seconds between two updates with --watch
 MOST = 20  # failed runs that are listed
 
 

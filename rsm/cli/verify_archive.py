@@ -1,4 +1,4 @@
-"""`rsm verify --archive`: an archive held against itself, on whatever machine."""
+"""`rsm verify --archive`: checks that an archive is consistent, on any machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rsm.errors import ConfigError, one_line, shown
 from rsm.runs.archive import checksums, opened
 from rsm.runs.folder import read_summary
 
-RELATIVE = 1e-9  # what a sum in another order may change
+RELATIVE = 1e-9  # tolerance for sums in another order
 # Driving again is exact on the machine and versions that trained; elsewhere traffic is chaotic (rsm verify).
 EXACT, ELSEWHERE = 1e-6, 0.06
 COMPARED = ("main.csv", "runs.csv", "differences.csv")

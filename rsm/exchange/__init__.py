@@ -1,1 +1,1 @@
-"""Moving parameters between agents: who hears whom, segments, frames on the wire, the byte ledger."""
+"""Exchange of parameters between agents: topology, segments, frames, channel and ledger."""

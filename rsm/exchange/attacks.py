@@ -1,6 +1,6 @@
-"""What agents that cannot be trusted send in place of their parameters.
+"""What attackers send in place of their parameters.
 
-An attacker drives and learns like everybody; only what it sends is altered. `alie` and `ipm` know the
+An attacker drives and learns like any agent; only what it sends is altered. `alie` and `ipm` know the
 parameters of all honest agents.
 """
 
@@ -57,7 +57,9 @@ ATTACKS: dict[str, Altered] = {
     "stale": lambda theta, start, attackers, _: start[attackers],
     "alie": _alie,
     "ipm": _ipm,
-    "liar": lambda theta, start, attackers, _: theta[attackers],  # lies as a juror alone
+    "liar": lambda theta, start, attackers, _: theta[
+        attackers
+    ],  # honest parameters; it only lies as a juror
 }
 
 

@@ -1,4 +1,4 @@
-"""The channel: delivers bytes between nodes, and loses some if asked to."""
+"""The channel: delivers bytes between nodes, and loses frames with a given probability."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger: what every node sent to every other, byte by byte."""
+"""The ledger: messages and bytes from every node to every other."""
 
 from __future__ import annotations
 

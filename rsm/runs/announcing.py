@@ -1,8 +1,7 @@
 """While Snakemake runs: one line every 30 s in place of a block of lines for every job.
 
-Snakemake's own `quiet` would also keep jobs out of its log file, and failed jobs from the terminal. So a filter
-goes on what writes to the terminal alone: the log file keeps every block. `--verbose` shows all, as does
-`--no-hooks`.
+Snakemake's own `quiet` would also keep jobs out of its log file, and failed jobs from the terminal. So only
+the terminal is filtered, and the log file keeps every block. `--verbose` and `--no-hooks` show all blocks.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ from rsm.config.run import RunConfig
 from rsm.runs.status import headline, status
 
 EVERY_S = 30.0
-TERMINAL = "DefaultStreamHandler"  # Snakemake's name of what writes to the terminal
-# Events of a log record that say that one more of very many jobs begins or ends, and how many there are then.
+TERMINAL = "DefaultStreamHandler"  # Snakemake's name of its terminal handler
+# Events of log records about the start, end or number of jobs.
 ORDINARY = {"job_info", "group_info", "job_started", "job_finished", "progress", "shellcmd"}
 SCHEDULING = ("Select jobs to execute", "Execute ", "Updating checkpoint dependencies")
 
 
 def is_news(record: logging.LogRecord) -> bool:
-    """Whether a record of Snakemake is more than that a job begins or ends."""
+    """Whether a record of Snakemake says more than that a job begins or ends."""
     event = getattr(record, "event", None)
     if event is not None:
         return str(getattr(event, "value", event)) not in ORDINARY
@@ -32,7 +31,7 @@ def is_news(record: logging.LogRecord) -> bool:
 
 
 def hush(logger: logging.Logger) -> bool:
-    """Keep ordinary blocks from the terminal; False where somebody asked for all of them, and gets them."""
+    """Hide blocks of ordinary jobs on the terminal; returns False, hiding none, where all were asked for."""
     if logger.isEnabledFor(logging.DEBUG):
         return False
     terminal = [handler for handler in logger.handlers if handler.name == TERMINAL]
@@ -47,9 +46,9 @@ def announce(
     results: Path,
     every_s: float = EVERY_S,
 ) -> Callable[[], None]:
-    """Say on standard error how the study is doing, now and every `every_s` seconds.
+    """Print the state of the study on standard error, now and every `every_s` seconds.
 
-    Until what is returned is called, or the process ends.
+    It ends when the returned function is called, or with the process.
     """
     over = threading.Event()
 

@@ -1,4 +1,4 @@
-"""A finished study in one zip: written whole or not at all, read back with its checksums."""
+"""A finished study in one zip: written atomically, verified by checksums when it is read."""
 
 from __future__ import annotations
 
@@ -14,11 +14,18 @@ from pathlib import Path
 from rsm.errors import ConfigError, one_line, shown
 from rsm.runs.files import CURRENT, PREVIOUS, PROGRESS
 
-IN = "::"  # between an archive and a run in it
+IN = "::"  # separates an archive and a run in it
 SUMS = "SHA256SUMS"
-# What rules and processes leave in the results of a study that says nothing of its numbers.
+# Files of rules and processes in the results of a study that hold no numbers.
 LEFT_OUT = {"logs", "benchmarks", CURRENT, PREVIOUS, PROGRESS}
-_DATE = (1980, 1, 1, 0, 0, 0)  # of every member: the same study gives the same bytes
+_DATE = (
+    1980,
+    1,
+    1,
+    0,
+    0,
+    0,
+)  # the same time for every member, so that the same study gives the same bytes
 
 
 def result_files(results: Path) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""What an archive says of itself: the metadata of a Workflow Run RO-Crate.
+"""The metadata of an archive, as a Workflow Run RO-Crate.
 
 RO-Crate 1.1 with the profiles Workflow RO-Crate 1.0 and Workflow Run Crate 0.5 (w3id.org/ro/wfrun): a study
 is one run of the Snakemake workflow, from its resolved file to its tables, figures and run folders.

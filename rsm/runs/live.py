@@ -1,6 +1,6 @@
-"""What a run says of itself while it is under way: `progress.json`, for `rsm status` (rsm.runs.status).
+"""The progress of a run while it trains: `progress.json`, read by `rsm status` (rsm.runs.status).
 
-It lies in the run folder as long as the process lives. One that is killed leaves it behind; its age tells.
+It lies in the run folder as long as the process lives. A killed process leaves it behind, which its age shows.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Live:
         )
 
     def _write(self, content: dict[str, float | None]) -> None:
-        """A disk that is full, or a value that is not finite, is told by the run itself, not from here."""
+        """A full disk or a value that is not finite is ignored here, since the run itself reports it."""
         about = {
             "run_id": self._config.run_id,
             "settings_hash": self._config.settings_hash,

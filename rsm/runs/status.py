@@ -1,4 +1,4 @@
-"""What is going on in a study: told from its run folders and logs alone, wherever the runs are made.
+"""The state of a study, from its run folders and logs alone, on whatever machine the runs train.
 
 It loads neither pandas nor torch: a thousand runs are looked at in a fraction of a second.
 """
@@ -20,10 +20,10 @@ from rsm.errors import one_line
 from rsm.runs.files import PROGRESS, read_json
 from rsm.runs.outcome import last_words
 
-# A run that said nothing for so many episodes' time, and at least so long, is taken for dead.
+# A run without progress for the time of so many episodes, and at least so long, is considered dead.
 SILENT_EPISODES, SILENT_S = 10, 120.0
-UNDER_WAY = r"episode [0-9]+/[0-9]+ "  # what a run says in its log while nothing is wrong
-SILENT_AT_FIRST_S = 900.0  # before its first episode nobody knows how long one takes
+UNDER_WAY = r"episode [0-9]+/[0-9]+ "  # lines in the log of a run without errors
+SILENT_AT_FIRST_S = 900.0  # before the first episode its duration is unknown
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Status:
     failed: dict[str, str] = field(default_factory=dict)  # run id → reason
     queued: list[str] = field(default_factory=list)
     stopped: int = 0  # of the queued: begun, and interrupted or killed
-    left_s: float | None = None  # None where it cannot be told
+    left_s: float | None = None  # None where it is unknown
 
     @property
     def over(self) -> bool:
@@ -58,7 +58,7 @@ class Status:
 
 
 def status(runs: Mapping[str, RunConfig], results: Path, now: float | None = None) -> Status:
-    """How the runs of a study are doing, whose folders lie in `results/runs` and logs in `results/logs`.
+    """The state of the runs of a study, whose folders lie in `results/runs` and logs in `results/logs`.
 
     A folder of other settings is that of a run yet to come. `now` is the time in seconds since the epoch.
     """
@@ -142,7 +142,7 @@ def _left(
     known_left = [seconds for seconds in left if seconds is not None]
     if not known_left:
         return None
-    # What nobody knows takes as long as the others do.
+    # A run of unknown duration is assumed to take as long as the others.
     whole = fmean(known_left) * len(left)
     longest = max((run.left_s or 0.0 for run in found.running), default=0.0)
     return max(whole / max(1, len(found.running)), longest)

@@ -2,7 +2,7 @@
 
 The scheme is centralised training with decentralised execution, of Lowe et al. 2017 (arXiv:1706.02275): an
 actor sees what its agent observes, the critic sees everything. The updates are those of soft actor-critic
-(arXiv:1812.05905) in place of DDPG. The aim is the mean of the aims that the agents of `independent` have, so
+(arXiv:1812.05905) in place of DDPG. The objective is the mean of those of the agents of `independent`, so
 one pair of critics serves all:
 
     Q(s, y) = E Σₜ γᵗ (1/N) Σᵢ (rᵢ + αᵢ Hᵢ)        s, y: observations and unit actions of all N agents

@@ -48,7 +48,7 @@ class Replay:
         )  # transitions of all before an agent began anew
 
     def forget(self, agent: int) -> None:
-        """An agent begins anew: what it has stored is drawn no more."""
+        """Reset an agent: its stored transitions are no longer drawn."""
         self._began[agent] = self._added
 
     @property

@@ -1,1 +1,1 @@
-"""All that knows SUMO: networks, human drivers, the simulation, the environment, rendering."""
+"""Everything that uses SUMO: networks, human drivers, simulation, environment, rendering."""

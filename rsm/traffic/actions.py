@@ -1,4 +1,4 @@
-"""What the actions of learning vehicles mean: accelerations or target speeds, as SUMO is told."""
+"""Actions of the learning vehicles (accelerations or target speeds) as commands to SUMO."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an agent sees of the vehicles around it.
+"""Observations of the learning vehicles.
 
 `absolute`, the published one: own position and speed, follower's position and speed, leader's
 position and speed; positions over the loop length, speeds over the limit. `relative`: sine and

@@ -1,4 +1,4 @@
-"""What a simulation step is worth: one number in [0, 1] from the speeds of all vehicles."""
+"""The reward of a simulation step: one number in [0, 1] from the speeds of all vehicles."""
 
 from __future__ import annotations
 

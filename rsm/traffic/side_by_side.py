@@ -1,4 +1,4 @@
-"""Two drivers on the same traffic, side by side under one clock: what `rsm render --compare` draws."""
+"""Two drivers on the same traffic, side by side with one clock (`rsm render --compare`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figure: does the gate know whom to trust? Acceptance of replicas by the kind of their senders."""
+"""Figure: acceptance of replicas by the kind of their senders."""
 
 from __future__ import annotations
 

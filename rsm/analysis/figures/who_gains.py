@@ -1,4 +1,4 @@
-"""Figure: whose return rises – that of good, slow, new and lying agents, of every method in every world."""
+"""Figure: returns of good, slow, new and attacking agents, of every method in every world."""
 
 from __future__ import annotations
 
