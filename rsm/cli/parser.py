@@ -112,9 +112,8 @@ def settle_environment() -> None:
     for name in SINGLE_THREAD:  # jobs run side by side; one thread each
         if not os.environ.get(name, "").isdecimal():
             os.environ[name] = "1"
-    os.environ["MPLBACKEND"] = (
-        "agg"  # figures are only written to files; the backend of a notebook may not be installed
-    )
+    # Figures are only written to files; the backend of a notebook may not be installed
+    os.environ["MPLBACKEND"] = "agg"
 
 
 class Parser(argparse.ArgumentParser):

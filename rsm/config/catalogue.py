@@ -20,9 +20,8 @@ class MethodTraits(NamedTuple):
     segments: bool = False  # its runs differ by segments and replicas
     judged: bool = False  # mixes replica by replica with ζ: its runs differ by `mixing.rule`
     server: bool = False  # a central server asks and mixes before the agents do
-    resilient: bool = (
-        False  # tolerates `communication.byzantine` faulty neighbours; its module defines `least`
-    )
+    # Tolerates `communication.byzantine` faulty neighbours; its module defines `least`
+    resilient: bool = False
     exchanges: bool = True  # has rounds: its runs differ by what is shared and by losses
     # Who learns: every agent by itself, actors with a critic of everything, or one policy for all.
     learner: Literal["sac", "masac", "shared"] = "sac"
@@ -62,12 +61,10 @@ CONTROLS = (*SCRIPTED, UNTRAINED)
 class ScenarioTraits(NamedTuple):
     """What settings need to know of a scenario before importing it."""
 
-    collision: Literal[
-        "terminate", "teleport"
-    ]  # what a collision does unless `traffic.collision` is set
-    module: str = (
-        "rsm.traffic.scenarios"  # of another package, which defines `SCENARIO`; empty for ours
-    )
+    # What a collision does, unless `traffic.collision` is set.
+    collision: Literal["terminate", "teleport"]
+    # a module of another package defines `SCENARIO`
+    module: str = "rsm.traffic.scenarios"
     own_returns: bool = False  # every agent has a loop, and so a return, of its own
 
 
@@ -94,9 +91,8 @@ class TopologyTraits(NamedTuple):
     """A family of topologies: the names of its numbers, and the module that draws its graphs."""
 
     numbers: tuple[str, ...] = ()
-    module: str = (
-        "rsm.exchange.topology"  # of another package, which defines `graph`; empty for ours
-    )
+    # a module of another package defines `graph`
+    module: str = "rsm.exchange.topology"
 
 
 _TOPOLOGIES: dict[str, TopologyTraits] = {

@@ -22,9 +22,8 @@ from rsm.config.run import RunConfig, RunSettings
 from rsm.config.shipped import shipped
 from rsm.errors import ConfigError, KeyedError, one_line, shown
 
-RESOLVED = (
-    "study.yaml"  # in the folder of a study's results, with all defaults and overrides resolved
-)
+# In the folder of a study's results, with all defaults and overrides resolved
+RESOLVED = "study.yaml"
 MOST_RUNS = 20_000  # more is taken for a mistake: Snakemake would plan for hours
 
 

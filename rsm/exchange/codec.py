@@ -37,9 +37,8 @@ class Copy(NamedTuple):
 
     version: int
     values: Values  # [n]
-    rest: Values | None = (
-        None  # [n], what an agent has beyond the copy that it shares with the server
-    )
+    # [n], what an agent has beyond the copy that it shares with the server
+    rest: Values | None = None
 
 
 class Codec:

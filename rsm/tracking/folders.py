@@ -12,9 +12,8 @@ from rsm.errors import ConfigError, shown
 from rsm.runs.files import parse_json
 from rsm.runs.schema import OPTIONAL, TABLES
 
-LAYOUT = (
-    6  # version of the published layout; when it is raised, the next publish replaces older runs
-)
+# Version of the published layout; when it is raised, the next publish replaces older runs
+LAYOUT = 6
 FILES = (
     "config.yaml",
     "manifest.json",
