@@ -9,13 +9,8 @@ from pathlib import Path
 
 from rsm.errors import ConfigError, obstacle, one_line
 
-MACHINE = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EIO,
-    errno.ENOMEM,
-    errno.EMFILE,
-)  # failures of the machine, not mistakes of the user
+# Failures of the machine, not mistakes of the user.
+MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE)
 
 
 @contextlib.contextmanager

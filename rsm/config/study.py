@@ -270,9 +270,8 @@ def load_study(path: Path, overrides: dict[str, Any] | None = None, option: str 
     try:
         study = parse_study(merge(content, overrides), option)
     except ConfigError:
-        _named_as_its_file(
-            parse_study(content, one_line(path)), path
-        )  # raises if the file itself is at fault
+        # Raises where the file itself is at fault.
+        _named_as_its_file(parse_study(content, one_line(path)), path)
         raise
     if "name" not in overrides:
         _named_as_its_file(study, path)

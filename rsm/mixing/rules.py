@@ -60,9 +60,7 @@ class Judge(NamedTuple):
     gamma: float
     settings: Mixing
     choice: Evidence  # decides on A⁺
-    held_out: (
-        Evidence | None
-    )  # decides on ζ where the rule says `held_out`, and is needed only there
+    held_out: Evidence | None  # decides on ζ where the rule says `held_out`
     coin: Tensor | None = None  # [N], uniform in [0, 1), where the rule says `needs_coin`
 
     def value(self, output: Tensor, evidence: Evidence) -> Tensor:

@@ -22,9 +22,8 @@ TABLES: dict[str, tuple[str, ...]] = {
 }
 
 PARTS: tuple[str, ...] = tuple(FIGURES)
-OF_THEORY: tuple[str, ...] = tuple(
-    part for part in PARTS if part != "gate"
-)  # of studies with `checks_theory`
+# Parts of studies with `checks_theory`.
+OF_THEORY: tuple[str, ...] = tuple(part for part in PARTS if part != "gate")
 
 
 def other_files(part: str) -> list[str]:

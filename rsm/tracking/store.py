@@ -104,9 +104,8 @@ def client_of_store() -> MlflowClient:
     from mlflow.tracking import MlflowClient
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow.store.db.utils").setLevel(
-        logging.CRITICAL
-    )  # `locked_store` reports it in a line
+    # `locked_store` reports its errors in a line.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     file = database_file()
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)

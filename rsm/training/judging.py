@@ -32,9 +32,8 @@ class Opinion(NamedTuple):
     """A verdict, and the jurors it is based on."""
 
     verdict: Verdict  # [R]
-    jurors: list[
-        list[int]
-    ]  # [r] peers whose answers it rests on; empty where the own critic judged
+    # [r] peers whose answers it is based on; empty where the own critic judged
+    jurors: list[list[int]]
 
 
 class Judges(Protocol):

@@ -71,9 +71,8 @@ def train(
                 if check_loss(folder, config, force):
                     remove_checkpoints(folder)
                 prepare_folder(folder)
-                write_config(
-                    folder, config
-                )  # so that the folder of an interrupted run has its settings
+                # First, so that the folder of an interrupted run has its settings.
+                write_config(folder, config)
                 try:
                     return carry_out(run, folder)
                 finally:
