@@ -143,10 +143,11 @@ def write_run(config: RunConfig, folder: Path, accepted: bool, failed: bool) -> 
 def _agents(config: RunConfig, evaluations: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Agents 0, 1, … are slow, the next new and the last lie; agent i earns i/1000 more than the mean."""
     slow, new = config.slow.agents, config.slow.agents + config.restarts.agents
+    sizes = (14, 10, 18) if config.traffic.scenario.startswith("mixed") else (14,)
     return [
         {
             "episode": row["episode"], "mode": row["mode"], "eval_seed": row["eval_seed"], "agent": agent,
-            "return": row["return"] + (agent - 4) / 1000, "loop": "14 vehicles",
+            "return": row["return"] + (agent - 4) / 1000, "loop": f"{sizes[agent % len(sizes)]} vehicles",
             "slow": config.learns and agent < slow,
             "newcomer": config.learns and slow <= agent < new,
             "attacker": config.learns and agent >= AGENTS - config.attack.agents,

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rsm.analysis import facets
+from rsm.analysis import facets, figures
 from rsm.analysis.differences import differences
 from rsm.analysis.groups import agents_table, groups, kinds, markdown
 from rsm.analysis.load import Runs
@@ -19,7 +19,7 @@ from rsm.analysis.worlds import listed
 from rsm.config.study import parse_study
 from rsm.runs.files import write_table
 
-from .conftest import load_study_runs, write_study
+from .conftest import load_study_runs, redrawn, texts, write_study
 
 KINDS = ["sign-flip", "alie"]
 RUN = {"traffic": {"scenario": "fleet-figure-eight:9"}, "training": {"episodes": 20}}
@@ -129,3 +129,42 @@ def test_what_is_compared_is_of_one_world(tmp_path: Path) -> None:
         )
     assert set(compared.index) == {"average-complete-episode5", "average-complete-episode11"}
     assert compared.nunique() == 2
+
+
+def test_figure_who_gains_has_each_group_of_each_world_and_learning_alone_in_all(
+    attacked: Runs,
+) -> None:
+    data, figure = redrawn("who_gains", figures.module("who_gains").data(attacked))
+    curves = data[~data["control"] & data["seed"].isna()]
+    last = curves[
+        (curves["episode"] == 20) & (curves["configuration"] == "average-complete-kindalie")
+    ]
+    returns = last.set_index("group")["return"]
+    assert returns["attackers"] - returns["good"] == pytest.approx(0.0025)
+    assert set(returns.index) == {"good", "slow", "attackers", "honest", "worst"}
+    drawn = [axis for axis in figure.axes if axis.axison]
+    assert len(drawn) == 2 * 3, "two attacks, three methods"
+    assert "2 attackers by alie complete" in " ".join(texts(figure).split())
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["good", "slow", "attackers", "worst", "go"]
+
+
+def test_a_replica_counts_for_the_worst_of_its_senders_and_receivers_that_attack_do_not(
+    attacked: Runs, tmp_path: Path
+) -> None:
+    """Agents 0 to 3 are slow, 7 and 8 lie; only what good agents alone sent is accepted."""
+    index = attacked.finished[attacked.finished["method"] == "rsm"].head(1)
+    [run_id] = index["run_id"]
+    folder = attacked.folder / run_id
+    row = pd.read_parquet(folder / "zeta.parquet").iloc[0].to_dict() | {"round": 1, "jurors": []}
+    judged = [
+        (5, [4, 6], "accepted"), (5, [6, 0], "rejected"), (4, [0, 8], "rejected"),
+        (4, [7, 5], "rejected"), (8, [4, 5], "rejected"),
+    ]  # fmt: skip
+    rows = [row | {"agent": a, "sources": s, "outcome": outcome} for a, s, outcome in judged]
+    write_table(tmp_path / run_id, "zeta", rows)
+    for name in ("rounds", "agents"):
+        (tmp_path / run_id / f"{name}.parquet").symlink_to(folder / f"{name}.parquet")
+    data = figures.module("trust").data(Runs(attacked.study, tmp_path, index, ()))
+    found = data.set_index("group")[["acceptance", "judged"]].T.to_dict("list")
+    assert found == {"good": [100, 1], "slow": [0, 1], "attackers": [0, 2]}

@@ -215,7 +215,7 @@ def test_name_and_description_are_not_taken_over(tmp_path):
     [
         ("extends: own.yaml\n", "extends: 'own.yaml' is not allowed: that study extends this one"),
         ("extends: other.yaml\n", "other.yaml: extends: './own.yaml' is not allowed"),
-        ("extends: nope\n", "own.yaml: extends: study: 'nope' is not allowed: known studies: ci"),
+        ("extends: nope\n", "own.yaml: extends: study: 'nope' is not allowed: known studies: attack"),
         ("extends: gone.yaml\n", "gone.yaml: cannot be read: No such file"),
         ("extends: [quick]\n", "own.yaml: extends: ['quick'] is not allowed: the name or the file"),
     ],
@@ -274,3 +274,22 @@ def test_mistake_of_an_override_names_the_option_and_not_the_file(tmp_path):
     with pytest.raises(ConfigError, match=r"tiny\.yaml: seeds: 3 .* a list is expected"):
         load_study(broken, wrong, "--config")
     assert load_study(broken, {"seeds": [3]}).seeds == (3,)
+
+
+def test_world_is_a_word_where_it_is_not_that_of_the_study_and_agents_name_their_section():
+    fleet = {"traffic": {"scenario": "fleet-figure-eight:9"}, "slow": {"agents": 4}}
+    grid = {"methods": ["average", "go"], "topologies": ["ring"]}
+    also = [
+        grid | {"slow.agents": [4], "sac.tau": [0.5]},  # as the study has it
+        grid | {"slow.agents": [0], "restarts.agents": [2], "traffic.scenario": ["mixed-fleet:9"]},
+        grid | {"attack.agents": [1, 2], "attack.kind": ["alie"]},
+    ]
+    content = {"name": "s", "description": "", "seeds": [0], "run": fleet, "grid": also[0]}
+    runs = parse_study(content | {"also": also[1:]}, "s").runs()
+    assert list(runs) == [
+        "average-ring-seed0",
+        "go-seed0",
+        "average-ring-slow0-restarts2-scenariomixed-fleet-9-seed0",
+        "average-ring-attack1-kindalie-seed0",
+        "average-ring-attack2-kindalie-seed0",
+    ]

@@ -98,11 +98,12 @@ def draw(
     figure = Figure(figsize=(style.PAGE, height))
     grid = figure.subplots(count, columns, squeeze=False, sharex=True, sharey=True)
     shown, numbered = _looks(data["group"].dropna()), set[tuple[int, int]]()
+    lowest: dict[tuple[int, int], Axes] = {}  # panel of each column of a block
     for number, axis in enumerate(grid.flat):
         row, place = divmod(number, columns)
         block, row = divmod(row, len(rows))
         position = block * columns + place
-        axis.tick_params(labelsize=5, length=1.5, labelbottom=row == len(rows) - 1)
+        axis.tick_params(labelsize=5, length=1.5)
         if position >= len(labels):
             axis.set_axis_off()
             continue
@@ -116,13 +117,17 @@ def draw(
             _draw_panel(axis, part, column, shown, levels or {})
             axis.tick_params(labelleft=(block, row) not in numbered)
             numbered.add((block, row))
-            if row == len(rows) - 1:
-                axis.set_xlabel("training episode", fontsize=5.5)
+            lowest[block, place] = axis
         if place == 0:
             axis.annotate(
                 rows[row].title, (0, 0.5), (-24, 0), xycoords="axes fraction", va="center", ha="right",
                 textcoords="offset points", fontsize=5.5, annotation_clip=False,
             )  # fmt: skip
+    for axis in grid.flat:
+        below = axis in lowest.values()
+        axis.tick_params(labelbottom=below)
+        if below:
+            axis.set_xlabel("training episode" if columns < 9 else "episode", fontsize=5.5)
     figure.supylabel(unit, fontsize=7)
     _legend(figure, shown, levels or {})
     return figure

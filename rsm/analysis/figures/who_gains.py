@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from rsm.analysis import facets, selection
 from rsm.analysis.figures import matrix, style
-from rsm.analysis.groups import HONEST, WORST, agents_table, grouped
+from rsm.analysis.groups import GOOD, HONEST, WORST, agents_table, grouped
 from rsm.analysis.load import Runs
 
 TITLE, CATEGORY = "Who gains", "Performance"
@@ -50,6 +50,8 @@ def draw(data: pd.DataFrame) -> Figure:
     kinds = curves[~curves["group"].isin([HONEST, WORST])].dropna(subset=["group"])
     apart = curves["configuration"].isin(kinds["configuration"])
     curves = curves[~(apart & (curves["group"] == HONEST))]
+    if GOOD in set(curves["group"]):  # where all are good, they are drawn as such
+        curves = curves.assign(group=curves["group"].replace(HONEST, GOOD))
     known = dict(zip(levels["label"], levels["return"], strict=True))
     values = {name: known[name] for name in _LEVELS if name in known}
     return matrix.draw(curves, "return", "return of their own loops", levels=values)
