@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,9 @@ from rsm.analysis.selection import (
     representative,
 )
 from rsm.analysis.statistics import FEWEST, interquartile_mean, stratified_bootstrap_interval
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _CURVES = (
     "episode", "env_steps", "bytes_sent", "return", "return_low", "return_high", "mean_speed",
@@ -183,6 +186,12 @@ def _panels(frame: pd.DataFrame, world: str | None) -> list[Panel]:
         )
         for topology, share in pairs
     ]
+
+
+def at_home(panels: Sequence[Panel], axes: Sequence[Axes]) -> list[Axes]:
+    """The axes of those panels whose agents drive where the controls of the study do."""
+    pairs = zip(panels, axes, strict=True)
+    return [axis for panel, axis in pairs if not worlds.on_other_roads(panel.part)]
 
 
 def of_world(frame: pd.DataFrame, world: str) -> pd.DataFrame:

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from rsm.config.catalogue import CONTROL, METHODS
+from rsm.config.catalogue import CONTROL, METHODS, parse_scenario
 from rsm.config.run import RunConfig
 
 EQUAL = "equal agents"
 _BY = " by "  # before the kind of an attack
+_WITH = " with "  # behind the roads
 
 
 def worlds(configs: Iterable[RunConfig]) -> Mapping[str, str | None]:
@@ -46,7 +47,7 @@ def _world(config: RunConfig, usual: str | None) -> str | None:
     unlike = " and ".join(words)
     if config.traffic.scenario == usual:
         return unlike or EQUAL
-    return f"{config.traffic.scenario} with {unlike}" if unlike else config.traffic.scenario
+    return f"{config.traffic.scenario}{_WITH}{unlike}" if unlike else config.traffic.scenario
 
 
 def listed(frame: pd.DataFrame) -> list[str]:
@@ -55,6 +56,17 @@ def listed(frame: pd.DataFrame) -> list[str]:
         return []
     found = [str(world) for world in dict.fromkeys(frame["world"].dropna())]
     return [world for world in found if not any(x.startswith(world + _BY) for x in found)]
+
+
+def on_other_roads(frame: pd.DataFrame) -> bool:
+    """Whether the worlds of a frame name their roads: not those that the controls of the study drive on."""
+    for world in listed(frame):
+        try:
+            parse_scenario(world.partition(_WITH)[0])
+        except ValueError:
+            continue
+        return True
+    return False
 
 
 def in_world(frame: pd.DataFrame, world: str) -> pd.DataFrame:

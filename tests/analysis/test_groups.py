@@ -168,3 +168,24 @@ def test_a_replica_counts_for_the_worst_of_its_senders_and_receivers_that_attack
     data = figures.module("trust").data(Runs(attacked.study, tmp_path, index, ()))
     found = data.set_index("group")[["acceptance", "judged"]].T.to_dict("list")
     assert found == {"good": [100, 1], "slow": [0, 1], "attackers": [0, 2]}
+
+
+def test_controls_are_no_levels_of_agents_on_other_roads(tmp_path: Path) -> None:
+    study = fleet(
+        {},
+        {"methods": ["independent", "go"]},
+        {"methods": ["independent"], "traffic.scenario": ["mixed-fleet:9"]},
+    )
+    runs = load_study_runs(write_study(study, tmp_path))
+    assert listed(runs.index) == ["equal agents", "mixed-fleet:9"]
+    for name in ("learning_curves", "who_gains"):
+        _, figure = redrawn(name, figures.module(name).data(runs))
+        levels = [
+            sum(line.get_transform() != axis.transData for line in axis.lines)
+            for axis in figure.axes
+        ]
+        assert levels[0] == 1 and levels[1] == 0, name
+    groups_there = groups(runs).set_index("configuration").loc["independent-scenariomixed-fleet-9"]
+    assert set(groups_there["group"]) == {
+        "honest", "worst", "14 vehicles", "10 vehicles", "18 vehicles",
+    }  # fmt: skip

@@ -215,7 +215,10 @@ def test_name_and_description_are_not_taken_over(tmp_path):
     [
         ("extends: own.yaml\n", "extends: 'own.yaml' is not allowed: that study extends this one"),
         ("extends: other.yaml\n", "other.yaml: extends: './own.yaml' is not allowed"),
-        ("extends: nope\n", "own.yaml: extends: study: 'nope' is not allowed: known studies: attack"),
+        (
+            "extends: nope\n",
+            "own.yaml: extends: study: 'nope' is not allowed: known studies: attack",
+        ),
         ("extends: gone.yaml\n", "gone.yaml: cannot be read: No such file"),
         ("extends: [quick]\n", "own.yaml: extends: ['quick'] is not allowed: the name or the file"),
     ],

@@ -38,7 +38,7 @@ def draw(data: pd.DataFrame) -> Figure:
             axis.set_title(style.panel_title(topology, part["segments"].max(), words))
             axis.set_ylabel(unit)
             axis.set_xlabel("environment steps (thousand)")
-        style.draw_levels(row, values)
+        style.draw_levels(facets.at_home(panels, row), values)
         style.share_y(row)
         named |= dict.fromkeys(style.last_of_rows(row), values)
     style.once(axes)

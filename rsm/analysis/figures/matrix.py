@@ -114,7 +114,8 @@ def draw(
         if part.empty:  # not run there
             axis.set_axis_off()
         else:
-            _draw_panel(axis, part, column, shown, levels or {})
+            here = {} if worlds.on_other_roads(part) else levels or {}
+            _draw_panel(axis, part, column, shown, here)
             axis.tick_params(labelleft=(block, row) not in numbered)
             numbered.add((block, row))
             lowest[block, place] = axis

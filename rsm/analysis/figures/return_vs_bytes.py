@@ -42,7 +42,7 @@ def draw(data: pd.DataFrame) -> Figure:
         axis.set_title(style.panel_title(topology, part["segments"].max(), words))
         axis.set_ylabel("return")
         axis.set_xlabel("bytes sent by all nodes so far (MB, log scale)")
-    style.draw_levels(row, values)
+    style.draw_levels(facets.at_home(panels, row), values)
     style.share_y(row)
     style.legend(figure, curves, shown)
     style.name_levels(figure, dict.fromkeys(style.last_of_rows(row), values))

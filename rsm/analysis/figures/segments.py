@@ -46,7 +46,7 @@ def draw(data: pd.DataFrame) -> Figure:
             if column == "megabytes":
                 axis.set_ylim(bottom=-0.03 * axis.get_ylim()[1])
         if column == "return":
-            style.draw_levels(row, values)
+            style.draw_levels(facets.at_home(panels, row), values)
         style.share_y(row)
     style.once(axes)
     style.legend(figure, data, shown)

@@ -34,8 +34,7 @@ def data(runs: Runs) -> pd.DataFrame:
         if len(own):
             frame = matrix.estimates(grouped(own, ["seed", "episode"]), "return")
         frames.append(pd.DataFrame([row] * len(frame)).join(frame))
-    if runs.finished["scenario"].nunique() == 1:  # else controls drove on the roads of some alone
-        frames.append(facets.levels(runs).drop(columns="mean_speed"))
+    frames.append(facets.levels(runs).drop(columns="mean_speed"))
     return facets.gathered(frames, _COLUMNS)
 
 
