@@ -218,9 +218,14 @@ def test_tables_are_written_in_every_form(results: Path, tmp_path: Path) -> None
     written = write_tables(load_study(results / "study.yaml"), tmp_path)
     assert [path.name for path in written] == list(TABLE_FILES)
     assert written == table_files(tmp_path)
-    page, main, text, tex, rows, _, differences, _, apart, manifests, export, settings = (
-        contents
-    ) = [path.read_text() for path in written]
+    contents = {path.name: path.read_text() for path in written}
+    page, main, text, tex = (contents[f"main.{kind}"] for kind in ("html", "csv", "md", "tex"))
+    rows, differences, apart = (
+        contents[name] for name in ("runs.csv", "differences.md", "groups.md")
+    )
+    manifests, export = contents["manifests.jsonl"], contents["marl_eval.json"]
+    settings = contents["settings.html"]
+    assert "bytes / fmarl" in contents["pareto.md"]
     assert "megabytes_sent,payload_megabytes_per_agent" in main
     assert "sent (MB)" in text
     resolved = (results / "study.yaml").read_text()
@@ -247,7 +252,7 @@ def test_tables_are_written_in_every_form(results: Path, tmp_path: Path) -> None
     assert len(seed["step_1"]["return"]) == 3
     assert "human" not in content
     again = write_tables(load_study(results / "study.yaml"), tmp_path)
-    assert [path.read_text() for path in again] == contents
+    assert {path.name: path.read_text() for path in again} == contents
 
 
 def test_figures_are_written_where_they_are_announced(results: Path, tmp_path: Path) -> None:
