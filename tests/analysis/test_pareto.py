@@ -60,6 +60,9 @@ def test_table_has_bytes_and_return_against_fmarl_of_the_same_seed(study):
     assert row["ahead_of_fmarl"] == pytest.approx(ahead.sort_values().iloc[1:4].mean(), abs=2e-3)
     assert row["ahead_of_fmarl_low"] < row["ahead_of_fmarl"] < row["ahead_of_fmarl_high"]
     assert (row["reaches_fmarl"] == Verdict.HOLDS) == (row["ahead_of_fmarl_low"] > -0.01)
+    silent, dear = (table.loc[name] for name in ("independent", "rsm (float32, 4 random peers)"))
+    assert silent["return_at_equal_bytes"] == pytest.approx(silent["return_iqm"], abs=0.01)
+    assert dear["bytes_over_fmarl"] > 1.2 and dear["return_at_equal_bytes"] < dear["return_iqm"]
     assert table.loc["fmarl (float32)", "reaches_fmarl"] == Verdict.NOT_RUN
     assert table.loc["independent", "front"] and table["megabytes_iqm"].is_monotonic_increasing
     text = pareto.markdown(table.reset_index(), "synthetic")

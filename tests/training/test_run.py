@@ -49,7 +49,10 @@ def test_same_seed_gives_the_same_folder_in_another_process_and_another_seed_doe
 
 @pytest.mark.parametrize(
     "communication",
-    [{"loss_rate": 0.1}, pytest.param({"period": 40}, id="no round after the interruption")],
+    [
+        {"loss_rate": 0.1, "topology": "random:3", "encoding": "topk:0.1"},
+        pytest.param({"period": 40}, id="no round after the interruption"),
+    ],
 )
 def test_interrupted_run_resumes_to_the_same_end(communication, tiny, tmp_path, monkeypatch):
     config = tiny(communication=communication)
