@@ -18,10 +18,10 @@ MARGIN = 0.01  # of return, about 0.2 m/s of mean speed: as much below fmarl sti
 NOTE = (
     "Final return and all bytes sent by anybody, interquartile means over seeds with 95 % bootstrap intervals "
     "(none below five seeds). *Return at fmarl's bytes*: at the last evaluation by which no more was sent than "
-    "`fmarl` sends in all; of single evaluations, so it varies more. *On the front*: no other configuration has "
-    f"as high a return for as few bytes. *Reaches fmarl*: whether its return is at most {MARGIN:g} below that of "
-    "`fmarl` of the same seed, by the whole interval of the difference. A configuration is named by what sets "
-    "it apart from most of its method."
+    "`fmarl` sends in all; of single evaluations, so it varies more. *On the front*: no other configuration "
+    f"has as high a return for as few bytes. *Reaches fmarl*: whether its return is at most {MARGIN:g} below "
+    "that of `fmarl` of the same seed, by the whole interval of the difference. A configuration is named by "
+    "what sets it apart from most of its method."
 )
 
 
