@@ -34,19 +34,23 @@ class Stream(enum.IntEnum):
     ENCODING = 15
 
 
-def numpy_generator(seed: int, stream: Stream) -> np.random.Generator:
-    """The generator of one stream of a run."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(stream,)))
+def numpy_generator(seed: int, stream: Stream, node: int | None = None) -> np.random.Generator:
+    """The generator of one stream of a run, or of one node's own part of it."""
+    return np.random.default_rng(_sequence(seed, stream, node))
 
 
 def torch_generator(
-    seed: int, stream: Stream, device: torch.device | str = "cpu"
+    seed: int, stream: Stream, device: torch.device | str = "cpu", node: int | None = None
 ) -> torch.Generator:
     """The same for torch; another device draws other numbers from the same seed."""
     import torch
 
-    words = np.random.SeedSequence(seed, spawn_key=(stream,)).generate_state(2, np.uint32)
+    words = _sequence(seed, stream, node).generate_state(2, np.uint32)
     return torch.Generator(device).manual_seed(int(words[0]) << 31 | int(words[1]) >> 1)
+
+
+def _sequence(seed: int, stream: Stream, node: int | None) -> np.random.SeedSequence:
+    return np.random.SeedSequence(seed, spawn_key=(stream,) if node is None else (stream, node))
 
 
 def chosen_agents(seed: int, stream: Stream, agents: int, count: int) -> list[int]:

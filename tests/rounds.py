@@ -16,9 +16,9 @@ from rsm.exchange.codec import PLAIN, Codec
 from rsm.exchange.replicas import Came, Post
 from rsm.methods.context import Context
 from rsm.mixing.rules import Verdict
-from rsm.training.communication import traced
 from rsm.training.judging import Opinion
 from rsm.training.rounds import Exchange, synchronous_round
+from rsm.training.tracing import traced
 
 Judge = Callable[[torch.Tensor, torch.Tensor], Verdict]
 

@@ -32,6 +32,32 @@ class Communication(Settings):
         description="When a round begins: once the slowest agent has made U updates, for which the others "
         "wait, or at every U-th update of the fastest.",
     )
+    mode: Literal["synchronous", "asynchronous"] = Field(
+        "synchronous",
+        description="All agents exchange in one round and wait for each other, or each begins a round of its "
+        "own after U of its updates and nobody waits (not published).",
+    )
+    phase: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Asynchronous: agent i begins its first round phase · i modulo U updates later.",
+    )
+    delay: Literal["none", "constant", "exponential", "lognormal"] = Field(
+        "none",
+        description="Distribution of the delay of every frame; the logarithm of `lognormal` has standard "
+        "deviation 1 (not published).",
+    )
+    delay_mean: float = Field(1.0, ge=0, le=3600, description="Mean of the delays, s.")
+    bandwidth: Positive | None = Field(
+        None,
+        description="Bytes per second that all links of a node, the server's too, share in order of sending; "
+        "null does not bound them (not published).",
+    )
+    timeout: Positive = Field(
+        5.0,
+        description="s after which a round takes what has come; where nothing takes time it is not waited for.",
+    )
     byzantine: int = Field(
         0,
         ge=0,
@@ -41,6 +67,31 @@ class Communication(Settings):
     clip: Positive = Field(
         1.0, description="Radius of `clipped-gossip`, in median distances to the neighbours."
     )
+
+    @property
+    def timed(self) -> bool:
+        """Whether rounds take simulated time: frames do, or agents do not exchange in step."""
+        return self.mode == "asynchronous" or self.delayed
+
+    @property
+    def delayed(self) -> bool:
+        """Whether frames take simulated time."""
+        return bool(self.delay != "none" and self.delay_mean) or self.bandwidth is not None
+
+    @model_validator(mode="after")
+    def _time_goes_with_the_rest(self) -> Communication:
+        if self.phase and self.mode == "synchronous":
+            raise KeyedError(
+                "communication.phase",
+                self.phase,
+                "synchronous rounds begin together; allowed: 0, or communication.mode asynchronous",
+            )
+        if self.barrier == "none" and self.timed:
+            what = "asynchronous rounds have no barrier to leave out"
+            if self.mode == "synchronous":
+                what = "a synchronous round that takes time needs agents that wait for it"
+            raise KeyedError("communication.barrier", "none", f"{what}; allowed: slowest")
+        return self
 
 
 class Mixing(Settings):

@@ -132,6 +132,18 @@ class RunConfig(RunSettings):
         return self
 
     @model_validator(mode="after")
+    def _published_code_knows_no_time(self) -> RunConfig:
+        traits = METHODS.get(self.method)
+        if traits and traits.judged and self.mixing.published_code and self.communication.timed:
+            raise KeyedError(
+                "mixing.published_code",
+                self.mixing.published_code,
+                "its agents take turns at one instant; allowed: null, or synchronous rounds with no "
+                "delay or bandwidth",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _newcomers_have_no_episodes_to_hold_out(self) -> RunConfig:
         if self.learns and self.restarts.agents and self.mixing.rule == "line-search":
             raise KeyedError(

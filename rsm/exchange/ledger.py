@@ -15,6 +15,8 @@ COUNTERS = (
     "refused",
 )
 BYTES = ("request_bytes", "question_bytes", "header_bytes", "payload_bytes")
+# What became of them: bytes sent are delivered, lost or in flight.
+FATES = ("delivered_bytes", "lost_bytes")
 
 
 class Ledger:
@@ -23,6 +25,7 @@ class Ledger:
     def __init__(self, agents: int) -> None:
         self.agents = agents
         self.counts = {name: np.zeros((agents + 1,) * 2, dtype=np.int64) for name in COUNTERS}
+        self.fates = {name: np.zeros((agents + 1,) * 2, dtype=np.int64) for name in FATES}
 
     def copy(self) -> Ledger:
         """A snapshot to take a difference with."""

@@ -23,7 +23,7 @@ TABLES: dict[str, dict[str, tuple[pa.DataType, str]]] = {
     "episodes": {
         "episode": (pa.int32(), "training episode, from 1"),
         "env_steps": (pa.int64(), "simulation steps driven in training so far"),
-        "updates": (pa.int64(), "SAC updates of every agent so far"),
+        "updates": (pa.int64(), "SAC updates so far of an agent that neither is slow nor waits"),
         "return": (pa.float64(), "Σ reward / horizon, in [0, 1], mean over agents; over the honest ones where each has its own loop"),
         "mean_speed": (pa.float64(), "mean speed of all vehicles over the episode, m/s"),
         "collisions": (pa.int32(), "collisions in the episode"),
@@ -34,7 +34,7 @@ TABLES: dict[str, dict[str, tuple[pa.DataType, str]]] = {
         "entropy": (pa.float64(), "mean of −log π (unit action) over the episode's updates, nats; NaN: none"),
         "alpha": (pa.float64(), "temperature α at the end, mean over agents"),
         "bytes_sent": (pa.int64(), "bytes transmitted so far, by anybody"),
-        "updates_not_made": (pa.int64(), "updates so far that agents could have made, had they not waited for slower ones"),
+        "updates_not_made": (pa.int64(), "updates so far that agents could have made, had they not waited for a round; of all agents"),
         "wall_s": (pa.float64(), "seconds of wall time of the episode"),
     },
     "evaluations": {
@@ -50,10 +50,10 @@ TABLES: dict[str, dict[str, tuple[pa.DataType, str]]] = {
         "steps": (pa.int32(), "simulation steps of the episode"),
     },
     "rounds": {
-        "round": (pa.int32(), "communication round, from 1"),
+        "round": (pa.int32(), "communication round, from 1; asynchronous: what happened in U updates of the fastest, the last row in the rest"),
         "episode": (pa.int32(), "training episode it fell in"),
         "env_steps": (pa.int64(), "simulation steps driven in training so far"),
-        "updates": (pa.int64(), "SAC updates of every agent so far"),
+        "updates": (pa.int64(), "SAC updates so far of an agent that neither is slow nor waits"),
         "links": (pa.int32(), "directed pairs of neighbours; N(N − 1) where the method has no topology"),
         "messages": (pa.int64(), "frames sent in the round, requests included"),
         "request_bytes": (pa.int64(), "bytes of request frames"),
@@ -71,7 +71,7 @@ TABLES: dict[str, dict[str, tuple[pa.DataType, str]]] = {
         "spread": (pa.float64(), "root mean square distance of the actors θᵢ from their mean, after the round"),
     },
     "zeta": {
-        "round": (pa.int32(), "communication round, from 1"),
+        "round": (pa.int32(), "communication round, from 1; asynchronous: of the receiver's own rounds"),
         "env_steps": (pa.int64(), "simulation steps driven in training so far"),
         "agent": (pa.int32(), "the receiver that judges"),
         "replica": (pa.int32(), "number of the replica, from 1"),
@@ -85,6 +85,9 @@ TABLES: dict[str, dict[str, tuple[pa.DataType, str]]] = {
         "outcome": (pa.string(), "accepted, rejected or identical"),
         "jurors": (pa.list_(pa.int32()), "peers whose answers judged; empty where the own critic did"),
         "lost_segments": (pa.int32(), "segments filled with the receiver's own values"),
+        "segment_ages": (pa.list_(pa.float64()), "s since each segment was sent, in the order of `sources`; null where it did not come"),
+        "segment_updates": (pa.list_(pa.int32()), "updates that its sender has made since; null where it did not come"),
+        "question_age": (pa.float64(), "s since the jurors were asked; null where none of them judged"),
     },
     "exchange": {
         "sender": (pa.int32(), "agent that sent, −1 the server"),
@@ -170,7 +173,7 @@ SUMMARY: dict[str, str] = {
     "episodes": "training episodes; 0 for a control",
     "env_steps": "simulation steps driven in training",
     "updates": "SAC updates of every agent",
-    "updates_not_made": "updates that agents could have made, had they not waited for slower ones",
+    "updates_not_made": "updates that agents could have made, had they not waited for a round; of all agents",
     "rounds": "communication rounds",
     "messages": "frames sent",
     "bytes_sent": "bytes transmitted by anybody",

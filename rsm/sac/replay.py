@@ -98,8 +98,11 @@ class Replay:
         generator: torch.Generator,
         fold: int = 0,
         folds: int = 1,
+        agent: int | None = None,
     ) -> Batch:
         """The same among the `recent` latest transitions: the best proxy of d^π in the replay.
+
+        Those of one `agent` alone, [1, B], draw nothing for the others.
 
         With several `folds`, of these only those of one fold. Batches of different folds share no transition,
         and no episode unless the window holds too little but one (`_fold`). Raises ValueError where there are
@@ -109,12 +112,11 @@ class Replay:
         if window < folds:
             raise ValueError(f"{window} transitions cannot be parted in {folds} folds")
         if folds == 1:
-            return self._draw(batch_size, window, generator)
+            return self._draw(batch_size, window, generator, agent)
         ages = torch.from_numpy(self._fold(window, fold, folds)).to(self._data.device)
-        drawn = torch.randint(
-            len(ages), (self.agents, batch_size), generator=generator, device=ages.device
-        )
-        return self._of_age(ages[drawn])
+        shape = (self.agents if agent is None else 1, batch_size)
+        drawn = torch.randint(len(ages), shape, generator=generator, device=ages.device)
+        return self._of_age(ages[drawn], agent)
 
     def latest(self, count: int) -> Batch:
         """The `count` latest transitions of each agent, the newest first; all where there are fewer."""
@@ -137,18 +139,29 @@ class Replay:
         size = (window - gap * (folds - 1)) // folds
         return ages[fold * (size + gap) :][:size]
 
-    def _draw(self, batch_size: int, window: int, generator: torch.Generator) -> Batch:
-        shape, device = (self.agents, batch_size), self._data.device
-        if (self.stored >= window).all():
-            return self._of_age(torch.randint(window, shape, generator=generator, device=device))
+    def _draw(
+        self,
+        batch_size: int,
+        window: int,
+        generator: torch.Generator,
+        agent: int | None = None,
+    ) -> Batch:
+        stored, device = self.stored, self._data.device
+        if agent is not None:
+            stored = stored[agent : agent + 1]
+        shape = (len(stored), batch_size)
+        if (stored >= window).all():
+            ages = torch.randint(window, shape, generator=generator, device=device)
+            return self._of_age(ages, agent)
         # A newcomer without any transition draws the last one of its predecessor.
-        windows = torch.from_numpy(np.clip(self.stored, 1, window)).to(device).unsqueeze(1)
+        windows = torch.from_numpy(np.clip(stored, 1, window)).to(device).unsqueeze(1)
         drawn = torch.rand(shape, generator=generator, device=device, dtype=torch.float64)
-        return self._of_age((drawn * windows).long())
+        return self._of_age((drawn * windows).long(), agent)
 
-    def _of_age(self, age: Tensor) -> Batch:
-        """Transitions by `age: [N, B]`, 0 being the latest."""
-        rows = (self._added - 1 - age) % self.capacity + self._offsets
+    def _of_age(self, age: Tensor, agent: int | None = None) -> Batch:
+        """Transitions by `age: [N, B]`, 0 being the latest; of one agent by `[1, B]`."""
+        offsets = self._offsets if agent is None else self._offsets[agent : agent + 1]
+        rows = (self._added - 1 - age) % self.capacity + offsets
         drawn = self._data.flatten(0, 1).index_select(0, rows.flatten())
         parts = drawn.view(*age.shape, -1).split(self._widths, dim=2)
         observations, unit_actions, log_density, rewards, next_observations, discount = parts

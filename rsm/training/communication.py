@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,44 +15,47 @@ from rsm import methods
 from rsm.config.catalogue import METHODS
 from rsm.config.run import RunConfig
 from rsm.errors import ConfigError
-from rsm.exchange.attacks import sent_parameters
 from rsm.exchange.channel import Channel
 from rsm.exchange.codec import Codec
+from rsm.exchange.delays import delay_of
 from rsm.exchange.frames import frame_key
-from rsm.exchange.ledger import COUNTERS, Ledger
 from rsm.exchange.replicas import Came, Post
 from rsm.exchange.segments import segment_slices
 from rsm.exchange.topology import neighbourhood
-from rsm.methods.context import Context, MixingMetric
-from rsm.mixing.rules import Verdict
+from rsm.methods.context import Context
 from rsm.sac.learner import Learner
 from rsm.sac.replay import Replay
-from rsm.seeding import Stream, numpy_generator, torch_generator
-from rsm.training.judging import Judgement, Judges, Opinion, OwnCritic, PublishedCode
+from rsm.seeding import Stream, numpy_generator
+from rsm.training.accounts import Accounts
+from rsm.training.judging import Generators, Judgement, Judges, Opinion, OwnCritic, PublishedCode
 from rsm.training.jury import Peers
-from rsm.training.roster import Presence, unlike_agents
+from rsm.training.roster import Presence
 from rsm.training.rounds import Exchange, sequential_round, synchronous_round
+from rsm.training.sharing import Sharing
+from rsm.training.streams import streams_of
+from rsm.training.timed import Timed
+from rsm.training.tracing import Judge, Rows, traced
 
-Rows = list[dict[str, Any]]
-# What came, own and referential parameters [R, D] of R receivers, number of the replica from 0 → an opinion.
-Judge = Callable[[Came, Tensor, Tensor, int], Opinion]
+Places = Callable[[], NDArray[np.float64]]  # where the vehicles are now, [N, 2]
+
+
+class Held(NamedTuple):
+    """The row of `rounds` that is due, None where none is, and rows of `zeta`; the loop adds columns."""
+
+    row: dict[str, Any] | None
+    trace: Rows
 
 
 class Communication:
-    """What N agents of one run exchange. Raises ConfigError for a topology or segments that cannot be.
-
-    With `share: actor+critic` the critics are mixed as the actors are; target critics and the moments of Adam
-    never travel and stay the agents' own.
-    """
+    """What N agents of one run exchange. Raises ConfigError for a topology or segments that cannot be."""
 
     def __init__(self, config: RunConfig, learner: Learner, replay: Replay) -> None:
         self._config, self.learner = config, learner
         communication, agents = config.communication, learner.agents
+        self._sharing = Sharing(config, learner)
+        self.attackers = self._sharing.attackers
+        self.parameters = self._sharing.length
         self._traits = METHODS[config.method]
-        self.parameters = learner.policy.parameter_count
-        self._critics_travel = self._traits.exchanges and communication.share == "actor+critic"
-        if self._critics_travel:
-            self.parameters += 2 * learner.critic.parameter_count
         if self._traits.segments:
             segment_slices(self.parameters, communication.segments)
         self._topology = numpy_generator(config.seed, Stream.TOPOLOGY)
@@ -60,8 +64,16 @@ class Communication:
             agents,
             self._topology,
         )
-        loss = numpy_generator(config.seed, Stream.CHANNEL)
-        self.channel = Channel(agents, communication.loss_rate, loss, frame_key())
+        streams = streams_of(config, agents, learner.theta.device)
+        bandwidth = math.inf if communication.bandwidth is None else communication.bandwidth
+        self.channel = Channel(
+            agents,
+            communication.loss_rate,
+            streams.channel,
+            frame_key(),
+            delay_of(communication),
+            bandwidth,
+        )
         self.codec = Codec(
             communication.encoding,
             numpy_generator(config.seed, Stream.ENCODING),
@@ -70,51 +82,132 @@ class Communication:
         self._method = methods.load(config.method)
         if self._traits.resilient:
             self._require_enough_neighbours(agents)
-        self._sources = numpy_generator(config.seed, Stream.SOURCES)
-        device = learner.theta.device
-        self._judging = torch_generator(config.seed, Stream.JUDGING, device)
-        self._attacking = torch_generator(config.seed, Stream.ATTACK, device)
-        self.attackers = unlike_agents(config, agents, "attack")
-        self._start = self._shared()
+        self._sources = streams.sources
+        self._judging = streams.judging
         self._presence = Presence(config, agents)
-        self._judges = judges_of(config, learner, replay, self._judging, self.attackers)
+        self._judges = judges_of(config, learner, replay, streams.judging, self.attackers)
+        # Rounds that take no time are held at once (`hold_round`).
+        self.timed: Timed | None = None
+        if communication.timed and self._traits.exchanges:
+            parts = (self._sharing, self.channel, self._method, self._judges, self._sources)
+            self.timed = Timed(config, *parts)
+        self.in_step = communication.mode == "synchronous"
         self.rounds = 0
-        self.last_round = Ledger(agents).bytes_per_pair  # [sender, receiver], server last
+        self._accounts = Accounts(self.channel.ledger)
+        self._links = 0
 
-    def hold_round(
-        self, positions: NDArray[np.float64], time: float = 0.0
-    ) -> tuple[dict[str, Any], Rows]:
+    def hold_round(self, positions: NDArray[np.float64], time: float = 0.0) -> Held:
         """One synchronous round for vehicles at `positions: [N, 2]`, at a simulated time (s) of the run.
 
-        Changes the learner's shared parameters and returns the row of `rounds` and those of `zeta`,
-        without the columns that the training loop adds.
+        It takes no time and changes the learner's shared parameters.
         """
         self.rounds += 1
-        before = self.channel.ledger.copy()
         trace: Rows = []
-        present = self._presence.at(time)
-        neighbours = self._neighbours(positions) & present[:, None] & present[None, :]
+        neighbours, present = self._graph(positions, time)
         post = Post(self.channel, int(self._config.settings_hash, 16), self.rounds, self.codec)
         context = Context(
             self._config.communication,
             neighbours,
-            self._sources,
+            self._sources[0],
             traced(self._judge(neighbours, post), trace),
             present=None if present.all() else present,
             jurors=1 if self._config.mixing.judge == "peers" else 0,
         )
-        traits, exchange = self._traits, Exchange(context, post, self._sent)
+        sharing, traits = self._sharing, self._traits
+        exchange = Exchange(context, post, sharing.sent)
         if traits.judged and self._config.mixing.published_code:
-            shared = sequential_round(self._shared(), self._method, traits.judged, exchange)
+            shared = sequential_round(sharing.all(), self._method, traits.judged, exchange)
         else:
             shared = synchronous_round(
-                self._shared(), self._method, traits.server, traits.judged, exchange
+                sharing.all(), self._method, traits.server, traits.judged, exchange
             )
-        self._take(shared)
-        sent = self.channel.ledger.since(before)
-        self.last_round = sent.bytes_per_pair
-        row = self._row(sent, trace, int(context.neighbours.sum()))
-        return row, [{"round": self.rounds, **judged} for judged in trace]
+        sharing.take(shared)
+        for row in trace:
+            row["round"] = self.rounds
+        return self._held(trace, int(context.neighbours.sum()))
+
+    def begin_round(
+        self, positions: NDArray[np.float64], time: float, updates: NDArray[np.int64]
+    ) -> None:
+        """A synchronous round that takes time begins; `updates: [N]` are those of every agent so far."""
+        assert self.timed is not None
+        self.rounds += 1
+        self.timed.begin(time, self.rounds, *self._graph(positions, time), updates)
+
+    def end_round(self, time: float) -> Held | None:
+        """The synchronous round that is over by a simulated time (s), its parameters taken."""
+        assert self.timed is not None
+        ended = self.timed.end(time)
+        return None if ended is None else self._held(ended.trace, ended.links)
+
+    def listen(self, positions: Places, time: float, updates: NDArray[np.int64]) -> None:
+        """Asynchronous: peers answer what came strictly before `time` with what they had until then."""
+        if self.timed is not None and self.channel.next_arrival < time:
+            self.timed.listen(time, *self._graph(positions(), time), updates)
+
+    def act(
+        self,
+        positions: Places,
+        time: float,
+        updates: NDArray[np.int64],
+        due: list[int],
+        row_due: bool,
+    ) -> tuple[Held, list[int]]:
+        """Asynchronous: what agents ask and mix at a decision, and which of those `due` began rounds."""
+        assert self.timed is not None
+        trace: Rows = []
+        began = self.timed.closed(due)
+        if began or not self.timed.idle(time):
+            neighbours, present = self._graph(positions(), time)
+            began = [agent for agent in began if present[agent]]
+            self._links = int(neighbours.sum())
+            trace = self.timed.act(time, neighbours, present, updates, began)
+        if not row_due:
+            self._accounts.judged(trace)
+            return Held(None, trace), began
+        self.rounds += 1
+        return self._held(trace, self._links), began
+
+    def last_row(self) -> dict[str, Any] | None:
+        """A row of `rounds` for what was sent or judged after the last one; None where nothing was."""
+        if self._accounts.empty:
+            return None
+        if not self.in_step:  # otherwise it is that of the round that was under way
+            self.rounds += 1
+        return self._held([], self._links).row
+
+    @property
+    def last_round(self) -> NDArray[np.int64]:
+        """Bytes of the last row of `rounds`, [sender, receiver], server last."""
+        return self._accounts.last_round
+
+    @property
+    def exchanges(self) -> bool:
+        """Whether the method has rounds at all."""
+        return self._traits.exchanges
+
+    def due(self, updates: int) -> bool:
+        """Whether a round follows this update: every U-th; in the published code the first of every U."""
+        first = 1 if self._traits.judged and self._config.mixing.published_code else 0
+        return (updates - first) % self._config.communication.period == 0
+
+    def forget(self, agent: int) -> None:
+        """An agent begins anew: what is still to be mixed with its parameters concerns it no more."""
+        self.codec.forget(agent)
+        if self.timed is not None:
+            self.timed.forget(agent)
+
+    def _held(self, trace: Rows, links: int) -> Held:
+        """A row of `rounds` for all since the last one, these judged replicas included."""
+        self._accounts.judged(trace)
+        return Held(self._accounts.row(self.rounds, links, self._sharing.spread), trace)
+
+    def _graph(
+        self, positions: NDArray[np.float64], time: float
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Who hears whom `[N, N]` of those present `[N]`."""
+        present = self._presence.at(time)
+        return self._neighbours(positions) & present[:, None] & present[None, :], present
 
     def _require_enough_neighbours(self, agents: int) -> None:
         """Raises ConfigError where somebody's fixed neighbourhood is too small to outvote `byzantine`."""
@@ -132,106 +225,58 @@ class Communication:
                 "smaller number or a denser topology"
             )
 
-    @property
-    def exchanges(self) -> bool:
-        """Whether the method has rounds at all."""
-        return self._traits.exchanges
-
-    def due(self, updates: int) -> bool:
-        """Whether a round follows this update: every U-th; in the published code the first of every U."""
-        first = 1 if self._traits.judged and self._config.mixing.published_code else 0
-        return (updates - first) % self._config.communication.period == 0
-
     def _judge(self, neighbours: NDArray[np.bool_], post: Post) -> Judge:
         def judge(came: Came, own: Tensor, referential: Tensor, replica: int) -> Opinion:
             receivers = came.receivers
-            theta, critics = self._split(own, receivers)
-            theta_tilde, _ = self._split(referential, receivers)
+            theta, critics = self._sharing.split(own, receivers)
+            theta_tilde, _ = self._sharing.split(referential, receivers)
             case = Judgement(came, theta, critics, theta_tilde, neighbours, post)
             return self._judges.opinion(case, replica)
 
         return judge
 
-    def _row(self, sent: Ledger, trace: Rows, links: int) -> dict[str, Any]:
-        """The row of `rounds`."""
-        mixed = [row["zeta"] for row in trace if row["outcome"] == "accepted"]
-        return {
-            "round": self.rounds,
-            "links": links,
-            **{name: sent.total(name) for name in COUNTERS},
-            "bytes_sent": sent.bytes_sent,
-            "heaviest_share": sent.heaviest_share,
-            "judged": len(trace),
-            "accepted": len(mixed),
-            "identical": sum(row["outcome"] == "identical" for row in trace),
-            "zeta_mean": float(np.mean(mixed)) if mixed else float("nan"),
-            "spread": self._spread(),
-        }
-
-    def _sent(self, shared: Tensor) -> Tensor:
-        """What all agents send, `[N, D]`, of what they have."""
-        kind = self._config.attack.kind
-        shared = shared.detach()
-        return sent_parameters(kind, shared, self._start, self.attackers, self._attacking)
-
-    def _shared(self) -> Tensor:
-        """A copy of what every agent shares, `[N, D]`: the actor, then the critics if they travel."""
-        learner = self.learner
-        if not self._critics_travel:
-            return learner.theta.detach().clone()
-        return torch.cat((learner.theta, learner.critics.flatten(1)), dim=1).detach()
-
-    def _split(self, shared: Tensor, agents: list[int]) -> tuple[Tensor, Tensor]:
-        """Actors `[R, d]` and critics `[R, 2, c]` of R agents; their own critics where these do not travel."""
-        size, critics = self.learner.policy.parameter_count, self.learner.critics
-        if shared.shape[1] == size:
-            return shared, critics if len(agents) == len(critics) else critics[agents]
-        return shared[:, :size], shared[:, size:].unflatten(1, (2, -1))
-
-    def _take(self, shared: Tensor) -> None:
-        actors, critics = self._split(shared, list(range(self.learner.agents)))
-        self.learner.theta.detach().copy_(actors)
-        if critics is not self.learner.critics:
-            self.learner.critics.detach().copy_(critics)
-
-    def _spread(self) -> float:
-        theta = self.learner.theta.detach()
-        return float((theta - theta.mean(dim=0)).square().sum(dim=1).mean().sqrt())
-
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
+        judging = [self._judging] if isinstance(self._judging, torch.Generator) else self._judging
         return {
             "rounds": self.rounds,
-            "last_round": self.last_round.tolist(),
             "channel": self.channel.state_dict(),
             "codec": self.codec.state_dict(),
             "topology": self._topology.bit_generator.state,
-            "sources": self._sources.bit_generator.state,
-            "judging": self._judging.get_state(),
+            "sources": [draw.bit_generator.state for draw in self._sources],
+            "judging": [draw.get_state() for draw in judging],
             "judges": self._judges.state_dict(),
-            "attacking": self._attacking.get_state(),
+            "sharing": self._sharing.state_dict(),
             "presence": self._presence.state_dict(),
+            "accounts": self._accounts.state_dict(),
+            "links": self._links,
+            "timed": None if self.timed is None else self.timed.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
-        self.rounds = state["rounds"]
-        self.last_round[:] = state["last_round"]
+        self.rounds, self._links = state["rounds"], state["links"]
         self.channel.load_state_dict(state["channel"])
         self.codec.load_state_dict(state["codec"])
         self._topology.bit_generator.state = state["topology"]
-        self._sources.bit_generator.state = state["sources"]
-        self._judging.set_state(state["judging"])
+        for draw, drawn in zip(self._sources, state["sources"], strict=True):
+            draw.bit_generator.state = drawn
+        judging = [self._judging] if isinstance(self._judging, torch.Generator) else self._judging
+        for generator, found in zip(judging, state["judging"], strict=True):
+            generator.set_state(found)
         self._judges.load_state_dict(state["judges"])
-        self._attacking.set_state(state["attacking"])
+        self._sharing.load_state_dict(state["sharing"])
         self._presence.load_state_dict(state["presence"])
+        self._accounts.load_state_dict(state["accounts"])
+        if self.timed is not None:
+            self.timed.load_state_dict(state["timed"])
 
 
 def judges_of(
     config: RunConfig,
     learner: Learner,
     replay: Replay,
-    generator: torch.Generator,
+    generator: Generators,
     attackers: list[int],
 ) -> Judges:
     """Who judges by these settings, where `attackers` are the agents that send harm."""
@@ -242,37 +287,3 @@ def judges_of(
         return own
     liars = attackers if config.attack.kind == "liar" else []
     return Peers(config, learner, own, liars)
-
-
-def traced(judge: Judge, trace: Rows) -> MixingMetric:
-    """ζ of one replica of R receivers by a judge; a row of each receiver goes to the trace.
-
-    The rows are those of the table `zeta` (rsm.runs.schema), without the columns that the caller knows.
-    """
-    judged: dict[int, int] = {}  # agent → its replicas so far
-
-    def mixing_metric(came: Came, own: Tensor, referential: Tensor) -> Tensor:
-        number = max((judged.get(agent, 0) for agent in came.receivers), default=0)
-        verdict, jurors = judge(came, own, referential, number)
-        asked, lost = came.asked[0], came.lost[0]
-        # By one copy to the host: float64 holds every float32 and truth value as it is.
-        values = torch.stack([column.double() for column in verdict]).T.tolist()
-        for row in np.flatnonzero(asked).tolist():
-            agent = came.receivers[row]
-            columns = dict(zip(Verdict._fields, values[row], strict=True))
-            judged[agent] = judged.get(agent, 0) + 1
-            outcome = "accepted" if columns.pop("accepted") else "rejected"
-            trace.append(
-                {
-                    "agent": agent,
-                    "replica": judged[agent],
-                    "sources": came.sources[row][0],
-                    "outcome": "identical" if columns.pop("identical") else outcome,
-                    "jurors": jurors[row],
-                    "lost_segments": int(lost[row]),
-                    **columns,
-                }
-            )
-        return torch.where(torch.from_numpy(asked).to(own.device), verdict.zeta, 0)
-
-    return mixing_metric

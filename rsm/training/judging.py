@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -15,6 +16,9 @@ from rsm.mixing.published_code import STATES, published_verdict
 from rsm.mixing.rules import RULES, Evidence, Judge, Verdict, mixing_metric
 from rsm.sac.learner import Learner
 from rsm.sac.replay import Batch, Replay
+
+# One stream for all agents, where they are judged in step, or one of each agent.
+Generators = torch.Generator | Sequence[torch.Generator]
 
 
 class Judgement(NamedTuple):
@@ -64,10 +68,15 @@ class OwnCritic(_Stateless):
     """Each receiver judges by its own critic, on its recent states (docs/algorithm.md)."""
 
     def __init__(
-        self, config: RunConfig, learner: Learner, replay: Replay, generator: torch.Generator
+        self, config: RunConfig, learner: Learner, replay: Replay, generator: Generators
     ) -> None:
         self._settings, self._learner, self._replay = config.mixing, learner, replay
         self._generator = generator
+
+    @property
+    def each_draws_alone(self) -> bool:
+        """Whether every agent has a stream of its own."""
+        return not isinstance(self._generator, torch.Generator)
 
     def opinion(self, case: Judgement, replica: int) -> Opinion:
         """By the rule of the settings."""
@@ -87,32 +96,46 @@ class OwnCritic(_Stateless):
 
     def coin(self, receivers: list[int]) -> Tensor:
         """A uniform draw in [0, 1) for each receiver."""
-        alpha = self._learner.alpha
-        draws = torch.rand(len(alpha), generator=self._generator, device=alpha.device)
-        return rows_of(receivers, draws)
+        alpha, generator = self._learner.alpha, self._generator
+        if isinstance(generator, torch.Generator):
+            draws = torch.rand(len(alpha), generator=generator, device=alpha.device)
+            return rows_of(receivers, draws)
+        alone = [torch.rand(1, generator=generator[i], device=alpha.device) for i in receivers]
+        return torch.cat(alone)
 
     def evidence(self, receivers: list[int], fold: int, folds: int) -> Evidence:
         """States drawn anew, with replacement, from the `recent` latest transitions of each agent.
 
         Held-out states are of other episodes than those that choose θ̃ (Replay.sample_recent).
         """
-        settings = self._settings
-        batch = self._replay.sample_recent(
-            settings.states, settings.recent, self._generator, fold, folds
-        )
-        noise = torch.randn(
-            batch.unit_actions.shape, generator=self._generator, device=batch.rewards.device
-        )
-        return _evidence_of(receivers, batch, noise)
+        generator = self._generator
+        if isinstance(generator, torch.Generator):
+            return _evidence_of(receivers, *self._draw(generator, fold, folds))
+        alone = [
+            _evidence_of([0], *self._draw(generator[agent], fold, folds, agent))
+            for agent in receivers
+        ]
+        parts = zip(*alone, strict=True)
+        return Evidence(*(torch.cat(part) for part in parts))
+
+    def _draw(
+        self, generator: torch.Generator, fold: int, folds: int, agent: int | None = None
+    ) -> tuple[Batch, Tensor]:
+        """Recent transitions of all agents, or of one, and standard normal noise for their actions."""
+        amounts = (self._settings.states, self._settings.recent)
+        batch = self._replay.sample_recent(*amounts, generator, fold, folds, agent)
+        device, shape = batch.rewards.device, batch.unit_actions.shape
+        return batch, torch.randn(shape, generator=generator, device=device)
 
 
 class PublishedCode(_Stateless):
     """The receivers judge as a public version of the code does, on states of their whole replay."""
 
     def __init__(
-        self, config: RunConfig, learner: Learner, replay: Replay, generator: torch.Generator
+        self, config: RunConfig, learner: Learner, replay: Replay, generator: Generators
     ) -> None:
         assert config.mixing.published_code is not None
+        assert isinstance(generator, torch.Generator)  # its rounds are in step
         self._version, self._zeta_max = config.mixing.published_code, config.mixing.zeta_max
         self._learner, self._replay, self._generator = learner, replay, generator
 

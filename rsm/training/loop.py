@@ -25,7 +25,7 @@ from rsm.sac.learner import Losses
 from rsm.sac.replay import NStepReturns, Replay
 from rsm.seeding import Stream, held_out_seeds, torch_generator, training_seed
 from rsm.traffic.environment import TrafficEnv
-from rsm.training.communication import Communication
+from rsm.training.communication import Communication, Held
 from rsm.training.drivers import learner_drivers
 from rsm.training.driving import drive, first_states
 from rsm.training.evaluation import Evaluation, evaluate, honest_return
@@ -33,6 +33,7 @@ from rsm.training.finite import Watch
 from rsm.training.gate import gate_rows
 from rsm.training.initial import initial_learner
 from rsm.training.progress import Progress
+from rsm.training.rhythm import Rhythm
 from rsm.training.roster import Roster, agents_of
 
 COUNTERS = ("episode", "env_steps", "decisions", "updates", "resumed")
@@ -61,6 +62,9 @@ class Training:
         self.updating = torch_generator(seed, Stream.UPDATES, device)
         self.roster = Roster(config, env.n_agents)
         self.exchange = Communication(config, self.learner, self.replay) if config.learns else None
+        if self.exchange is not None:
+            parts = (self.exchange, self.roster, env.positions, lambda: self.time)
+            self.rhythm = Rhythm(*parts)
 
     def learn(self, folder: Path) -> None:
         """Train to the last episode, with checkpoints in the run folder; raises Diverged.
@@ -83,6 +87,7 @@ class Training:
                 live.episode(self.episode, row["return"], row["bytes_sent"], *self.judged)
             if self.episode % every:
                 self.evaluate()
+        self.close_accounts()
 
     def train_episode(self) -> dict[str, Any]:
         """Drive one episode, learning and communicating; records its row of `episodes` and returns it."""
@@ -102,10 +107,10 @@ class Training:
             if over:
                 self.returns.flush()
             self.decisions += 1
-            if self.update_due:
-                losses.append(self.update())
-                if self.round_due:
-                    self.communicate()
+            self.rhythm.listen()
+            if updated := self.update_due:
+                losses += self.update()
+            self.communicate(updated)
         self.watch.look()
         return self._record_episode(losses, start)
 
@@ -117,7 +122,7 @@ class Training:
                 self.learner.begin_anew(agent, draw)
                 self.replay.forget(agent)
                 if self.exchange is not None:
-                    self.exchange.codec.forget(agent)
+                    self.exchange.forget(agent)
 
     @property
     def update_due(self) -> bool:
@@ -126,20 +131,20 @@ class Training:
         return len(self.replay) >= sac.learning_starts and self.decisions % sac.update_every == 0
 
     @property
-    def round_due(self) -> bool:
-        """A communication round follows every U-th update, of the slowest where rounds wait for it."""
-        if self.exchange is None or not self.exchange.exchanges:
-            return False
-        return self.roster.all_made() if self.roster.waits else self.exchange.due(self.updates)
+    def time(self) -> float:
+        """Simulated time of training so far, s; it runs on over episodes."""
+        return self.steps * self.env.dt
 
-    def update(self) -> Losses:
-        """One SAC update of all agents; raises Diverged."""
+    def update(self) -> list[Losses]:
+        """One SAC update of all agents, none where all wait for a round under way; raises Diverged."""
         batch = self.learner.draw(self.replay, self.updating)
         shape = (2, *batch.unit_actions.shape)
         noise = torch.randn(shape, generator=self.updating, device=self.device)
         self.updates += 1
         needed = self.config.sac.learning_starts
         agents = self.roster.updating(self.updates, self.replay.stored, needed)
+        if agents == [] and self.exchange is not None and self.exchange.timed is not None:
+            return []
         losses = self.learner.update(batch, noise, agents)
         named = {
             "critic loss": losses.critic,
@@ -147,18 +152,28 @@ class Training:
             "entropy": losses.entropy,
         }
         self.watch.updated(named | self._parameters())
-        return losses
+        return [losses]
 
-    def communicate(self) -> None:
-        """One communication round; records its row of `rounds` and a row of `zeta` a judged replica."""
-        assert self.exchange is not None
-        self.watch.look()
-        row, trace = self.exchange.hold_round(self.env.positions(), self.steps * self.env.dt)
-        self.roster.round_held()
-        now = {"episode": self.episode, "env_steps": self.steps, "updates": self.updates}
-        self.recorder.add("rounds", row | now)
-        self.recorder.add("zeta", *(judged | {"env_steps": self.steps} for judged in trace))
-        self.watch.require_finite(self._parameters())
+    def communicate(self, updated: bool) -> None:
+        """Rounds that fall due; records their rows of `rounds`, and a row of `zeta` a judged replica."""
+        occasion = self.updates if updated else None
+        if self.rhythm.due(occasion):
+            self.watch.look()
+        for held in self.rhythm.rounds(occasion):
+            self._record_round(held, self.steps)
+
+    def close_accounts(self) -> None:
+        """After the last checkpoint: a row of `rounds` for what was sent after the last one."""
+        if self.exchange is not None:
+            self._record_round(Held(self.exchange.last_row(), []), self.env_steps)
+
+    def _record_round(self, held: Held, steps: int) -> None:
+        now = {"episode": self.episode, "env_steps": steps, "updates": self.updates}
+        if held.row is not None:
+            self.recorder.add("rounds", held.row | now)
+        self.recorder.add("zeta", *(judged | {"env_steps": steps} for judged in held.trace))
+        if held.row is not None or held.trace:
+            self.watch.require_finite(self._parameters())
 
     def measure_gate(self) -> None:
         """Record whether replicas of this moment are a gain, and what every judge says; where asked for."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsm.config.catalogue import CONTROL, METHODS
 from rsm.config.run import RunConfig
 from rsm.errors import ConfigError
 from rsm.seeding import Stream, chosen_agents, numpy_generator
@@ -62,8 +63,8 @@ class Roster:
     """Who updates when, and when a round is due.
 
     An occasion is a moment at which the fastest agents may update. A slow agent updates at every factor-th.
-    With `barrier: slowest` an agent that has made its U updates makes none until the round, which begins when
-    the slowest has made them.
+    With `barrier: slowest` an agent that has made its U updates makes none until the round is over, which
+    begins when the slowest has made them. Asynchronous agents do not wait, and each is due after U of its own.
     """
 
     def __init__(self, config: RunConfig, agents: int) -> None:
@@ -71,9 +72,18 @@ class Roster:
         self.newcomers = unlike_agents(config, agents, "restarts")
         self._factors = np.ones(agents, dtype=np.int64)
         self._factors[self.slow] = config.slow.factor
-        self._waits = config.communication.barrier == "slowest"
-        self._period = config.communication.period
+        communication, traits = config.communication, METHODS.get(config.method, CONTROL)
+        self.in_step = communication.mode == "synchronous"
+        takes_time = self.unequal or communication.delayed
+        in_step = self.in_step and communication.barrier == "slowest"
+        self.waits = (
+            traits.exchanges and in_step and takes_time
+        )  # whether rounds wait for the slowest
+        self._period = communication.period
         self._made = np.zeros(agents, dtype=np.int64)  # updates since the last round
+        if not self.in_step:
+            self._made -= communication.phase * np.arange(agents) % self._period
+        self.updates = np.zeros(agents, dtype=np.int64)  # of every agent so far
         self.not_made = 0  # updates that agents could have made, had they not waited
 
     @property
@@ -84,33 +94,37 @@ class Roster:
     def updating(self, occasion: int, stored: NDArray[np.int64], needed: int) -> list[int] | None:
         """Agents that update at an occasion (from 1); None: all. `stored: [N]` are their transitions."""
         able = (occasion % self._factors == 0) & (stored >= needed)
-        if self.unequal and self._waits:
+        if self.waits:
             done = self._made >= self._period
             self.not_made += int((able & done).sum())
             able &= ~done
         self._made += able
+        self.updates += able
         return None if able.all() else np.flatnonzero(able).tolist()
 
     def all_made(self) -> bool:
         """Whether the slowest has made U updates since the last round."""
         return bool((self._made >= self._period).all())
 
-    def round_held(self) -> None:
-        """A round was held: restart the counts of all agents."""
-        self._made[:] = 0
+    def round_held(self, agents: list[int] | None = None) -> None:
+        """A round was held, or begun by these agents alone: restart their counts."""
+        self._made[slice(None) if agents is None else agents] = 0
 
     @property
-    def waits(self) -> bool:
-        """Whether rounds wait for the slowest."""
-        return self.unequal and self._waits
+    def due(self) -> list[int]:
+        """Agents that have made U updates since they last began a round."""
+        agents: list[int] = np.flatnonzero(self._made >= self._period).tolist()
+        return agents
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
-        return {"made": self._made.tolist(), "not_made": self.not_made}
+        made, updates = self._made.tolist(), self.updates.tolist()
+        return {"made": made, "not_made": self.not_made, "updates": updates}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
         self._made[:], self.not_made = state["made"], state["not_made"]
+        self.updates[:] = state["updates"]
 
 
 class Presence:

@@ -157,3 +157,32 @@ def test_published_code_is_part_of_the_name_of_a_run():
     run = parse_run({"mixing": {"published_code": "jul"}}, "x")
     assert run.run_id == "rsm-code-jul-radius90-p4-k3-seed0"
     assert run.axes["published_code"] == "jul"
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({"mode": "asynchronous", "barrier": "none"}, "communication.barrier"),
+        ({"delay": "constant", "barrier": "none"}, "communication.barrier"),
+        ({"phase": 2}, "communication.phase"),
+    ],
+)
+def test_settings_of_time_that_contradict_each_other_are_refused(settings, key):
+    with pytest.raises(ConfigError, match=rf"^x: {key}: .*; allowed: [^\n]*$"):
+        parse_run({"communication": settings}, "x")
+
+
+@pytest.mark.parametrize("settings", [{"mode": "asynchronous"}, {"bandwidth": 1e5}])
+def test_published_code_knows_no_time(settings):
+    mixing = {"published_code": "aug"}
+    with pytest.raises(ConfigError, match=r"^x: mixing.published_code: 'aug' .*; allowed: "):
+        parse_run({"communication": settings, "mixing": mixing}, "x")
+    parse_run({"method": "average", "communication": settings, "mixing": mixing}, "x")
+
+
+def test_delay_of_mean_zero_and_no_bandwidth_take_no_time():
+    timed = [
+        parse_run({"communication": settings}, "x").communication.timed
+        for settings in ({"delay": "lognormal", "delay_mean": 0.0}, {"delay": "lognormal"})
+    ]
+    assert timed == [False, True]
