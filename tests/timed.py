@@ -12,6 +12,7 @@ from rsm import methods
 from rsm.config.catalogue import METHODS
 from rsm.config.exchanging import Communication
 from rsm.exchange.channel import Channel
+from rsm.exchange.codec import Codec
 from rsm.exchange.delays import delay_of
 from rsm.exchange.replicas import Came
 from rsm.methods.context import Context
@@ -171,6 +172,7 @@ def world_of(
         communication.replicas if traits.segments else agents,
         Jury(agents) if jury else None,  # type: ignore[arg-type]
         Server(module, parameters[0]) if traits.server else None,
+        Codec(communication.encoding, np.random.default_rng(seed), agents),
     )
     mixer = Mixer(clock, module, traits, communication, parameters.shape[1], in_step)
     parties = Parties(clock, mixer, module, communication.timeout)

@@ -91,6 +91,13 @@ class Communication(Settings):
             if self.mode == "synchronous":
                 what = "a synchronous round that takes time needs agents that wait for it"
             raise KeyedError("communication.barrier", "none", f"{what}; allowed: slowest")
+        if self.encoding.startswith("topk") and self.timed:
+            raise KeyedError(
+                "communication.encoding",
+                self.encoding,
+                "top-k needs a sender to know what its receiver holds, which it does not where rounds take "
+                "time; allowed: float32, float16, int8, or synchronous rounds with no delay or bandwidth",
+            )
         return self
 
 

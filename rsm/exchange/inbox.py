@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rsm.exchange.channel import Channel
-from rsm.exchange.frames import Frame, FrameError, decode
+from rsm.exchange.codec import Codec
+from rsm.exchange.frames import SEGMENT, Frame, FrameError, decode
 
 
 def mail(
-    channel: Channel, receiver: int, run: int, expected_length: Callable[[Frame], int | None]
+    channel: Channel,
+    receiver: int,
+    run: int,
+    expected_length: Callable[[Frame], int | None],
+    codec: Codec,
+    dtype: np.dtype[np.floating],
 ) -> list[Frame]:
     """The frames that a node takes of what has arrived, in an order that does not depend on their arrival.
 
     `expected_length` gives the number of values that a frame must have, None where the receiver expects no such
-    frame. A frame of another run or receiver, not expected, repeated, damaged or not finite is counted as
-    refused and dropped.
+    frame. The values of a segment are its parameters, decoded, of this `dtype`. A frame of another run or
+    receiver or encoding, not expected, repeated, damaged or not finite is counted as refused and dropped.
     """
     taken: dict[tuple[int, ...], Frame] = {}
     for data in channel.collect(receiver):
@@ -28,15 +36,28 @@ def mail(
             channel.refuse(receiver, receiver)
             continue
         place = (frame.kind, *frame[2:8])  # round, sender, receiver, replica, segment, count
-        right = (
+        values = None
+        if (
             (frame.run, frame.receiver) == (run, receiver)
             and place not in taken
             and frame.segment < frame.count
-            and len(frame.values) == expected_length(frame)
-            and bool(np.isfinite(frame.values).all())
-        )
-        if right:
-            taken[place] = frame
-        else:
+            and (length := expected_length(frame)) is not None
+        ):
+            values = _values(frame, length, codec, dtype)
+        if values is None:
             channel.refuse(min(frame.sender, channel.server), receiver)
+        else:
+            taken[place] = frame._replace(values=values)
     return [taken[place] for place in sorted(taken)]
+
+
+def _values(
+    frame: Frame, length: int, codec: Codec, dtype: np.dtype[np.floating]
+) -> NDArray[Any] | None:
+    """The values of a frame, None where their number or one of themselves is wrong."""
+    values: NDArray[Any] | None = frame.values
+    if frame.kind == SEGMENT:
+        values = codec.decode(frame, length, dtype)
+    elif len(frame.values) != length:
+        values = None
+    return None if values is None or not np.isfinite(values).all() else values

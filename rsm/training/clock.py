@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsm.exchange.channel import Channel
+from rsm.exchange.codec import PLAIN, Codec
 from rsm.exchange.frames import (
     ANSWER,
     NO_VALUES,
@@ -53,12 +54,14 @@ class Clock:
         replicas: int,
         peers: Peers | None = None,
         server: Server | None = None,
+        codec: Codec = PLAIN,
     ) -> None:
         """`length` and `dtype` are those of what an agent shares, `replicas` the most that a node may ask for.
 
         `peers` answer questions where replicas are judged by jurors, `server` is that of a central method.
+        `codec` may be of any encoding that needs no version held (`Codec.confirms`).
         """
-        self.channel, self.peers, self.server = channel, peers, server
+        self.channel, self.peers, self.server, self._codec = channel, peers, server, codec
         self.open: dict[int, OpenRound] = {}  # agent → its round
         self._run, self._length, self._dtype, self._replicas = run, length, dtype, replicas
         # What a node has answered to another in that one's latest round: (kind, node, other) → round, places.
@@ -75,8 +78,8 @@ class Clock:
             self.open[one.agent] = one
             for slot in [slot for k in range(len(one.sources)) for slot in one.slots(k)]:
                 if slot.sender == self.channel.server:
-                    own = view.held(one.agent)
-                    self._send(one, one.agent, slot.sender, own, (0, 0, 1), SEGMENT)
+                    payload = self._encoded(view.held(one.agent), Slot(one.agent, 0, 0, 1))
+                    self._send(one, one.agent, slot.sender, payload, (0, 0, 1), SEGMENT)
                 elif one.standing:
                     known.append(Frame(REQUEST, self._run, one.number, one.agent, *slot, NO_VALUES))
                 else:
@@ -92,12 +95,13 @@ class Clock:
 
     def serve(self, agents: Sequence[int], made: Vectors) -> None:
         """The server sends these agents what it has made, in their open rounds."""
-        checksum = checksum_of(made)
+        slot = Slot(self.channel.server, 0, 0, 1)
+        payload = self._encoded(made, slot)
+        checksum = checksum_of(payload)
         for agent in agents:
             if (one := self.open.get(agent)) is not None:
-                slot = Slot(self.channel.server, 0, 0, 1)
                 one.sent[slot] = Sent(self.channel.now, 0)
-                self._send(one, slot.sender, agent, made, slot[1:], SEGMENT, checksum)
+                self._send(one, slot.sender, agent, payload, slot[1:], SEGMENT, checksum)
 
     def run_until(self, time: float, view: View, before: bool = False) -> None:
         """Everything that happens until `time`, or strictly before it, instant by instant."""
@@ -113,7 +117,10 @@ class Clock:
         while nodes := self.channel.addressed:
             requests, questions, uploads = list[Frame](), list[Frame](), list[int]()
             for node in nodes:
-                for frame in mail(self.channel, node, self._run, partial(self._expected, view)):
+                expected = partial(self._expected, view)
+                for frame in mail(
+                    self.channel, node, self._run, expected, self._codec, self._dtype
+                ):
                     if frame.kind in (REQUEST, QUESTION):
                         (requests if frame.kind == REQUEST else questions).append(frame)
                         self._remember(frame)
@@ -134,7 +141,7 @@ class Clock:
         one: OpenRound,
         sender: int,
         receiver: int,
-        values: Vectors,
+        values: NDArray[Any],
         place: tuple[int, int, int],
         kind: int,
         checksum: int | None = None,
@@ -144,19 +151,25 @@ class Clock:
         )
 
     def _send_segments(self, requests: list[Frame], view: View) -> None:
-        """Every peer that was asked sends its segments."""
-        checksums: dict[tuple[int, int, int], int] = {}
+        """Every peer that was asked sends its segments, each encoded once for all who ask at this instant."""
+        payloads: dict[tuple[int, int, int], tuple[NDArray[Any], int]] = {}
         for request in requests:
             peer, asks = request.receiver, request.sender
-            own, index, count = view.held(peer), request.segment, request.count
-            part = own[segment_slices(self._length, count)[index]]
-            if (peer, index, count) not in checksums:
-                checksums[peer, index, count] = checksum_of(part)
+            index, count = request.segment, request.count
+            if (peer, index, count) not in payloads:
+                encoded = self._encoded(view.held(peer), Slot(peer, 0, index, count))
+                payloads[peer, index, count] = encoded, checksum_of(encoded)
+            payload, checksum = payloads[peer, index, count]
             one, place = self.open.get(asks), (request.replica, index, count)
             if one is not None and one.number == request.round:
                 one.sent[Slot(peer, *place)] = Sent(self.channel.now, int(view.updates[peer]))
             post = Post(self.channel, self._run, request.round)
-            post.send(peer, asks, part, place, SEGMENT, checksums[peer, index, count])
+            post.send(peer, asks, payload, place, SEGMENT, checksum)
+
+    def _encoded(self, values: Vectors, slot: Slot) -> NDArray[Any]:
+        """The payload of one segment of `values: [D]`, the same for every receiver and round."""
+        part = values[segment_slices(self._length, slot.count)[slot.segment]]
+        return self._codec.encode(part, (slot.sender, 0, slot.segment, slot.count), 0, 0)
 
     def _answer(self, questions: list[Frame]) -> None:
         """Jurors answer what they have been asked."""
@@ -174,12 +187,12 @@ class Clock:
         if node == agents:
             if self.server is None or frame.kind != SEGMENT or sender >= agents:
                 return None
-            right = frame[5:8] == (0, 0, 1) and frame.values.dtype == self._dtype
+            right = frame[5:8] == (0, 0, 1)
             return self._length if right and self._newer(frame) else None
         if frame.kind in (SEGMENT, ANSWER):
             one = self.open.get(node)
             now = self.channel.now
-            return None if one is None else one.expects(frame, now, self._length, self._dtype)
+            return None if one is None else one.expects(frame, now, self._length)
         asks = sender < agents and bool(view.neighbours[sender, node]) and self._fresh(frame)
         if not asks or frame.replica >= self._replicas:
             return None

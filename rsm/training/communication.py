@@ -90,8 +90,13 @@ class Communication:
         self.timed: Timed | None = None
         if communication.timed and self._traits.exchanges:
             parts = (self._sharing, self.channel, self._method, self._judges, self._sources)
-            self.timed = Timed(config, *parts)
+            self.timed = Timed(config, *parts, self.codec)
         self.in_step = communication.mode == "synchronous"
+        # Peers drawn anew each round, where each agent has rounds of its own: those of its latest.
+        self._peers: NDArray[np.bool_] | None = None
+        drawn_anew = self._traits.topology and communication.topology.startswith("random")
+        if drawn_anew and not self.in_step:
+            self._peers = np.zeros((agents, agents), dtype=np.bool_)
         self.rounds = 0
         self._accounts = Accounts(self.channel.ledger)
         self._links = 0
@@ -143,7 +148,7 @@ class Communication:
     def listen(self, positions: Places, time: float, updates: NDArray[np.int64]) -> None:
         """Asynchronous: peers answer what came strictly before `time` with what they had until then."""
         if self.timed is not None and self.channel.next_arrival < time:
-            self.timed.listen(time, *self._graph(positions(), time), updates)
+            self.timed.listen(time, *self._graph(positions(), time, []), updates)
 
     def act(
         self,
@@ -158,7 +163,7 @@ class Communication:
         trace: Rows = []
         began = self.timed.closed(due)
         if began or not self.timed.idle(time):
-            neighbours, present = self._graph(positions(), time)
+            neighbours, present = self._graph(positions(), time, began)
             began = [agent for agent in began if present[agent]]
             self._links = int(neighbours.sum())
             trace = self.timed.act(time, neighbours, present, updates, began)
@@ -203,11 +208,17 @@ class Communication:
         return Held(self._accounts.row(self.rounds, links, self._sharing.spread), trace)
 
     def _graph(
-        self, positions: NDArray[np.float64], time: float
+        self, positions: NDArray[np.float64], time: float, begin: list[int] | None = None
     ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Who hears whom `[N, N]` of those present `[N]`."""
+        """Who hears whom `[N, N]` of those present `[N]`, where these agents, by default all, begin rounds."""
         present = self._presence.at(time)
-        return self._neighbours(positions) & present[:, None] & present[None, :], present
+        if self._peers is None:
+            heard = self._neighbours(positions)
+        else:
+            heard = self._peers
+            if begin:
+                heard[begin] = self._neighbours(positions)[begin]
+        return heard & present[:, None] & present[None, :], present
 
     def _require_enough_neighbours(self, agents: int) -> None:
         """Raises ConfigError where somebody's fixed neighbourhood is too small to outvote `byzantine`."""
@@ -250,6 +261,7 @@ class Communication:
             "presence": self._presence.state_dict(),
             "accounts": self._accounts.state_dict(),
             "links": self._links,
+            "peers": None if self._peers is None else self._peers.tolist(),
             "timed": None if self.timed is None else self.timed.state_dict(),
         }
 
@@ -268,6 +280,8 @@ class Communication:
         self._sharing.load_state_dict(state["sharing"])
         self._presence.load_state_dict(state["presence"])
         self._accounts.load_state_dict(state["accounts"])
+        if self._peers is not None:
+            self._peers[:] = state["peers"]
         if self.timed is not None:
             self.timed.load_state_dict(state["timed"])
 

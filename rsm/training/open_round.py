@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 
 from rsm.exchange.frames import ANSWER, SEGMENT, Frame
@@ -73,12 +72,10 @@ class OpenRound:
         """Replicas that are still to be mixed, in order."""
         return [k for k in range(len(self.sources)) if k not in self.mixed]
 
-    def expects(
-        self, frame: Frame, now: float, length: int, dtype: np.dtype[np.floating]
-    ) -> int | None:
+    def expects(self, frame: Frame, now: float, length: int) -> int | None:
         """The number of values of a frame that this round waits for, None where it waits for none such.
 
-        `length` and `dtype` are those of what an agent shares.
+        `length` is that of what an agent shares.
         """
         if frame.round != self.number:
             return None
@@ -86,7 +83,7 @@ class OpenRound:
             return None if self.asked is None else self.asked.expects(frame, now)
         slot = slot_of(frame)
         wanted = slot.replica in self.left and slot in self.slots(slot.replica)
-        if not wanted or slot in self.segments or now > self.until or frame.values.dtype != dtype:
+        if not wanted or slot in self.segments or now > self.until:
             return None
         part = segment_slices(length, slot.count)[slot.segment]
         return part.stop - part.start

@@ -11,6 +11,7 @@ from torch import Tensor
 from rsm.config.catalogue import METHODS
 from rsm.config.run import RunConfig
 from rsm.exchange.channel import Channel
+from rsm.exchange.codec import Codec
 from rsm.exchange.replicas import Came, Post, Vectors, numpy_type
 from rsm.methods.context import Context, Method
 from rsm.training.clock import Clock, View
@@ -34,6 +35,7 @@ class Timed:
         method: Method,
         judges: Judges,
         sources: list[np.random.Generator],
+        codec: Codec,
     ) -> None:
         """`sources` draw the peers that are asked: one generator for all agents, or one of each."""
         self._settings, self._sharing, self._channel = config.communication, sharing, channel
@@ -50,6 +52,7 @@ class Timed:
             config.communication.replicas if self._traits.segments else agents,
             self.peers,
             Server(method, like) if self._traits.server else None,
+            codec,
         )
         in_step = config.communication.mode == "synchronous"
         mixer = Mixer(

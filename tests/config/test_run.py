@@ -186,3 +186,12 @@ def test_delay_of_mean_zero_and_no_bandwidth_take_no_time():
         for settings in ({"delay": "lognormal", "delay_mean": 0.0}, {"delay": "lognormal"})
     ]
     assert timed == [False, True]
+
+
+@pytest.mark.parametrize("settings", [{"mode": "asynchronous"}, {"delay": "constant"}])
+def test_top_k_is_refused_where_rounds_take_time(settings):
+    pattern = r"^x: communication.encoding: 'topk:0.1' .*; allowed: float32, [^\n]*$"
+    with pytest.raises(ConfigError, match=pattern):
+        parse_run({"communication": settings | {"encoding": "topk:0.1"}}, "x")
+    for encoding in ("float16", "int8"):
+        parse_run({"communication": settings | {"encoding": encoding}}, "x")

@@ -33,11 +33,14 @@ def config_of(tiny, mode="asynchronous", **changes):
 
 
 @pytest.mark.parametrize(
-    ("changes", "share"),
-    [({"mixing": PEERS}, "actor+critic"), ({"mixing": {"rule": "trust-region"}}, "actor")],
+    ("changes", "channel"),
+    [
+        ({"mixing": PEERS}, {"share": "actor+critic", "encoding": "int8"}),
+        ({"mixing": {"rule": "trust-region"}}, {"topology": "random:2"}),
+    ],
 )
 def test_asynchronous_agents_in_lockstep_give_the_bits_of_synchronous_rounds(
-    changes, share, tiny, monkeypatch
+    changes, channel, tiny, monkeypatch
 ):
     """With the draws of rounds in step; agents in their own time draw from streams of their own."""
     streams_of = communication.streams_of
@@ -48,7 +51,7 @@ def test_asynchronous_agents_in_lockstep_give_the_bits_of_synchronous_rounds(
         return streams_of(config.model_copy(update={"communication": plain}), agents, device)
 
     monkeypatch.setattr(communication, "streams_of", in_step)
-    sharing = {"share": share, "segments": 2}
+    sharing = channel | {"segments": 2}
     plain = driven(config_of(tiny, "synchronous", communication=sharing, **changes))
     runs = [
         driven(config_of(tiny, "asynchronous", communication=sharing, **changes)),
@@ -105,6 +108,15 @@ def test_nobody_updates_while_a_synchronous_round_is_under_way(tiny):
         assert (rounds["env_steps"].diff().dropna() >= 50).all() and len(rounds) > 1
         occasions = run.updates * 4
         assert int(began.sum()) + waited == occasions
+
+
+def test_random_peers_answer_until_whoever_drew_them_begins_another_round(tiny):
+    channel = {"topology": "random:1", "timeout": 600.0, **DELAYS}
+    run = driven(config_of(tiny, communication=channel, slow={"agents": 1, "factor": 3}))
+    assert run.ledger.total("refused") == 0
+    trace = run.recorder.table("zeta").to_pandas()
+    assert len(trace) > 0 and (trace["lost_segments"] == 0).all()
+    assert len({tuple(sources) for sources in trace[trace["agent"] == 0]["sources"]}) > 1
 
 
 def test_asynchronous_stragglers_begin_fewer_rounds_and_make_nobody_wait(tiny):

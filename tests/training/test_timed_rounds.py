@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rsm.config.catalogue import METHODS
 from rsm.exchange.channel import Channel
+from rsm.exchange.codec import Codec
 from rsm.exchange.frames import SEGMENT, Frame, decode, encode
 from rsm.exchange.ledger import COUNTERS
 from rsm.exchange.replicas import Slot
@@ -37,6 +38,9 @@ def graph(name: str) -> np.ndarray:
         matrix[agent, following] = matrix[following, agent] = True
     if name == "complete":
         matrix[:] = True
+    if name == "one-way":  # whom agent i hears does not hear agent i
+        matrix = np.triu(matrix)
+        matrix[-1, 0], matrix[0, -1] = True, False
     if name == "islands":  # three, a pair, and one alone
         matrix[:] = False
         matrix[:3, :3] = matrix[3, 4] = matrix[4, 3] = True
@@ -60,14 +64,32 @@ class Logged(Channel):
         return super().send(frame, sender, receiver)
 
 
-@pytest.mark.parametrize("topology", ["complete", "ring", "islands"])
+@pytest.mark.parametrize(
+    ("topology", "encoding"),
+    [
+        ("complete", "float32"),
+        ("ring", "float32"),
+        ("islands", "float32"),
+        ("one-way", "float32"),
+        ("complete", "float16"),
+        ("complete", "int8"),
+    ],
+)
 @pytest.mark.parametrize("method", EXCHANGING)
-def test_rounds_without_delay_give_the_bits_of_rounds_that_take_no_time(method, topology):
+def test_rounds_without_delay_give_the_bits_of_rounds_that_take_no_time(method, topology, encoding):
     """Both modes: the same clock, nothing on its way, and everybody begins at once."""
     plain, neighbours = theta(), graph(topology)
-    place = place_of(neighbours, by_both, generator=np.random.default_rng(7))
+    codec = Codec(encoding, np.random.default_rng(0), AGENTS)
+    place = place_of(neighbours, by_both, generator=np.random.default_rng(7))._replace(codec=codec)
     worlds = [
-        world_of(method, theta(), neighbours, mode=mode, sources=np.random.default_rng(7))
+        world_of(
+            method,
+            theta(),
+            neighbours,
+            mode=mode,
+            sources=np.random.default_rng(7),
+            encoding=encoding,
+        )
         for mode in ("synchronous", "asynchronous")
     ]
     in_step, own_time = worlds
