@@ -69,7 +69,7 @@ def rows() -> list[Row]:
     whole = episodes * statistics.median(episode_times) + evaluations * evaluation + saving
 
     steps = episodes * steps_of_one
-    evaluated = evaluations * 2 * config.evaluation.episodes * config.traffic.horizon
+    evaluated = evaluations * 2 * config.evaluation.episodes * config.traffic.steps
     updates = steps / sac.update_every
     judged = updates / config.communication.period * config.communication.replicas
     flop = updates * update_flop(sac, agents, sac.batch_size)

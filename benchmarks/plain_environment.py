@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rsm.config.learning import Traffic
 from rsm.traffic.environment import TrafficEnv
 from rsm.traffic.netconvert import netconvert_binary
-from rsm.traffic.simulation import MAX_SEED, SAFE_SPEED
+from rsm.traffic.simulation import MAX_SEED
 
 
 class PlainEnvironment:
@@ -43,7 +43,7 @@ class PlainEnvironment:
         self.noise = np.random.default_rng(noise)
         self.connection.simulationStep()
         for name in env.simulation.ids:
-            self.connection.vehicle.setSpeedMode(name, SAFE_SPEED)
+            self.connection.vehicle.setSpeedMode(name, env.scenario.speed_mode)
         return self.observe()
 
     def step(self, accelerations: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:

@@ -66,8 +66,15 @@ class ScenarioTraits(NamedTuple):
     # a module of another package defines `SCENARIO`
     module: str = "rsm.traffic.scenarios"
     own_returns: bool = False  # every agent has a loop, and so a return, of its own
+    decision_interval: int = 1  # where `traffic.decision_interval` says nothing
+    horizon: int = 1500  # where `traffic.horizon` says nothing
+    # Those allowed; the first where `traffic.observation` says nothing.
+    observations: tuple[str, ...] = ("absolute", "relative", "gaps")
+    distances: bool = True  # those between agents mean something, so that `radius` is allowed
 
 
+# On an open road nobody has a position on a loop.
+_MERGE = ScenarioTraits(collision="terminate", decision_interval=2, observations=("gaps",))
 # In the published experiment SUMO teleports a vehicle that collided; in Flow a collision ends the episode.
 _SCENARIOS: dict[str, ScenarioTraits] = {
     "figure-eight": ScenarioTraits(collision="teleport"),
@@ -75,13 +82,16 @@ _SCENARIOS: dict[str, ScenarioTraits] = {
     "flow-figure-eight-0": ScenarioTraits(collision="terminate"),
     "flow-figure-eight-1": ScenarioTraits(collision="terminate"),
     "flow-figure-eight-2": ScenarioTraits(collision="terminate"),
+    "flow-merge-0": _MERGE,
+    "flow-merge-1": _MERGE,
+    "flow-merge-2": _MERGE,
 }
 SCENARIOS = Registry("rsm.scenarios", _SCENARIOS, read_as(ScenarioTraits))
 FLEET = "fleet-figure-eight"  # `fleet-figure-eight:<N>`: N loops with one learning vehicle each
 MIXED_FLEET = "mixed-fleet"  # `mixed-fleet:<N>`: the same, of 14, 10 and 18 vehicles in turn
 FLEETS = (FLEET, MIXED_FLEET)
-# One loop must not end the others.
-FLEET_TRAITS = ScenarioTraits(collision="teleport", own_returns=True)
+# One loop must not end the others, and they lie apart.
+FLEET_TRAITS = ScenarioTraits(collision="teleport", own_returns=True, distances=False)
 MOST_LOOPS = 256
 ATTACKS = ("sign-flip", "gaussian", "zero", "scaled", "stale", "alie", "ipm", "liar")
 RULES = ("theorem2", "certified", "line-search", "trust-region", "fixed", "coin")

@@ -5,23 +5,34 @@ Source of the defaults: arXiv:2312.10123, the published experiment, unless a fie
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from rsm.config.base import Positive, Settings, without_sign_of_zero
 from rsm.config.catalogue import scenario_traits
 from rsm.config.names import ScenarioName
+from rsm.errors import KeyedError
 
 
 class Traffic(Settings):
     """The world the vehicles drive in (docs/scenarios.md)."""
 
     scenario: ScenarioName = "figure-eight"
-    decision_interval: int = Field(
-        1, ge=1, le=1500, description="Simulation steps (0.1 s) for which an action is held."
+    decision_interval: int | None = Field(
+        None,
+        ge=1,
+        le=1500,
+        description="Simulation steps for which an action is held. null is what the scenario says: 1 (of "
+        "0.1 s), in flow-merge-* 2 (of 0.5 s).",
     )
-    horizon: int = Field(1500, ge=1, le=100_000, description="Simulation steps of an episode.")
+    horizon: int | None = Field(
+        None,
+        ge=1,
+        le=100_000,
+        description="Simulation steps of an episode. null is what the scenario says: 1500, in flow-merge-* of "
+        "750 actions.",
+    )
     actions: Literal["acceleration", "target-speed"] = Field(
         "acceleration",
         description="An action is an acceleration, or a speed in [0, target_speed_max] that the "
@@ -30,10 +41,11 @@ class Traffic(Settings):
     target_speed_max: Positive = Field(
         12.0, le=60, description="Largest target speed, m/s (not published)."
     )
-    observation: Literal["absolute", "relative"] = Field(
-        "absolute",
+    observation: Literal["absolute", "relative", "gaps"] | None = Field(
+        None,
         description="Positions and speeds of three vehicles, or sine and cosine of the own position, "
-        "own speed, and gaps and speed differences to leader and follower (not published).",
+        "own speed, and gaps and speed differences to leader and follower (not published), or only the last "
+        "three. null is what the scenario says: absolute, in flow-merge-* gaps, which is all that goes there.",
     )
     junction: Literal["sumo", "idm"] = Field(
         "sumo",
@@ -50,6 +62,50 @@ class Traffic(Settings):
         description="What the horizon is to a learner: a truncation, beyond which it bootstraps, or a "
         "termination, where the value is 0 (published code).",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _says_nothing_where_it_says_what_the_scenario_says(cls, content: Any) -> Any:
+        """So that it is one setting, with one hash, however it was written."""
+        if not isinstance(content, dict):
+            return content
+        try:
+            traits = scenario_traits(content.get("scenario", cls.model_fields["scenario"].default))
+        except (TypeError, ValueError):
+            return content  # the field says it
+        usual = {
+            "decision_interval": traits.decision_interval,
+            "horizon": traits.horizon,
+            "observation": traits.observations[0],
+        }
+        same = {key for key, value in usual.items() if repr(content.get(key)) == repr(value)}
+        return {key: value for key, value in content.items() if key not in same}
+
+    @model_validator(mode="after")
+    def _observes_what_the_road_has(self) -> Traffic:
+        allowed = scenario_traits(self.scenario).observations
+        if self.observed not in allowed:
+            raise KeyedError(
+                "traffic.observation",
+                self.observation,
+                f"in {self.scenario} allowed: {', '.join(allowed)}",
+            )
+        return self
+
+    @property
+    def steps_held(self) -> int:
+        """Simulation steps for which an action is held: `decision_interval`, or what the scenario says."""
+        return self.decision_interval or scenario_traits(self.scenario).decision_interval
+
+    @property
+    def steps(self) -> int:
+        """Simulation steps of an episode: `horizon`, or what the scenario says."""
+        return self.horizon or scenario_traits(self.scenario).horizon
+
+    @property
+    def observed(self) -> str:
+        """What an agent observes: `observation`, or what the scenario says."""
+        return self.observation or scenario_traits(self.scenario).observations[0]
 
     @property
     def on_collision(self) -> Literal["terminate", "teleport"]:

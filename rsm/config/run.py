@@ -68,9 +68,8 @@ class RunConfig(RunSettings):
     @model_validator(mode="after")
     def _loops_have_no_distance(self) -> RunConfig:
         traits = METHODS.get(self.method)
-        fleet = self.traffic.scenario.startswith(FLEETS)
         if (
-            fleet
+            not scenario_traits(self.traffic.scenario).distances
             and traits
             and traits.topology
             and self.communication.topology.startswith("radius")
@@ -200,9 +199,7 @@ class RunConfig(RunSettings):
         """What is driven: `traffic`; a scripted control decides by accelerations, whatever learners do."""
         if self.learns or self.method == UNTRAINED:
             return self.traffic
-        return self.traffic.model_copy(
-            update={"actions": "acceleration", "observation": "absolute"}
-        )
+        return self.traffic.model_copy(update={"actions": "acceleration", "observation": None})
 
     @property
     def axes(self) -> dict[str, Any]:

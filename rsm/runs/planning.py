@@ -52,12 +52,12 @@ def check_run(config: RunConfig) -> None:
     if not config.learns:
         return
     traits, communication = METHODS[config.method], config.communication
-    agents = len(scenario(config.traffic.scenario).learners)
+    agents = scenario(config.traffic.scenario).n_agents
     if traits.topology:
         neighbourhood(communication.topology, agents, numpy_generator(config.seed, Stream.TOPOLOGY))
     if traits.segments:
         segment_slices(shared_parameters(config), communication.segments)
-    decisions = math.ceil(config.traffic.horizon / config.traffic.decision_interval)
+    decisions = math.ceil(config.traffic.steps / config.traffic.steps_held)
     most = config.training.episodes * decisions
     every = config.sac.update_every
     if most // every * every < config.sac.learning_starts:

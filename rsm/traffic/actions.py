@@ -47,15 +47,18 @@ class ActionMap:
     """From actions to the target speeds (m/s) of one simulation step."""
 
     def __init__(self, traffic: Traffic, road: Scenario) -> None:
-        self._learners = road.learners
         self._accelerates = traffic.actions == "acceleration"
         self._dt, self._largest_change = road.dt, road.action_limit * road.dt
         self._centre = action_range(traffic, road)[1]
 
     def targets(
-        self, actions: list[float], speed: Sequence[float], lane: Sequence[str]
+        self,
+        vehicles: Sequence[int],
+        actions: Sequence[float],
+        speed: Sequence[float],
+        lane: Sequence[str],
     ) -> list[tuple[int, float]]:
-        """Learning vehicles and their target speeds, for actions [N], speeds (m/s) and lanes [V].
+        """These vehicles and their target speeds, for their actions, and speeds (m/s) and lanes of all [V].
 
         A vehicle that is away (its lane is empty) gets none.
         """
@@ -64,12 +67,12 @@ class ActionMap:
             return [
                 # Compared, since a call of max costs more than all the arithmetic.
                 (vehicle, 0.0 if (target := speed[vehicle] + action * dt) < 0.0 else target)
-                for vehicle, action in zip(self._learners, actions, strict=True)
+                for vehicle, action in zip(vehicles, actions, strict=True)
                 if lane[vehicle]
             ]
         return [
             (vehicle, min(max(action + centre, own - change, 0.0), own + change))
-            for vehicle, action in zip(self._learners, actions, strict=True)
+            for vehicle, action in zip(vehicles, actions, strict=True)
             if lane[vehicle]
             for own in (speed[vehicle],)
         ]

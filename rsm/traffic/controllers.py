@@ -136,7 +136,7 @@ class ScriptedPlatoon:
         """The last learner in the order of its loop leads."""
         self._limit, self._length = env.action_limit, env.network.length
         self._speed_limit = env.limit
-        self._held = env.dt * env.traffic.decision_interval
+        self._held = env.dt * env.held
         seats = env.n_agents // env.loops
         self._leaders = np.arange(seats - 1, env.n_agents, seats)
         self._closed_up = np.zeros(env.loops, dtype=np.bool_)

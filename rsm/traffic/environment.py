@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from types import TracebackType
 from typing import Literal, NamedTuple
 
@@ -11,13 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from rsm.config.learning import Traffic
 from rsm.errors import RunError
-from rsm.traffic.actions import ActionMap, action_range, checked_actions
-from rsm.traffic.car_following import RELEASE, HumanTraffic, neighbours
+from rsm.traffic.actions import action_range, checked_actions
+from rsm.traffic.agents import Agents, LoopAgents, SlotAgents
 from rsm.traffic.episode_stats import EpisodeAccumulator, EpisodeStats
-from rsm.traffic.observation import Observer, observation_size
-from rsm.traffic.roads.figure_eight import figure_eight, start_places
-from rsm.traffic.scenarios import HUMAN, LEARNER, scenario
+from rsm.traffic.observation import observation_size
+from rsm.traffic.scenarios import scenario
 from rsm.traffic.simulation import MAX_SEED, Simulation
+from rsm.traffic.slots import Slots
 
 
 class Step(NamedTuple):
@@ -28,20 +28,23 @@ class Step(NamedTuple):
     terminated: NDArray[np.bool_]  # [N], a collision or, if so set, the horizon: no bootstrap
     truncated: bool  # the horizon was reached, and is a truncation: bootstrap
     over: bool  # the episode is over
+    slots: Slots | None = None  # of an open road, where vehicles of agents come and go
 
 
 class Vehicles(NamedTuple):
-    """All vehicles at the current step, for drawing."""
+    """All vehicles on the road at the current step, for drawing."""
 
-    position: NDArray[np.float64]  # [V] m along the loop
+    position: NDArray[np.float64]  # [V] m along the loop, or along the route on an open road
     speed: NDArray[np.float64]  # [V] m/s
     x: NDArray[np.float64]  # [V] m; NaN while SUMO teleports the vehicle
     y: NDArray[np.float64]  # [V] m
-    learners: NDArray[np.intp]  # [N] which of them learn
+    learners: NDArray[np.intp]  # [N] which of them the agents drive; −1: an empty slot
+    number: NDArray[np.intp]  # [V] which one it is, counted from 0 in the order of entering
+    route: NDArray[np.intp]  # [V] on which route it is, the first that leads over its lane
 
 
 class TrafficEnv:
-    """One scenario, stepped by decisions of its N learning vehicles.
+    """One scenario, stepped by decisions of its N agents: learning vehicles, or slots of an open road.
 
     Observation of an agent: see rsm.traffic.observation. Action: acceleration in m/s², applied in
     every held simulation step as the target speed max(v + a·dt, 0); with `actions: target-speed`, a
@@ -54,6 +57,9 @@ class TrafficEnv:
     loops the traffic goes on, since the other loops do; that is a new start for the learner, which
     earns no return. The episode is also over when every loop has had such a collision.
 
+    On an open road `Step.slots` and `live` say who has a vehicle (rsm.traffic.slots). An empty slot observes
+    zeros, and what it is told to do is ignored; its reward is 0.
+
     `on_step`, if set, is called with this environment after `reset` and after every simulation step,
     also while a decision is held.
     """
@@ -65,33 +71,26 @@ class TrafficEnv:
         self.traffic = traffic
         self.scenario = scenario(traffic.scenario)
         self.loops = self.scenario.loops
-        self.network = figure_eight(self.scenario.limit, loops=self.loops)
-        starts = start_places(self.network, list(map(len, self.scenario.orders)))
+        road = self.scenario.road(self.scenario.limit, list(map(len, self.scenario.orders)))
+        self.network = road.network
         self.learners = self.scenario.learners
-        self.n_agents = len(self.learners)
-        self.n_vehicles = self.scenario.n_vehicles
+        self.n_agents = self.scenario.n_agents
         self.observation_size = observation_size(traffic)
         self.action_limit, self.action_centre = action_range(traffic, self.scenario)
-        self.horizon = traffic.horizon
+        self.horizon = traffic.steps
+        self.held = traffic.steps_held
         self.dt = self.scenario.dt
         self.limit = self.scenario.limit
         self.on_step: Callable[[TrafficEnv], None] | None = None
-        self.simulation = Simulation(self.scenario, self.network, starts, traffic.horizon)
+        self.simulation = Simulation(self.scenario, road, self.horizon)
         self._running = False
-        self._complete = True  # all vehicles were on the road at the last step
-        self._ahead: list[int] = []
-        self._behind: list[int] = []
-        models = {HUMAN: self.scenario.human, LEARNER: self.scenario.learner}
-        car_length = [models[kind].length for kind in self.scenario.kinds]
-        self._human_traffic = HumanTraffic(
-            self.scenario.driver, car_length, self.network.length, self.dt, traffic.junction
-        )
-        self._action_map = ActionMap(traffic, self.scenario)
-        self._humans = [i for i, kind in enumerate(self.scenario.kinds) if kind == HUMAN]
-        self._observer = Observer(traffic, self.network.length, self.limit, car_length)
+        kind = LoopAgents if self.network.closed else SlotAgents
+        self._agents: Agents = kind(traffic, self.scenario, self.simulation)
         terminates = traffic.on_collision == "terminate"
         self._episode = EpisodeAccumulator(self.scenario, self.horizon, terminates)
-        self._loop_of_agent = np.array(self.scenario.loop_of_vehicle)[list(self.learners)]
+        self._loop_of_agent = np.zeros(self.n_agents, dtype=np.intp)
+        if self.loops > 1:
+            self._loop_of_agent[:] = np.array(self.scenario.loop_of_vehicle)[list(self.learners)]
 
     def reset(self, seed: int) -> NDArray[np.float32]:
         """Begin the episode of a seed (a whole number of at least 0) and observe it, float32[N, O].
@@ -103,14 +102,12 @@ class TrafficEnv:
             self.simulation.reset(int(sumo.generate_state(1)[0]) % MAX_SEED)
         except self.simulation.errors as error:
             raise RunError(f"SUMO failed to load the episode of seed {seed}: {error}") from None
-        self._human_traffic.begin(np.random.default_rng(noise))
-        self._update_neighbours([True] * self.n_vehicles)
-        self._complete = True
+        self._agents.begin(np.random.default_rng(noise))
         self._episode.begin()
         self._running = True
         if self.on_step is not None:
             self.on_step(self)
-        return self._observe()
+        return self._agents.observe()
 
     def step(self, actions: ArrayLike | None) -> Step:
         """Hold one decision for `decision_interval` simulation steps, or to the end of the episode.
@@ -133,7 +130,7 @@ class TrafficEnv:
         before = episode.rewards.copy()
         episode.crashed.clear()
         at_horizon = False
-        for _ in range(self.traffic.decision_interval):
+        for _ in range(self.held):
             try:
                 self._advance(held)
             except self.simulation.errors as error:
@@ -144,7 +141,7 @@ class TrafficEnv:
             if over or at_horizon:
                 self._running = False
                 break
-        interval = self.traffic.decision_interval
+        interval = self.held
         rewards_of_all = np.empty(self.n_agents, dtype=np.float32)
         ends = np.empty(self.n_agents, dtype=np.bool_)
         if self.loops == 1:
@@ -157,18 +154,49 @@ class TrafficEnv:
         truncated = at_horizon and self.traffic.horizon_end == "truncation"
         if at_horizon and not truncated:
             ends.fill(True)
-        return Step(self._observe(), rewards_of_all, ends, truncated, not self._running)
+        slots = self._agents.decided()
+        if slots is not None:
+            rewards_of_all[~slots.acted] = 0.0
+            ends &= slots.acted & ~slots.left
+        observation = self._agents.observe()
+        return Step(observation, rewards_of_all, ends, truncated, not self._running, slots)
 
     def positions(self) -> NDArray[np.float64]:
-        """Where the learning vehicles are, float64[N, 2] in metres; NaN while SUMO teleports one."""
-        return np.asarray(self.simulation.xy(), dtype=np.float64)[list(self.learners)]
+        """Where the agents' vehicles are, float64[N, 2] in metres; NaN without one, or while it teleports."""
+        xy = np.array([*self.simulation.xy(), (np.nan, np.nan)])
+        positions: NDArray[np.float64] = xy[list(self._agents.seats)]  # −1 is the last row
+        return positions
+
+    @property
+    def live(self) -> NDArray[np.bool_]:
+        """Which agents have a vehicle, `[N]`: all, where they are no slots."""
+        return np.array(self._agents.seats) >= 0
+
+    @property
+    def n_vehicles(self) -> int:
+        """Vehicles that have been on the road in this episode."""
+        return self.simulation.entered
 
     def vehicles(self) -> Vehicles:
         """All vehicles at the current step."""
-        xy = np.asarray(self.simulation.xy(), dtype=np.float64)
-        position, speed = self.simulation.position, self.simulation.speed
-        learners = np.asarray(self.learners, dtype=np.intp)
-        return Vehicles(np.array(position), np.array(speed), xy[:, 0], xy[:, 1], learners)
+        simulation = self.simulation
+        xy = np.asarray(simulation.xy(), dtype=np.float64).reshape(-1, 2)
+        return Vehicles(
+            np.array(simulation.position),
+            np.array(simulation.speed),
+            xy[:, 0],
+            xy[:, 1],
+            np.asarray(self._agents.seats, dtype=np.intp),
+            np.array(simulation.numbers, dtype=np.intp),
+            self._routes(),
+        )
+
+    def _routes(self) -> NDArray[np.intp]:
+        """The route of every vehicle on the road, [V]; 0 while SUMO teleports one from an open road."""
+        if self.network.closed:
+            return np.array(self.scenario.loop_of_vehicle, dtype=np.intp)
+        route = self.network.route
+        return np.array([route.get(lane, 0) for lane in self.simulation.lane], dtype=np.intp)
 
     def stats(self) -> EpisodeStats:
         """The episode so far; all zero before the first reset."""
@@ -198,37 +226,12 @@ class TrafficEnv:
 
     def _advance(self, actions: list[float] | Literal["sumo"] | None) -> None:
         """One simulation step: command everybody, move, count, reward."""
-        simulation = self.simulation
-        position, speed, lane = simulation.position, simulation.speed, simulation.lane
-        targets: list[tuple[int, float]] = []
-        humans: Iterable[int] = self._humans
-        if actions is None:
-            humans = range(self.n_vehicles)
-        elif actions == "sumo":
-            targets = [(vehicle, RELEASE) for vehicle in self.learners if lane[vehicle]]
-        else:
-            targets = self._action_map.targets(actions, speed, lane)
-        targets += self._human_traffic.commands(humans, position, speed, lane, self._ahead)
-        simulation.command(targets)
+        simulation, agents = self.simulation, self._agents
+        simulation.command(agents.targets(actions))
         simulation.step()
-        complete = all(simulation.lane)
-        if simulation.collided or simulation.teleported or not (complete and self._complete):
-            # Teleporting may put a vehicle elsewhere in the order, as it leaves and as it comes back;
-            # otherwise nobody overtakes.
-            self._update_neighbours([bool(name) for name in simulation.lane])
-        self._complete = complete
-        self._episode.count(simulation.speed, simulation.collided, simulation.teleported)
+        agents.moved()
+        headways = agents.headways() if self.scenario.headway_weight else 0.0
+        state = simulation.speed, simulation.collided, simulation.teleported
+        self._episode.count(*state, headways)
         if self.on_step is not None:
             self.on_step(self)
-
-    def _update_neighbours(self, present: list[bool]) -> None:
-        """Who follows whom, loop by loop."""
-        self._ahead, self._behind = [], []
-        for members in self._episode.members:
-            near = neighbours(self.simulation.position[members], present[members])
-            for known, found in zip((self._ahead, self._behind), near, strict=True):
-                known += [members.start + other for other in found]
-        self._observer.look(self.learners, self._behind, self._ahead)
-
-    def _observe(self) -> NDArray[np.float32]:
-        return self._observer.observe(self.simulation.position, self.simulation.speed)

@@ -1,4 +1,4 @@
-"""Episode statistics: rewards, speeds, collisions and ends, summed loop by loop."""
+"""Episode statistics: rewards, speeds, collisions and ends, summed loop by loop, an open road being one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ class EpisodeStats(NamedTuple):
 
     `episode_return` is the sum of the step rewards divided by the *full* horizon, so an episode that
     a collision ended early earns nothing for the steps it missed. `mean_speed` is the mean over the
-    executed steps only. A vehicle that SUMO is teleporting counts with speed 0. With several loops
+    executed steps only, each step with the mean over the vehicles that are on the road. A vehicle that SUMO is
+    teleporting counts with speed 0. With several loops
     each of them is an episode of this kind: `episode_return` and `mean_speed` are means over them,
     `collisions` and `teleports` are sums, and `loop_returns` has the return of each.
     """
@@ -57,21 +58,29 @@ class EpisodeAccumulator:
         """Every loop has had its collision."""
         return len(self._earned) == self._road.loops
 
-    def count(self, speeds: list[float], collided: list[int], teleported: int) -> None:
-        """A simulation step: speeds (m/s) after it, vehicles that ran into another, teleports."""
+    def count(
+        self, speeds: list[float], collided: list[int], teleported: int, headways: float = 0.0
+    ) -> None:
+        """A simulation step: speeds (m/s) after it, vehicles that ran into another, teleports.
+
+        `headways` is what the reward loses by short ones (rsm.traffic.rewards.short_headways), where there is one road.
+        """
         self.steps += 1
         self._teleports += teleported
-        struck = [self._road.loop_of_vehicle[vehicle] for vehicle in collided]
+        several = self._road.loops > 1
+        struck = [self._road.loop_of_vehicle[vehicle] if several else 0 for vehicle in collided]
         self._collisions += sum(loop not in self._earned for loop in struck)
         for loop, members in enumerate(self.members):
-            own = speeds[members] if self._road.loops > 1 else speeds
+            own = speeds[members] if several else speeds
             if loop not in self._earned:
-                self._speed_sum += sum(own)
-                self._driven += len(own)
+                # Whoever is on an open road counts as one place of the start; on a loop the factor is 1.
+                places = members.stop - members.start
+                self._speed_sum += sum(own) * (places / len(own)) if own else 0.0
+                self._driven += places
             if loop in self.crashed:
                 continue  # the rest of the decision earns nothing
             if loop not in struck:
-                self.rewards[loop] += self._reward(own)
+                self.rewards[loop] += self._reward(own, headways) if own else 0.0
             elif self._terminates:
                 self.crashed.add(loop)
                 self._earned.setdefault(loop, self.rewards[loop])
@@ -84,7 +93,10 @@ class EpisodeAccumulator:
         of_loops = tuple(reward / self._horizon for reward in earned)
         return EpisodeStats(total, speed, self._collisions, self._teleports, self.steps, of_loops)
 
-    def _reward(self, speeds: list[float]) -> float:
+    def _reward(self, speeds: list[float], headways: float) -> float:
         if self._road.reward == "mean-speed":
-            return rewards.mean_speed(speeds, self._road.limit)
-        return rewards.desired_velocity(speeds, self._road.target_speed)
+            reward = rewards.mean_speed(speeds, self._road.limit)
+        else:
+            reward = rewards.desired_velocity(speeds, self._road.target_speed)
+        weight = self._road.headway_weight
+        return max(reward - weight * headways, 0.0) if weight else reward

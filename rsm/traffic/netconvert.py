@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import subprocess
 import tempfile
 import xml.etree.ElementTree as ElementTree
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
@@ -25,12 +27,19 @@ Place = tuple[str, float]  # an edge, and metres along it
 
 @dataclass(frozen=True)
 class Network:
-    """Closed one-lane loops of one length that netconvert built; mostly one.
+    """One-lane roads that netconvert built, over which routes lead.
 
-    `offsets` maps every lane to the loop position (m) of its beginning, loop by loop in the order of
-    driving and with the short lanes inside junctions (their names begin with ':') among them;
-    `lengths` likewise. `routes` has the edges of each loop, `shapes` its centre line (x, y) in
-    metres, closed, as it is drawn.
+    `offsets` maps every lane to the position (m) of its beginning, in the order of driving and with the
+    short lanes inside junctions (their names begin with ':') among them; `lengths` likewise. `routes` has
+    the edges of each route, `shapes` its centre line (x, y) in metres, as it is drawn.
+
+    A `closed` network has separate loops of one `length`, one route each. Positions begin anew on every
+    loop, and shapes are closed.
+
+    In an open one routes may share lanes, and have the same positions there. `length` is that of all lanes
+    together. `ways` maps every lane to the routes that lead over it, as bits; a lane inside a junction has
+    those of the lane that it leads to. Whoever is on a common route, or about to be, is ahead or behind.
+    `route` maps every lane to the first route that leads over it.
     """
 
     file: Path
@@ -39,9 +48,12 @@ class Network:
     lengths: dict[str, float]
     routes: tuple[tuple[str, ...], ...]
     shapes: tuple[tuple[tuple[float, float], ...], ...]
+    closed: bool = True
+    ways: dict[str, int] = field(default_factory=dict)
+    route: dict[str, int] = field(default_factory=dict)
 
     def place(self, position: float, loop: int = 0) -> Place:
-        """Edge and distance along it (m) for a loop position (m), never inside a junction.
+        """Edge and distance along it (m) for a position on a loop (m), never inside a junction.
 
         A vehicle cannot be inserted inside a junction: it starts at the beginning of the next edge,
         as in Flow.
@@ -55,18 +67,27 @@ class Network:
                 return edge, position - start
         return self.routes[loop][0], 0.0
 
+    def gap(self, behind: float, ahead: float) -> float:
+        """Metres from one position to another further on."""
+        return (ahead - behind) % self.length if self.closed else ahead - behind
 
-def built_network(parts: dict[str, str], routes: tuple[tuple[str, ...], ...]) -> Network:
-    """The network of these plain XML parts with its closed routes, built where the cache has none.
+
+def built_network(
+    parts: dict[str, str], routes: tuple[tuple[str, ...], ...], closed: bool = True
+) -> Network:
+    """The network of these plain XML parts with its routes, built where the cache has none.
+
+    Routes are `closed` loops, or lead over roads that begin and end.
 
     Raises ConfigError where netconvert is missing or fails.
     """
     file = build_network(parts)
+    read = read_loops if closed else read_open_roads
     try:
-        return read_network(file, routes)
+        return read(file, routes)
     except (ElementTree.ParseError, LookupError, ValueError):
         file.unlink(missing_ok=True)  # damaged, say by a power cut: it is only a cache
-        return read_network(build_network(parts), routes)
+        return read(build_network(parts), routes)
 
 
 def netconvert_binary() -> Path:
@@ -142,35 +163,95 @@ def build_network(parts: dict[str, str]) -> Path:
     return target
 
 
-def read_network(file: Path, routes: tuple[tuple[str, ...], ...]) -> Network:
+def read_loops(file: Path, routes: tuple[tuple[str, ...], ...]) -> Network:
     """Lane offsets, loop length and centre lines of closed one-lane routes in a built network.
 
     Raises ValueError where the loops differ in length by more than a millimetre.
     """
-    root = ElementTree.parse(file).getroot()
-    lanes = {lane.attrib["id"]: lane.attrib for lane in root.iter("lane")}
-    via = {
-        (link.attrib["from"], link.attrib["to"]): link.attrib["via"]
-        for link in root.iter("connection")
-        if "via" in link.attrib
-    }
+    built = _Built(file)
     offsets: dict[str, float] = {}
     lengths: dict[str, float] = {}
     shapes: list[tuple[tuple[float, float], ...]] = []
     loops: list[float] = []
     for route in routes:
-        shape: list[tuple[float, float]] = []
-        position = 0.0
-        for edge, following in zip(route, route[1:] + route[:1], strict=True):
-            for lane in (f"{edge}_0", via[edge, following]):
-                offsets[lane] = position
-                lengths[lane] = float(lanes[lane]["length"])
-                position += lengths[lane]
-                for point in lanes[lane]["shape"].split():
-                    x, y = point.split(",")[:2]
-                    shape.append((float(x), float(y)))
+        position, lanes = 0.0, built.lanes_of(route, (*route[1:], route[0]))
+        for lane in lanes:
+            offsets[lane] = position
+            lengths[lane] = built.length(lane)
+            position += lengths[lane]
+        shape = built.shape(lanes)
         shapes.append((*shape, shape[0]))
         loops.append(position)
     if max(loops) - min(loops) > 1e-3:
         raise ValueError(f"loops of different lengths: {min(loops)} m to {max(loops)} m")
     return Network(file, loops[0], offsets, lengths, routes, tuple(shapes))
+
+
+def read_open_roads(file: Path, routes: tuple[tuple[str, ...], ...]) -> Network:
+    """The same of one-lane routes that begin and end; positions of the first begin at 0.
+
+    A route that joins another, or leaves it, has the positions of the other on common lanes. Raises
+    ValueError for one that shares no lane with those before it.
+    """
+    built = _Built(file)
+    offsets: dict[str, float] = {}
+    ways: dict[str, int] = {}
+    first: dict[str, int] = {}
+    shapes = []
+    for number, route in enumerate(routes):
+        lanes = built.lanes_of(route, route[1:])
+        starts = list(itertools.accumulate(map(built.length, lanes[:-1]), initial=0.0))
+        known = [
+            offsets[lane] - start
+            for lane, start in zip(lanes, starts, strict=True)
+            if lane in offsets
+        ]
+        if number and not known:
+            raise ValueError(f"the route {' '.join(route)} shares no lane with those before it")
+        shift = known[0] if known else 0.0
+        for lane, start in zip(lanes, starts, strict=True):
+            offsets.setdefault(lane, start + shift)
+            first.setdefault(lane, number)
+            ways[lane] = ways.get(lane, 0) | 1 << number
+        shapes.append(built.shape(lanes))
+    for route in routes:
+        lanes = built.lanes_of(route, route[1:])
+        for lane, following in itertools.pairwise(lanes):
+            if lane[0] == ":":
+                ways[lane] = ways[following]
+    lengths = {lane: built.length(lane) for lane in offsets}
+    total = sum(lengths.values())
+    return Network(file, total, offsets, lengths, routes, tuple(shapes), False, ways, first)
+
+
+class _Built:
+    """Lanes and connections in the file that netconvert wrote."""
+
+    def __init__(self, file: Path) -> None:
+        root = ElementTree.parse(file).getroot()
+        self._lanes = {lane.attrib["id"]: lane.attrib for lane in root.iter("lane")}
+        self._via = {
+            (link.attrib["from"], link.attrib["to"]): link.attrib["via"]
+            for link in root.iter("connection")
+            if "via" in link.attrib
+        }
+
+    def lanes_of(self, route: Sequence[str], following: Sequence[str]) -> list[str]:
+        """The lanes of a route, each with that inside the junction to the edge that follows, if one does."""
+        lanes = []
+        for edge, after in itertools.zip_longest(route, following):
+            lanes.append(f"{edge}_0")
+            if after is not None:
+                lanes.append(self._via[edge, after])
+        return lanes
+
+    def length(self, lane: str) -> float:
+        """In metres."""
+        return float(self._lanes[lane]["length"])
+
+    def shape(self, lanes: Iterable[str]) -> tuple[tuple[float, float], ...]:
+        """The centre line (m) of these lanes, one after the other."""
+        points = [
+            point.split(",") for lane in lanes for point in self._lanes[lane]["shape"].split()
+        ]
+        return tuple((float(x), float(y)) for x, y, *_ in points)

@@ -3,7 +3,11 @@
 `absolute`, the published one: own position and speed, follower's position and speed, leader's
 position and speed; positions over the loop length, speeds over the limit. `relative`: sine and
 cosine of the own position as an angle on the loop, own speed, gap to the leader and its speed minus
-the own, and the same of the follower; gaps, bumper to bumper, over the loop length.
+the own, and the same of the follower; gaps, bumper to bumper, over the loop length. Both need a loop.
+
+`gaps`, that of Flow's on-ramp and good for any road: own speed, the leader's speed minus it, gap to the
+leader, own speed minus the follower's, the follower's gap; speeds over the limit, gaps over the length of the
+road. Without a leader its speed is the limit and the gap is the length, without a follower its speed is 0.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsm.config.learning import Traffic
+from rsm.traffic.surroundings import Near
 
 Floats = NDArray[np.float64]
 
@@ -26,19 +31,50 @@ def observation_size(traffic: Traffic) -> int:
 
 def bounds(traffic: Traffic) -> tuple[list[float], list[float]]:
     """Least and largest value of each, as SUMO lets a driver exceed the limit by a factor of at most 2."""
-    if traffic.observation == "absolute":
+    if traffic.observed == "absolute":
         return [0.0] * 6, [1.0, 2.0] * 3
+    if traffic.observed == "gaps":
+        return [0.0, -2.0, -1.0, -2.0, -1.0], [2.0, 2.0, 1.0, 2.0, 1.0]
     return [-1.0, -1.0, 0.0, -1.0, -2.0, -1.0, -2.0], [1.0, 1.0, 2.0, 1.0, 2.0, 1.0, 2.0]
 
 
+def gap_observation(
+    vehicles: Sequence[int],
+    near: Sequence[Near],
+    speed: Sequence[float],
+    length: float,
+    limit: float,
+) -> NDArray[np.float32]:
+    """float32[N, 5] of `gaps` for N vehicles, zeros where that is −1, with what is `near` each.
+
+    `speed` of all vehicles in m/s, `length` of the road in m, its `limit` in m/s.
+    """
+    rows = np.zeros((len(vehicles), 5), dtype=np.float32)
+    for row, me, around in zip(rows, vehicles, near, strict=True):
+        if me < 0:
+            continue
+        own = speed[me]
+        leader = speed[around.ahead] if around.ahead >= 0 else limit
+        follower = speed[around.behind] if around.behind >= 0 else 0.0
+        gaps = min(around.gap, length), min(around.gap_behind, length)
+        row[:] = (
+            own / limit,
+            (leader - own) / limit,
+            gaps[0] / length,
+            (own - follower) / limit,
+            gaps[1] / length,
+        )
+    return rows
+
+
 class Observer:
-    """Observations of the learning vehicles among V, from all positions and speeds."""
+    """Observations of the learning vehicles among V on loops, from all positions and speeds."""
 
     def __init__(
         self, traffic: Traffic, length: float, limit: float, car_length: Sequence[float]
     ) -> None:
         """Of loops of `length` m with a `limit` in m/s; `car_length: [V]` in m."""
-        self._absolute = traffic.observation == "absolute"
+        self._absolute = traffic.observed == "absolute"
         vehicles = len(car_length)
         self._state = np.empty(2 * vehicles)  # all positions, then all speeds
         self._bytes: memoryview[int] = self._state.data.cast("B")

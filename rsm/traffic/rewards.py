@@ -16,3 +16,9 @@ def desired_velocity(speeds: Sequence[float], target: float) -> float:
     best = target * math.sqrt(len(speeds))
     cost = math.sqrt(sum([(speed - target) ** 2 for speed in speeds]))
     return max(best - cost, 0.0) / best
+
+
+def short_headways(speeds: Sequence[float], gaps: Sequence[float]) -> float:
+    """Σ max(0, 1 − time headway / 1 s) over vehicles that drive, from their speeds (m/s) and gaps ahead (m)."""
+    pairs = zip(speeds, gaps, strict=True)
+    return sum(max(0.0, 1.0 - max(gap, 0.0) / speed) for speed, gap in pairs if speed > 0.0)

@@ -1,20 +1,22 @@
 """The traffic scenarios and all their constants (docs/scenarios.md; Flow benchmarks, CoRL 2018).
 
-A scenario is data: adding one of ours that uses the same road is one entry of `REGISTRY`, and its name in
-`rsm.config.catalogue` (settings know no SUMO; a test holds the two together). That of another package is the
-`SCENARIO` of a module (docs/extending.md).
+A scenario is data: adding one of ours is one entry of `REGISTRY`, and its name in `rsm.config.catalogue`
+(settings know no SUMO; a test holds the two together). A road is a file in rsm/traffic/roads/. The scenario of
+another package is the `SCENARIO` of a module, which may bring its own road (docs/extending.md).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from rsm.config.catalogue import FLEETS, MIXED_FLEET, SCENARIOS, parse_scenario, scenario_forms
 from rsm.config.extensions import imported
 from rsm.errors import ConfigError, shown
 from rsm.traffic.car_following import HumanDriver
+from rsm.traffic.roads import figure_eight, merge
+from rsm.traffic.roads.road import RoadBuilder
 
 HUMAN, LEARNER = "h", "r"
 
@@ -32,18 +34,32 @@ class CarModel:
     tau: float = 1.0
     speed_deviation: float = 0.1
     length: float = 5.0
+    impatience: float = 0.0  # in [0, 1]: how far it enters a junction that others have to brake for
+
+
+class Inflow(NamedTuple):
+    """Equally spaced vehicles that enter an open road, each as soon as there is room."""
+
+    kind: str  # HUMAN or LEARNER
+    route: int  # of the road's network
+    per_hour: float
+    speed: float  # m/s, at which they enter
+    begin: float = 1.0  # s
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One variant of the figure eight.
+    """A road, and the traffic on it.
 
-    `order` lists the vehicles along the loop in the direction of driving, `h` human and `r`
-    learning; vehicle i starts at the road's i-th place. Where there are several loops, they are
-    separate copies: vehicles are numbered loop by loop. `further` are the orders of loops of other
-    kinds, which follow in turn. `human` and `learner` are the car models
-    that SUMO knows of, `driver` is who commands a human. What a collision does is said in
-    `rsm.config.catalogue`, since settings depend on it.
+    `order` lists the vehicles at the start, `h` human and `r` learning; vehicle i starts at the road's
+    i-th place. On a loop this is their order in the direction of driving. Where there are several loops,
+    they are separate copies: vehicles are numbered loop by loop. `further` are the orders of loops of
+    other kinds, which follow in turn. `human` and `learner` are the car models that SUMO knows of.
+    `driver` is who commands a human; None leaves them to SUMO. What a collision does, and what else
+    settings depend on, is said in `rsm.config.catalogue`.
+
+    On an open road more vehicles enter by `inflows`, and leave at its end. Agents are then `slots`, each
+    with a learning vehicle or empty (rsm.traffic.slots), and `driver` has to be None.
     """
 
     name: str
@@ -51,13 +67,18 @@ class Scenario:
     limit: float  # speed limit of the road, m/s; speeds are observed as a fraction of it
     human: CarModel
     learner: CarModel
-    driver: HumanDriver
+    driver: HumanDriver | None
     reward: Literal["mean-speed", "desired-velocity"]
     target_speed: float = 20.0  # m/s, of the desired-velocity reward
+    headway_weight: float = 0.0  # of what the reward loses by time headways of agents below 1 s
     action_limit: float = 3.0  # m/s²
     dt: float = 0.1  # s
     loops: int = 1
     further: tuple[str, ...] = ()
+    road: RoadBuilder = figure_eight.road
+    inflows: tuple[Inflow, ...] = ()
+    slots: int = 0
+    speed_mode: int = 1  # SUMO's: "obey safe speed" alone; modes 0, 7 and 33 collide on the loop
 
     @cached_property
     def orders(self) -> tuple[str, ...]:
@@ -72,8 +93,13 @@ class Scenario:
 
     @property
     def n_vehicles(self) -> int:
-        """Vehicles on all roads."""
+        """Vehicles on all roads, at the start."""
         return len(self.kinds)
+
+    @property
+    def n_agents(self) -> int:
+        """N: learning vehicles, or slots for them."""
+        return self.slots or len(self.learners)
 
     @cached_property
     def loop_of_vehicle(self) -> tuple[int, ...]:
@@ -101,6 +127,10 @@ _FLOW_DRIVER = HumanDriver(v0=30.0, accel=1.0, noise=_NOISE * 0.1**0.5)
 _PUBLISHED = CarModel(accel=1.5, decel=1.5, max_speed=20.0)
 _FLOW_HUMAN = CarModel(accel=2.6, decel=1.5, max_speed=30.0)
 _FLOW_LEARNER = CarModel(accel=2.6, decel=4.5, max_speed=30.0)
+# Flow's vehicles have this impatience everywhere. At the on-ramp it decides the human baseline.
+_MERGE_CAR = CarModel(accel=2.6, decel=4.5, max_speed=30.0, impatience=0.5)
+_HIGHWAY_FLOW, _RAMP_FLOW = 2000.0, 100.0  # vehicles per hour
+_HIGHWAY, _RAMP = range(2)  # routes
 
 
 def _published(name: str, order: str) -> Scenario:
@@ -121,6 +151,30 @@ def _flow(name: str, order: str) -> Scenario:
     )
 
 
+def _merge(number: int, share: float, slots: int) -> Scenario:
+    """Flow's merge benchmark with a share of learning vehicles on the highway."""
+    return Scenario(
+        f"flow-merge-{number}",
+        HUMAN * 5,
+        30.0,
+        _MERGE_CAR,
+        _MERGE_CAR,
+        driver=None,
+        reward="desired-velocity",
+        headway_weight=0.1,
+        action_limit=1.5,
+        dt=0.5,
+        road=merge.road,
+        inflows=(
+            Inflow(HUMAN, _HIGHWAY, (1 - share) * _HIGHWAY_FLOW, speed=10.0),
+            Inflow(LEARNER, _HIGHWAY, share * _HIGHWAY_FLOW, speed=10.0),
+            Inflow(HUMAN, _RAMP, _RAMP_FLOW, speed=7.5),
+        ),
+        slots=slots,
+        speed_mode=9,  # and the right of way at the junction
+    )
+
+
 REGISTRY: dict[str, Scenario] = {
     scenario.name: scenario
     for scenario in (
@@ -129,6 +183,9 @@ REGISTRY: dict[str, Scenario] = {
         _flow("flow-figure-eight-0", "h" * 13 + "r"),
         _flow("flow-figure-eight-1", "hr" * 7),
         _flow("flow-figure-eight-2", "r" * 14),
+        _merge(0, 0.1, slots=5),
+        _merge(1, 0.25, slots=13),
+        _merge(2, 0.333, slots=17),
     )
 }
 

@@ -1,4 +1,4 @@
-"""SUMO in this process (libsumo): vehicles on a closed loop, commanded by target speeds.
+"""SUMO in this process (libsumo): vehicles on a road, commanded by target speeds.
 
 libsumo holds one simulation per process. `Simulation.reset` loads it anew, so several environments
 may live in one process as long as they take turns episode by episode; an environment whose
@@ -16,48 +16,51 @@ import itertools
 import math
 import operator
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from xml.sax.saxutils import quoteattr
 
 from rsm.errors import ConfigError, RunError, one_line, shown
 from rsm.traffic.car_following import RELEASE
-from rsm.traffic.netconvert import INSTALL, Network, Place
-from rsm.traffic.scenarios import HUMAN, CarModel, Scenario
+from rsm.traffic.netconvert import INSTALL
+from rsm.traffic.roads.road import Road
+from rsm.traffic.routes import routes_xml
+from rsm.traffic.scenarios import Scenario
 
-# SUMO's speed mode "obey safe speed" and nothing else; modes 0, 7 and 33 collide (docs/scenarios.md).
-SAFE_SPEED = 1
 MAX_SEED = 2**31 - 1  # of SUMO's --seed
 
 
 class Simulation:
-    """Vehicles of one scenario on its loop.
+    """Vehicles of one scenario on its road.
 
-    After `reset` and after every `step`, plain lists hold the state of vehicle i: `speed[i]` (m/s),
-    `position[i]` (m along the loop, of its front), `lane[i]` (its lane, empty while SUMO teleports
-    it); `collided` names the vehicle that ran into another for every collision that began in the
+    After `reset` and after every `step`, plain lists hold the state of the i-th vehicle on the road:
+    `speed[i]` (m/s), `position[i]` (m along its route, of its front), `lane[i]` (its lane, empty while SUMO
+    teleports it); `collided` has the vehicle that ran into another for every collision that began in the
     last step, `teleported` is the number of vehicles that began to teleport.
+
+    On an open road the lists have who is there, in the order of entering. `ids[i]` is the name of vehicle
+    i, which begins with its kind, `index` the way back. `numbers[i]` counts who has entered, from 0, and
+    `entered` is how many have. The lists are new ones after a step in which somebody came or left.
     """
 
-    def __init__(
-        self, scenario: Scenario, network: Network, starts: Sequence[Place], horizon: int
-    ) -> None:
-        """Prepare routes for `horizon` steps from `starts`, a place for every vehicle.
+    def __init__(self, scenario: Scenario, road: Road, horizon: int) -> None:
+        """Prepare routes for `horizon` steps.
 
         Raises ConfigError where libsumo is missing.
         """
+        network = road.network
         self.scenario, self.network = scenario, network
         self._libsumo = import_libsumo()
         self._call: Any = self._libsumo._libsumo
         self.errors = (self._libsumo.TraCIException, self._libsumo.FatalTraCIError)
-        self.ids = [f"{kind}{index}" for index, kind in enumerate(scenario.kinds)]
-        self._index = {name: index for index, name in enumerate(self.ids)}
+        self._first = [f"{kind}{index}" for index, kind in enumerate(scenario.kinds)]
+        self._open = not network.closed
+        self._admit(self._first)
         self._folder = tempfile.TemporaryDirectory(prefix="rsm-sumo-")
         routes = Path(self._folder.name) / "vehicles.rou.xml"
-        text = routes_xml(scenario, network, starts, self.ids, horizon)
+        text = routes_xml(scenario, road, self.ids, horizon)
         routes.write_text(text, encoding="utf-8")
         self._options = ["--net-file", sumo_path(network.file, "RSM_CACHE")]
         self._options += ["--route-files", sumo_path(routes, "TMPDIR")]
@@ -66,17 +69,11 @@ class Simulation:
         self._options += ["--time-to-teleport", "-1", "--collision.check-junctions", "true"]
         self._options += ["--collision.action", "teleport"]
         self._options += ["--no-step-log", "true", "--no-warnings", "true"]
-        count = scenario.n_vehicles
-        self.speed, self.position, self.lane = [0.0] * count, [0.0] * count, [""] * count
         self.collided: list[int] = []
         self.teleported = 0
-        self._along, self._offset = [math.inf] * count, [0.0] * count
         fastest = 2.0 * max(scenario.limit, scenario.human.max_speed, scenario.learner.max_speed)
         reach = fastest * scenario.dt
         self._short_lanes = {lane for lane, length in network.lengths.items() if length <= reach}
-        self._on_short_lane: set[int] = set()
-        self._all = range(count)
-        self._commanded = [False] * count
         self._absent = False
 
     def reset(self, seed: int) -> None:
@@ -94,16 +91,51 @@ class Simulation:
         _owner = self
         self._call.simulation_step(0.0)
         present = set(self._call.vehicle_getIDList())
-        missing = [name for name in self.ids if name not in present]
+        missing = [name for name in self._first if name not in present]
         if missing:
             raise RunError(f"SUMO did not insert the vehicles {', '.join(missing)}")
-        for name in self.ids:
-            self._call.vehicle_setSpeedMode(name, SAFE_SPEED)
+        for name in self._first:
+            self._call.vehicle_setSpeedMode(name, self.scenario.speed_mode)
+        if self._open:
+            self._admit(self._first)
         self._commanded = [False] * len(self.ids)
         self._along = [math.inf] * len(self.ids)
         self._absent = False
         self.collided, self.teleported = [], 0
         self._read()
+
+    def _admit(self, ids: list[str]) -> None:
+        """These vehicles, and no others, are on the road."""
+        count = len(ids)
+        self.ids, self.numbers, self.entered = ids, list(range(count)), count
+        self.index = {name: index for index, name in enumerate(ids)}
+        self.speed, self.position, self.lane = [0.0] * count, [0.0] * count, [""] * count
+        self._along, self._offset = [math.inf] * count, [0.0] * count
+        self._on_short_lane: set[int] = set()
+        self._all = range(count)
+        self._commanded = [False] * count
+
+    def _come_and_go(self) -> None:
+        """Take out who has left the road, and add who has entered it."""
+        call = self._call
+        departed = call.simulation_getDepartedIDList()
+        gone = set(call.simulation_getArrivedIDList())
+        for name in departed:
+            call.vehicle_setSpeedMode(name, self.scenario.speed_mode)
+        stay = [index for index, name in enumerate(self.ids) if name not in gone]
+        new = [name for name in departed if name not in gone]
+        self.ids = [self.ids[index] for index in stay] + new
+        self.numbers = [self.numbers[index] for index in stay]
+        self.numbers += range(self.entered, self.entered + len(new))
+        self.entered += len(new)
+        self.index = {name: index for index, name in enumerate(self.ids)}
+        self.lane = [self.lane[index] for index in stay] + [""] * len(new)
+        self._offset = [self._offset[index] for index in stay] + [0.0] * len(new)
+        self._along = [self._along[index] for index in stay] + [math.inf] * len(new)
+        self._commanded = [self._commanded[index] for index in stay] + [False] * len(new)
+        short = self._on_short_lane
+        self._on_short_lane = {place for place, index in enumerate(stay) if index in short}
+        self._all = range(len(self.ids))
 
     def command(self, targets: Iterable[tuple[int, float]]) -> None:
         """Vehicles and their target speeds (m/s) from the next step on; RELEASE hands one to SUMO.
@@ -130,8 +162,12 @@ class Simulation:
         if self.teleported:
             # With the action "teleport" every collision starts a teleport in the same step.
             events = call.simulation_getCollisions()
-            self.collided = [self._index[event.collider] for event in events]
+            self.collided = [self.index[event.collider] for event in events]
             self._absent = True
+        if self._open and (
+            call.simulation_getDepartedNumber() or call.simulation_getArrivedNumber()
+        ):
+            self._come_and_go()
         self._read()
 
     def xy(self) -> list[tuple[float, float]]:
@@ -244,37 +280,4 @@ def wrong_libsumo(libsumo: ModuleType) -> str | None:
     return (
         f"libsumo {loaded} is loaded from {one_line(Path(str(libsumo.__file__)).parent)}, not the installed "
         f"{installed}: leave that folder out"
-    )
-
-
-def routes_xml(
-    scenario: Scenario,
-    network: Network,
-    starts: Sequence[Place],
-    ids: Sequence[str],
-    horizon: int,
-) -> str:
-    """Vehicle types, and vehicles at rest at their places, with routes that do not end."""
-    fastest = 2.0 * max(scenario.limit, scenario.human.max_speed, scenario.learner.max_speed)
-    rounds = int(horizon * scenario.dt * fastest / network.length) + 3
-    lines = ["<routes>", vtype_xml("human", scenario.human), vtype_xml("learner", scenario.learner)]
-    vehicles = zip(ids, scenario.kinds, starts, strict=True)
-    for index, (name, kind, (edge, along)) in enumerate(vehicles):
-        edges = network.routes[scenario.loop_of_vehicle[index]]
-        first = edges.index(edge)
-        route = " ".join(edges[first:] + edges[:first])
-        lines.append(
-            f'<vehicle id={quoteattr(name)} type="{"human" if kind == HUMAN else "learner"}" '
-            f'depart="0" departLane="0" departPos="{along!r}" departSpeed="0">'
-            f'<route repeat="{rounds}" edges="{route}"/></vehicle>'
-        )
-    return "\n".join([*lines, "</routes>"])
-
-
-def vtype_xml(name: str, car: CarModel) -> str:
-    """A SUMO vehicle type."""
-    return (
-        f'<vType id="{name}" carFollowModel="IDM" accel="{car.accel}" decel="{car.decel}" '
-        f'maxSpeed="{car.max_speed}" minGap="{car.min_gap}" tau="{car.tau}" speedFactor="1" '
-        f'speedDev="{car.speed_deviation}" length="{car.length}"/>'
     )

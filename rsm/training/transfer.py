@@ -87,8 +87,8 @@ def _source(config: RunConfig, learner: Learner) -> Source:
     """The source, checked to fit this run."""
     wanted = config.init_from
     source = _finished(wanted)
-    for name in ("observation", "actions"):
-        theirs, ours = (getattr(run.traffic, name) for run in (source, config))
+    for name, used in (("observation", "observed"), ("actions", "actions")):
+        theirs, ours = (getattr(run.traffic, used) for run in (source, config))
         if theirs != ours:
             raise _refused(
                 "run", wanted, f"its traffic.{name} is {theirs}, that of this run is {ours}"

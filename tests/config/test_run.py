@@ -20,7 +20,7 @@ def test_defaults_are_the_published_settings():
     assert (sac.replay_size, sac.update_every, sac.learning_starts) == (100_000, 10, 1280)
     assert (communication.period, communication.segments, communication.replicas) == (8, 4, 3)
     assert communication.topology == "radius:90" and run.mixing.zeta_max == 0.8
-    assert (run.training.episodes, run.traffic.horizon, run.evaluation.every) == (310, 1500, 10)
+    assert (run.training.episodes, run.traffic.steps, run.evaluation.every) == (310, 1500, 10)
 
 
 def test_run_id_is_readable_and_names_what_differs():

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from rsm.traffic.netconvert import Network, Place, built_network
+from rsm.traffic.roads.road import Road
 
 ROUTE = ("bottom", "top", "upper_ring", "right", "left", "lower_ring")
 
@@ -33,6 +34,12 @@ FLOW_STARTS: tuple[Place, ...] = (
     ("lower_ring", 78.03),
     ("lower_ring", 106.80),
 )
+
+
+def road(limit: float, vehicles: Sequence[int]) -> Road:
+    """Separate copies of the figure eight, with so many vehicles each."""
+    network = figure_eight(limit, loops=len(vehicles))
+    return Road(network, start_places(network, vehicles))
 
 
 @lru_cache(maxsize=8)

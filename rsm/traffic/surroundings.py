@@ -1,0 +1,81 @@
+"""Who is ahead of a vehicle and behind it, on a road of any kind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from rsm.traffic.netconvert import Network
+
+
+class Near(NamedTuple):
+    """The vehicles around one, −1 where there is none, and bumper to bumper gaps to them (m)."""
+
+    ahead: int = -1
+    gap: float = math.inf
+    behind: int = -1
+    gap_behind: float = math.inf
+
+
+NOBODY = Near()
+
+
+def on_loops(
+    network: Network,
+    vehicles: Sequence[int],
+    position: Sequence[float],
+    lengths: Sequence[float],
+    ahead: Sequence[int],
+    behind: Sequence[int],
+) -> list[Near]:
+    """Around these `vehicles` on loops where it is known who follows whom (car_following.neighbours).
+
+    Of all vehicles: `position` (m), `lengths` (m), who is `ahead` and `behind`.
+    """
+    found = []
+    for me in vehicles:
+        leader, follower = ahead[me], behind[me]
+        gap = network.gap(position[me], position[leader]) - lengths[leader]
+        gap_behind = network.gap(position[follower], position[me]) - lengths[me]
+        found.append(NOBODY if leader == me else Near(leader, gap, follower, gap_behind))
+    return found
+
+
+def on_open_roads(
+    ways: Mapping[str, int],
+    vehicles: Sequence[int],
+    position: Sequence[float],
+    lane: Sequence[str],
+    lengths: Sequence[float],
+) -> list[Near]:
+    """Around these `vehicles` on an open road with `ways` as of its network; −1 is nobody, with NOBODY around.
+
+    The next vehicle further on, or further back, on a lane that a common route leads over. Of all vehicles:
+    `position` (m), `lane` (empty of a vehicle that is away), `lengths` (m).
+    """
+    order = sorted([i for i, name in enumerate(lane) if name], key=position.__getitem__)
+    masks = [ways[lane[i]] for i in order]
+    places = {vehicle: place for place, vehicle in enumerate(order)}
+    count = len(order)
+    found = []
+    for me in vehicles:
+        place = places.get(me)
+        if place is None:
+            found.append(NOBODY)
+            continue
+        mask, here = masks[place], position[me]
+        near: Near = NOBODY
+        for other in range(place + 1, count):
+            if masks[other] & mask:
+                leader = order[other]
+                near = Near(leader, position[leader] - here - lengths[leader])
+                break
+        for other in range(place - 1, -1, -1):
+            if masks[other] & mask:
+                follower = order[other]
+                gap = here - position[follower] - lengths[me]
+                near = near._replace(behind=follower, gap_behind=gap)
+                break
+        found.append(near)
+    return found
