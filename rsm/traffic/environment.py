@@ -167,6 +167,11 @@ class TrafficEnv:
         positions: NDArray[np.float64] = xy[list(self._agents.seats)]  # −1 is the last row
         return positions
 
+    def occupants(self) -> NDArray[np.intp]:
+        """Which vehicle each agent has, by the number of its entering, `[N]`; −1: none."""
+        numbers = [*self.simulation.numbers, -1]
+        return np.array([numbers[seat] for seat in self._agents.seats], dtype=np.intp)
+
     @property
     def live(self) -> NDArray[np.bool_]:
         """Which agents have a vehicle, `[N]`: all, where they are no slots."""

@@ -63,7 +63,7 @@ class EpisodeAccumulator:
     ) -> None:
         """A simulation step: speeds (m/s) after it, vehicles that ran into another, teleports.
 
-        `headways` is what the reward loses by short ones (rsm.traffic.rewards.short_headways), where there is one road.
+        `headways` is what the reward of an only road loses by short ones (rewards.short_headways).
         """
         self.steps += 1
         self._teleports += teleported

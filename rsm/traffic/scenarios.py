@@ -106,6 +106,14 @@ class Scenario:
         """The loop that each of V vehicles drives on, from 0."""
         return tuple(loop for loop, order in enumerate(self.orders) for _ in order)
 
+    def most_learners(self, time: float) -> int:
+        """How many learning vehicles there can have been after `time` seconds."""
+        most = len(self.learners)
+        for inflow in self.inflows:
+            if inflow.kind == LEARNER and time >= inflow.begin:
+                most += int((time - inflow.begin) * inflow.per_hour / 3600) + 1
+        return most
+
     @cached_property
     def learners(self) -> tuple[int, ...]:
         """Indices of the learning vehicles, in the order of the loop at the start."""
