@@ -1,4 +1,8 @@
-"""The replay of N agents: one preallocated tensor, a ring per agent, all rings in step."""
+"""The replay of N agents: one preallocated tensor, a ring per agent.
+
+Where every agent always acts, all rings are in step, and one draw of ages serves all. Slots of an open road do
+not: each stores only what its own vehicles did.
+"""
 
 from __future__ import annotations
 
@@ -38,18 +42,16 @@ class Replay:
         self._widths = (observation_size, action_size, 1, 1, observation_size, 1)
         self._data = torch.zeros(agents, capacity, sum(self._widths), device=device, dtype=dtype)
         self._offsets = torch.arange(agents, device=device).unsqueeze(1) * capacity
-        self._added = 0
-        # All rings are in step, so one episode number serves the transitions of all agents at a place.
+        self._added = np.zeros(agents, dtype=np.int64)  # by each agent, ever
+        self._in_step = True  # all have added the same number
         # On the host, whatever the device: it is only looked at to choose ages.
-        self._episodes = np.zeros(capacity, dtype=np.int64)
+        self._episodes = np.zeros((agents, capacity), dtype=np.int64)
         self._episode = 0
-        self._began = np.zeros(
-            agents, dtype=np.int64
-        )  # transitions of all before an agent began anew
+        self._began = np.zeros(agents, dtype=np.int64)  # what was added before an agent began anew
 
     def forget(self, agent: int) -> None:
         """Reset an agent: its stored transitions are no longer drawn."""
-        self._began[agent] = self._added
+        self._began[agent] = self._added[agent]
 
     @property
     def stored(self) -> NDArray[np.int64]:
@@ -57,8 +59,8 @@ class Replay:
         return np.minimum(self._added - self._began, self.capacity)
 
     def __len__(self) -> int:
-        """Transitions stored, per agent."""
-        return min(self._added, self.capacity)
+        """Transitions stored by an agent, the most of all."""
+        return min(int(self._added.max()), self.capacity)
 
     def add(
         self,
@@ -68,14 +70,28 @@ class Replay:
         rewards: Tensor,
         next_observations: Tensor,
         discount: Tensor,
+        acted: NDArray[np.bool_] | None = None,
     ) -> None:
-        """Store one transition per agent: shapes as in `Batch` without B."""
+        """Store one transition per agent: shapes as in `Batch` without B.
+
+        `acted: [N]` says whose there is one; all by default. What stands in the rows of others is not read.
+        """
         numbers = (log_density, rewards, discount)
         log_density, rewards, discount = (values.unsqueeze(1) for values in numbers)
         parts = (observations, unit_actions, log_density, rewards, next_observations, discount)
-        torch.cat(parts, dim=1, out=self._data[:, self._added % self.capacity])
-        self._episodes[self._added % self.capacity] = self._episode
-        self._added += 1
+        if self._in_step and (acted is None or acted.all()):
+            place = int(self._added[0]) % self.capacity
+            torch.cat(parts, dim=1, out=self._data[:, place])
+            self._episodes[:, place] = self._episode
+            self._added += 1
+            return
+        self._in_step = False
+        agents = np.arange(self.agents) if acted is None else np.flatnonzero(acted)
+        places = self._added[agents] % self.capacity
+        rows = torch.from_numpy(agents).to(self._data.device)
+        self._data[rows, torch.from_numpy(places).to(rows.device)] = torch.cat(parts, dim=1)[rows]
+        self._episodes[agents, places] = self._episode
+        self._added[agents] += 1
 
     def end_episode(self) -> None:
         """What is added from now on belongs to another episode."""
@@ -113,13 +129,18 @@ class Replay:
             raise ValueError(f"{window} transitions cannot be parted in {folds} folds")
         if folds == 1:
             return self._draw(batch_size, window, generator, agent)
+        if not self._in_step:
+            return self._draw_fold(batch_size, window, generator, fold, folds, agent)
         ages = torch.from_numpy(self._fold(window, fold, folds)).to(self._data.device)
         shape = (self.agents if agent is None else 1, batch_size)
         drawn = torch.randint(len(ages), shape, generator=generator, device=ages.device)
         return self._of_age(ages[drawn], agent)
 
     def latest(self, count: int) -> Batch:
-        """The `count` latest transitions of each agent, the newest first; all where there are fewer."""
+        """The `count` latest transitions of each agent, the newest first; all where there are fewer.
+
+        Who has stored fewer than others has zeros in place of the rest.
+        """
         age = torch.arange(min(count, len(self)), device=self._data.device)
         return self._of_age(age.repeat(self.agents, 1))
 
@@ -132,12 +153,48 @@ class Replay:
         states that follow one another are alike.
         """
         ages = np.arange(window)
-        number = self._episodes[(self._added - 1 - ages) % self.capacity] % folds
+        number = self._episodes[0, (self._added[0] - 1 - ages) % self.capacity] % folds
         if int(np.bincount(number, minlength=folds).min()) * folds * 4 >= window:
             return ages[number == fold]
         gap = window // 10 if folds * (window // 10) < window // 2 else 0
         size = (window - gap * (folds - 1)) // folds
         return ages[fold * (size + gap) :][:size]
+
+    def _draw_fold(
+        self,
+        batch_size: int,
+        window: int,
+        generator: torch.Generator,
+        fold: int,
+        folds: int,
+        agent: int | None = None,
+    ) -> Batch:
+        """The same where agents have stored different numbers: each parts its own window.
+
+        Who has fewer transitions than folds draws its latest in every fold.
+        """
+        rows = slice(None) if agent is None else slice(agent, agent + 1)
+        windows = np.clip(self.stored[rows], 1, window)[:, None]  # [N, 1]
+        ages = np.arange(window)[None, :]
+        inside = ages < windows
+        places = (self._added[rows, None] - 1 - ages) % self.capacity
+        number = np.take_along_axis(self._episodes[rows], places, axis=1) % folds
+        counts = np.stack([((number == f) & inside).sum(axis=1) for f in range(folds)])
+        by_episode = (counts.min(axis=0) * folds * 4 >= windows[:, 0])[:, None]
+        gap = np.where(folds * (windows // 10) < windows // 2, windows // 10, 0)
+        size = np.maximum((windows - gap * (folds - 1)) // folds, 1)
+        start = np.minimum(fold * (size + gap), windows - 1)
+        by_time = (ages >= start) & (ages < start + size)
+        allowed = inside & np.where(by_episode, number == fold, by_time)
+        order = torch.from_numpy(np.argsort(~allowed, axis=1, kind="stable")).to(self._data.device)
+        amount = torch.from_numpy(allowed.sum(axis=1, keepdims=True)).to(self._data.device)
+        drawn = torch.rand(
+            (len(windows), batch_size),
+            generator=generator,
+            device=self._data.device,
+            dtype=torch.float64,
+        )
+        return self._of_age(order.gather(1, (drawn * amount).long()), agent)
 
     def _draw(
         self,
@@ -160,8 +217,11 @@ class Replay:
 
     def _of_age(self, age: Tensor, agent: int | None = None) -> Batch:
         """Transitions by `age: [N, B]`, 0 being the latest; of one agent by `[1, B]`."""
-        offsets = self._offsets if agent is None else self._offsets[agent : agent + 1]
-        rows = (self._added - 1 - age) % self.capacity + offsets
+        agents = slice(None) if agent is None else slice(agent, agent + 1)
+        added: int | Tensor = int(self._added[0])
+        if not self._in_step:
+            added = torch.from_numpy(self._added[agents]).to(age.device).unsqueeze(1)
+        rows = (added - 1 - age) % self.capacity + self._offsets[agents]
         drawn = self._data.flatten(0, 1).index_select(0, rows.flatten())
         parts = drawn.view(*age.shape, -1).split(self._widths, dim=2)
         observations, unit_actions, log_density, rewards, next_observations, discount = parts
@@ -180,17 +240,19 @@ class Replay:
         # A view would be saved with all of the storage behind it, empty or not.
         return {
             "data": stored if len(self) == self.capacity else stored.clone(),
-            "added": self._added,
-            "episodes": torch.from_numpy(self._episodes[: len(self)].copy()),
+            "added": self._added.tolist(),
+            "in_step": self._in_step,
+            "episodes": torch.from_numpy(self._episodes[:, : len(self)].copy()),
             "episode": self._episode,
             "began": self._began.tolist(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
-        self._added = state["added"]
+        self._added[:] = state["added"]
+        self._in_step = state["in_step"]
         self._data[:, : len(self)] = state["data"]
-        self._episodes[: len(self)] = state["episodes"].numpy()
+        self._episodes[:, : len(self)] = state["episodes"].numpy()
         self._episode = state["episode"]
         self._began[:] = state["began"]
 
@@ -201,11 +263,14 @@ class NStepReturns:
     A transition holds Σ γᵏ rₜ₊ₖ of up to n steps and γ to their number; a collision cuts both short,
     for its own agent. The last steps of an episode get fewer. Rewards were collected by older
     policies, and the entropies of the actions between are left out, as is usual for n-step SAC.
+
+    Where vehicles of agents come and go, a transition ends with its vehicle: a truncation, so that the value
+    is that of what the vehicle observed last. What a slot does with its next vehicle is no part of it.
     """
 
     def __init__(self, replay: Replay, steps: int, gamma: float) -> None:
         self._replay, self._steps, self._gamma = replay, steps, gamma
-        self._pending: deque[tuple[Tensor, ...]] = deque()
+        self._pending: deque[_Step] = deque()
 
     def add(
         self,
@@ -215,10 +280,16 @@ class NStepReturns:
         rewards: Tensor,
         next_observations: Tensor,
         terminated: Tensor,
+        acted: NDArray[np.bool_] | None = None,
+        left: NDArray[np.bool_] | None = None,
     ) -> None:
-        """One step of every agent; `terminated: [N]` after a collision. Other shapes as in `Replay.add`."""
+        """One step of every agent; `terminated: [N]` after a collision. Other shapes as in `Replay.add`.
+
+        `acted: [N]` had a vehicle, which has `left: [N]`; by default everybody has one and nobody leaves. The
+        next observation of one that left is what it observed last.
+        """
         step = (observations, unit_actions, log_density, rewards, next_observations, terminated)
-        self._pending.append(step)
+        self._pending.append(_Step(*step, acted, left))
         if len(self._pending) == self._steps:
             self._store()
 
@@ -231,13 +302,38 @@ class NStepReturns:
     def _store(self) -> None:
         """Store the oldest pending step with all that followed it, and forget it."""
         first, *later = self._pending
-        observations, unit_actions, log_density, rewards, _, terminated = first
-        discount = self._gamma * (1 - terminated.to(rewards.dtype))
-        for _, _, _, reward, _, terminated in later:
-            rewards = rewards + discount * reward
-            discount = self._gamma * discount * (1 - terminated.to(rewards.dtype))
-        next_observations = self._pending[-1][4]
-        self._replay.add(
-            observations, unit_actions, log_density, rewards, next_observations, discount
-        )
+        rewards, next_observations = first.rewards, self._pending[-1].next_observations
+        discount = self._gamma * (1 - first.terminated.to(rewards.dtype))
+        if first.left is None:
+            for step in later:
+                rewards = rewards + discount * step.rewards
+                discount = self._gamma * discount * (1 - step.terminated.to(rewards.dtype))
+        else:
+            next_observations = first.next_observations
+            stays = ~first.left
+            for step in later:
+                goes_on = torch.from_numpy(stays).to(rewards.device)
+                further = self._gamma * discount * (1 - step.terminated.to(rewards.dtype))
+                rewards = torch.where(goes_on, rewards + discount * step.rewards, rewards)
+                discount = torch.where(goes_on, further, discount)
+                next_observations = torch.where(
+                    goes_on.unsqueeze(1), step.next_observations, next_observations
+                )
+                assert step.left is not None
+                stays = stays & ~step.left
+        parts = (first.observations, first.unit_actions, first.log_density)
+        self._replay.add(*parts, rewards, next_observations, discount, first.acted)
         self._pending.popleft()
+
+
+class _Step(NamedTuple):
+    """What `NStepReturns.add` is given."""
+
+    observations: Tensor
+    unit_actions: Tensor
+    log_density: Tensor
+    rewards: Tensor
+    next_observations: Tensor
+    terminated: Tensor
+    acted: NDArray[np.bool_] | None
+    left: NDArray[np.bool_] | None
