@@ -70,11 +70,14 @@ class ScenarioTraits(NamedTuple):
     horizon: int = 1500  # where `traffic.horizon` says nothing
     # Those allowed; the first where `traffic.observation` says nothing.
     observations: tuple[str, ...] = ("absolute", "relative", "gaps")
+    slots: bool = False  # agents are slots for vehicles that come and go, and may be empty
     distances: bool = True  # those between agents mean something, so that `radius` is allowed
 
 
 # On an open road nobody has a position on a loop.
-_MERGE = ScenarioTraits(collision="terminate", decision_interval=2, observations=("gaps",))
+_MERGE = ScenarioTraits(
+    collision="terminate", decision_interval=2, observations=("gaps",), slots=True
+)
 # In the published experiment SUMO teleports a vehicle that collided; in Flow a collision ends the episode.
 _SCENARIOS: dict[str, ScenarioTraits] = {
     "figure-eight": ScenarioTraits(collision="teleport"),

@@ -19,7 +19,6 @@ from rsm.config.axes import AXES, setting
 from rsm.config.base import Settings
 from rsm.config.catalogue import (
     CONTROL,
-    FLEETS,
     METHODS,
     UNTRAINED,
     check_extensions,
@@ -158,6 +157,13 @@ class RunConfig(RunSettings):
         learner = METHODS.get(self.method, CONTROL).learner
         if learner == "sac":
             return self
+        if scenario_traits(self.traffic.scenario).slots:
+            raise KeyedError(
+                "method",
+                self.method,
+                f"all its agents learn together, and in {self.traffic.scenario} vehicles of agents come and "
+                "go; allowed: a method whose agents learn by themselves",
+            )
         for key in ("attack.agents", "slow.agents", "restarts.agents", "churn.rate"):
             if value := setting(self, key):
                 raise KeyedError(

@@ -15,7 +15,7 @@ from rsm.errors import ConfigError
 Adjacency = NDArray[
     np.bool_
 ]  # [N, N], who hears whom; False on the diagonal, symmetric but for `random`
-Positions = NDArray[np.float64]  # [N, 2], metres
+Positions = NDArray[np.float64]  # [N, 2], metres; infinite: an agent that is nowhere
 
 TRIES = 100  # draws of a random graph before it is called unconnectable
 
@@ -44,7 +44,8 @@ def neighbourhood(
 
 def within(radius: float, positions: Positions) -> Adjacency:
     """Agents at a Euclidean distance of at most `radius` metres."""
-    apart = np.linalg.norm(positions[:, None] - positions[None, :], axis=2)
+    with np.errstate(invalid="ignore"):  # from nowhere to nowhere is no distance
+        apart = np.linalg.norm(positions[:, None] - positions[None, :], axis=2)
     adjacency: Adjacency = apart <= radius
     np.fill_diagonal(adjacency, False)
     return adjacency

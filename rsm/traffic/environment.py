@@ -162,8 +162,11 @@ class TrafficEnv:
         return Step(observation, rewards_of_all, ends, truncated, not self._running, slots)
 
     def positions(self) -> NDArray[np.float64]:
-        """Where the agents' vehicles are, float64[N, 2] in metres; NaN without one, or while it teleports."""
-        xy = np.array([*self.simulation.xy(), (np.nan, np.nan)])
+        """Where the agents' vehicles are, float64[N, 2] in metres.
+
+        NaN while SUMO teleports one; infinite where an agent has none.
+        """
+        xy = np.array([*self.simulation.xy(), (np.inf, np.inf)])
         positions: NDArray[np.float64] = xy[list(self._agents.seats)]  # −1 is the last row
         return positions
 

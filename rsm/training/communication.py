@@ -104,7 +104,8 @@ class Communication:
     def hold_round(self, positions: NDArray[np.float64], time: float = 0.0) -> Held:
         """One synchronous round for vehicles at `positions: [N, 2]`, at a simulated time (s) of the run.
 
-        It takes no time and changes the learner's shared parameters.
+        It takes no time and changes the learner's shared parameters. An empty slot, whose position is infinite,
+        has no neighbours and sends nothing.
         """
         self.rounds += 1
         trace: Rows = []
@@ -199,8 +200,13 @@ class Communication:
     def forget(self, agent: int) -> None:
         """An agent begins anew: what is still to be mixed with its parameters concerns it no more."""
         self.codec.forget(agent)
+        self.part([agent])
+
+    def part(self, agents: list[int]) -> None:
+        """Vehicles of these slots have left, and take the rounds with them that they had begun."""
         if self.timed is not None:
-            self.timed.forget(agent)
+            for agent in agents:
+                self.timed.forget(agent)
 
     def _held(self, trace: Rows, links: int) -> Held:
         """A row of `rounds` for all since the last one, these judged replicas included."""
@@ -211,7 +217,7 @@ class Communication:
         self, positions: NDArray[np.float64], time: float, begin: list[int] | None = None
     ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Who hears whom `[N, N]` of those present `[N]`, where these agents, by default all, begin rounds."""
-        present = self._presence.at(time)
+        present = self._presence.at(time) & ~np.isinf(positions).any(axis=1)
         if self._peers is None:
             heard = self._neighbours(positions)
         else:

@@ -10,16 +10,19 @@ from torch import Tensor
 from rsm.config.learning import Sac
 from rsm.sac.device import moved_together
 from rsm.traffic.environment import TrafficEnv
+from rsm.traffic.slots import Slots
 from rsm.training.finite import Watch
 
 
 class Outcome(NamedTuple):
     """The result of one decision of N agents."""
 
-    states: Tensor  # the next observations, [N, O]
+    states: Tensor  # what the next decision is made on, [N, O]
     rewards: Tensor  # shifted and scaled by the settings, [N]
     terminated: Tensor  # whether a collision ended the episode, [N]
     over: bool  # whether the episode has ended, by a collision or by its horizon
+    ends: Tensor  # what the transitions end with, [N, O]: `states`, but of a vehicle that left its last
+    slots: Slots | None  # of an open road: who had a vehicle, and whose has left
 
 
 def first_states(env: TrafficEnv, seed: int, device: torch.device) -> Tensor:
@@ -37,4 +40,7 @@ def drive(
     rewards = (rewards + settings.reward_shift) * settings.reward_scale
     terminated = torch.from_numpy(step.terminated)
     states, rewards, terminated = moved_together(device, states, rewards, terminated)
-    return Outcome(states, rewards, terminated, step.over)
+    ends = states
+    if step.slots is not None:
+        ends = torch.from_numpy(step.slots.last).to(device)
+    return Outcome(states, rewards, terminated, step.over, ends, step.slots)

@@ -94,7 +94,10 @@ def gate_rows(
 def _neighbours(config: RunConfig, env: TrafficEnv) -> NDArray[np.bool_]:
     """Who hears whom at this moment, in the graph of the run."""
     graph = numpy_generator(config.seed, Stream.TOPOLOGY)
-    return neighbourhood(config.communication.topology, env.n_agents, graph)(env.positions())
+    neighbours = neighbourhood(config.communication.topology, env.n_agents, graph)
+    live = env.live
+    adjacent: NDArray[np.bool_] = neighbours(env.positions()) & live & live[:, None]
+    return adjacent
 
 
 def _one_replica_each(

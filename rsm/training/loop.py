@@ -10,9 +10,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from rsm.config.catalogue import scenario_traits
 from rsm.config.run import RunConfig
 from rsm.exchange.ledger import Ledger
 from rsm.runs.checkpoint import Pace, save_checkpoint
@@ -27,7 +29,7 @@ from rsm.seeding import Stream, held_out_seeds, torch_generator, training_seed
 from rsm.traffic.environment import TrafficEnv
 from rsm.training.communication import Communication, Held
 from rsm.training.drivers import learner_drivers
-from rsm.training.driving import drive, first_states
+from rsm.training.driving import Outcome, drive, first_states
 from rsm.training.evaluation import Evaluation, evaluate, honest_return
 from rsm.training.finite import Watch
 from rsm.training.gate import gate_rows
@@ -63,8 +65,8 @@ class Training:
         self.roster = Roster(config, env.n_agents)
         self.exchange = Communication(config, self.learner, self.replay) if config.learns else None
         if self.exchange is not None:
-            parts = (self.exchange, self.roster, env.positions, lambda: self.time)
-            self.rhythm = Rhythm(*parts)
+            parts = (self.exchange, self.roster, env.positions, lambda: env.live)
+            self.rhythm = Rhythm(*parts, lambda: self.time)
 
     def learn(self, folder: Path) -> None:
         """Train to the last episode, with checkpoints in the run folder; raises Diverged.
@@ -97,12 +99,12 @@ class Training:
         seed = training_seed(self.config.seed, self.episode)
         states = first_states(self.env, seed, self.device)
         self.exploration.begin()
+        if self.exchange is not None and scenario_traits(self.config.traffic.scenario).slots:
+            self.exchange.part(list(range(self.env.n_agents)))
         while not over:
             actions, log_density = self.exploration.act(self.learner, states, self.decisions)
             step = drive(self.env, actions, self.config.sac, self.watch, self.device)
-            self.returns.add(
-                states, actions, log_density, step.rewards, step.states, step.terminated
-            )
+            self.store(states, actions, log_density, step)
             states, over = step.states, step.over
             if over:
                 self.returns.flush()
@@ -113,6 +115,17 @@ class Training:
             self.communicate(updated)
         self.watch.look()
         return self._record_episode(losses, start)
+
+    def store(self, states: Tensor, actions: Tensor, log_density: Tensor, step: Outcome) -> None:
+        """Keep what every agent with a vehicle did; one that left has ended its last transition."""
+        told = (states, actions, log_density, step.rewards, step.ends, step.terminated)
+        if step.slots is None:
+            self.returns.add(*told)
+        else:
+            self.returns.add(*told, step.slots.acted, step.slots.left)
+            self.exploration.part(step.slots.left)
+            if self.exchange is not None:
+                self.exchange.part(np.flatnonzero(step.slots.left).tolist())
 
     def welcome_newcomers(self) -> None:
         """Newcomers of this episode begin with fresh parameters and an empty replay."""
@@ -136,13 +149,16 @@ class Training:
         return self.steps * self.env.dt
 
     def update(self) -> list[Losses]:
-        """One SAC update of all agents, none where all wait for a round under way; raises Diverged."""
+        """One SAC update of all agents that have a vehicle; raises Diverged.
+
+        None where all of them wait for a round under way.
+        """
         batch = self.learner.draw(self.replay, self.updating)
         shape = (2, *batch.unit_actions.shape)
         noise = torch.randn(shape, generator=self.updating, device=self.device)
         self.updates += 1
-        needed = self.config.sac.learning_starts
-        agents = self.roster.updating(self.updates, self.replay.stored, needed)
+        needed, live = self.config.sac.learning_starts, self.env.live
+        agents = self.roster.updating(self.updates, self.replay.stored * live, needed)
         if agents == [] and self.exchange is not None and self.exchange.timed is not None:
             return []
         losses = self.learner.update(batch, noise, agents)
@@ -152,7 +168,10 @@ class Training:
             "entropy": losses.entropy,
         }
         self.watch.updated(named | self._parameters())
-        return [losses]
+        if live.all():
+            return [losses]
+        made = np.isin(np.arange(self.env.n_agents), agents or [])  # an empty slot does not count
+        return [Losses(*(loss[torch.from_numpy(made).to(loss.device)] for loss in losses))]
 
     def communicate(self, updated: bool) -> None:
         """Rounds that fall due; records their rows of `rounds`, and a row of `zeta` a judged replica."""
@@ -238,7 +257,7 @@ class Training:
         """Record the row of `episodes` of the episode that just ended, begun at `start`."""
         stats = self.env.stats()
         self.env_steps += stats.steps
-        means = [float(torch.stack(values).mean()) for values in zip(*losses, strict=True)]
+        means = [float(torch.cat(values).mean()) for values in zip(*losses, strict=True)]
         critic_loss, actor_loss, entropy = means or [float("nan")] * 3
         row = {
             "episode": self.episode,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rsm.training.communication import Communication, Held, Places
 from rsm.training.roster import Roster
 
@@ -21,11 +24,16 @@ class Rhythm:
         exchange: Communication,
         roster: Roster,
         positions: Places,
+        live: Callable[[], NDArray[np.bool_]],
         time: Callable[[], float],
     ) -> None:
-        """`positions` gives where the vehicles are, [N, 2], and `time` the simulated time of training, s."""
+        """What they give now.
+
+        `positions: [N, 2]` are where the vehicles are, `live: [N]` says who has one, and `time` is the simulated
+        time of training, s.
+        """
         self._exchange, self._roster = exchange, roster
-        self._positions, self._time = positions, time
+        self._positions, self._live, self._time = positions, live, time
         self._in_their_own_time = exchange.timed is not None and not exchange.in_step
 
     def listen(self) -> None:
@@ -40,7 +48,7 @@ class Rhythm:
             return False
         if exchange.timed is not None and exchange.timed.under_way:
             return False
-        return roster.all_made() if roster.waits else exchange.due(occasion)
+        return roster.all_made(self._live()) if roster.waits else exchange.due(occasion)
 
     def rounds(self, occasion: int | None) -> list[Held]:
         """What is held, begun and mixed before the next decision, for the records."""

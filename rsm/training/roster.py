@@ -102,9 +102,13 @@ class Roster:
         self.updates += able
         return None if able.all() else np.flatnonzero(able).tolist()
 
-    def all_made(self) -> bool:
-        """Whether the slowest has made U updates since the last round."""
-        return bool((self._made >= self._period).all())
+    def all_made(self, live: NDArray[np.bool_] | None = None) -> bool:
+        """Whether the slowest has made U updates since the last round.
+
+        Of agents that are `live: [N]`, all by default: nobody waits for an empty slot.
+        """
+        made = self._made if live is None else self._made[live]
+        return bool(made.size and (made >= self._period).all())
 
     def round_held(self, agents: list[int] | None = None) -> None:
         """A round was held, or begun by these agents alone: restart their counts."""

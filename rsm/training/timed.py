@@ -88,7 +88,7 @@ class Timed:
             number,
             around,
         )
-        self._ended = Ended(ends, mixed, trace, int(neighbours.sum()), list(range(len(present))))
+        self._ended = Ended(ends, mixed, trace, int(neighbours.sum()), agents)
 
     @property
     def under_way(self) -> bool:
@@ -148,8 +148,10 @@ class Timed:
     # Both
 
     def forget(self, agent: int) -> None:
-        """An agent begins anew: what it has asked for concerns it no more."""
+        """An agent begins anew, or its vehicle has left: what it has asked for and sent concerns it no more."""
         self._clock.open.pop(agent, None)
+        if self._clock.server is not None:
+            self._clock.server.latest.pop(agent, None)
         if self._ended is not None and agent in self._ended.agents:
             self._ended.agents.remove(agent)
 
@@ -222,7 +224,7 @@ class Ended(NamedTuple):
     shared: Tensor  # [N, D]
     trace: Rows
     links: int
-    agents: list[int]  # who takes its row
+    agents: list[int]  # who takes its row: who was there when it began, and still is
 
 
 class _Place(NamedTuple):

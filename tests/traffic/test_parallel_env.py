@@ -163,3 +163,30 @@ def test_supersuits_vector_of_environments_drives_them() -> None:
     observations, rewards, *_ = vector.step(np.zeros((2 * 9, 1), dtype=np.float32))
     assert len(rewards) == 2 * 9
     vector.close()
+
+
+def test_agents_of_an_open_road_come_and_go_and_pettingzoos_tests_pass() -> None:
+    traffic = Traffic(scenario="flow-merge-1", horizon=300)
+    env = ParallelTrafficEnv(traffic)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # More vehicles may come than do.
+        warnings.filterwarnings("ignore", "No agents present but not all possible_agents")
+        parallel_api_test(env, num_cycles=200)
+    observations, _ = env.reset(seed=1)
+    seen, left = set(observations), set[str]()
+    while env.agents:
+        acting = set(env.agents)
+        actions = {agent: np.ones(1, dtype=np.float32) for agent in env.agents}
+        observations, rewards, _, truncated, _ = env.step(actions)
+        assert all(
+            env.observation_space(agent).contains(row) for agent, row in observations.items()
+        )
+        assert set(rewards) == set(observations) >= acting
+        gone = {agent for agent in acting if truncated[agent]}
+        assert not (gone & set(env.agents)) and not (left & set(observations))
+        left |= gone
+        seen |= set(observations)
+    assert left == seen <= set(env.possible_agents) and len(seen) > 5
+    env.close()
+    parallel_seed_test(lambda: ParallelTrafficEnv(traffic), num_cycles=100)
