@@ -1,5 +1,8 @@
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rsm.sac.replay import NStepReturns, Replay
 
@@ -142,3 +145,95 @@ def test_next_episode_begins_without_steps_of_the_one_before():
         returns.add(zero[None], zero[None], zero, zero, zero[None], zero)
     batch = replay.sample(200, torch.Generator().manual_seed(0))
     assert set(batch.rewards[0].tolist()) == {1.5, 1.0, 0.0}
+
+
+LENGTHS = st.lists(st.integers(1, 6), min_size=1, max_size=6)
+
+
+def drive_slots(
+    stays: list[list[int]], gaps: list[list[int]], steps: int, garbage: float, capacity: int = 40
+) -> Replay:
+    """A replay of slots whose vehicles stay and are awaited so long; what stands in an empty slot is `garbage`.
+
+    Observation t of vehicle v in slot i is 1000 i + 100 v + t, also as action and density; rewards are 1.
+    """
+    agents, length = len(stays), 30
+    acted, left = np.zeros((length, agents), dtype=bool), np.zeros((length, agents), dtype=bool)
+    told = np.full((length, agents), garbage)
+    for slot, (stay, gap) in enumerate(zip(stays, gaps, strict=True)):
+        now = 0
+        for vehicle, (decisions, wait) in enumerate(zip(stay, gap, strict=False)):
+            now += wait
+            for t in range(decisions):
+                if now < length:
+                    acted[now, slot], told[now, slot] = True, 1000 * slot + 100 * vehicle + t
+                    left[now, slot] = t == decisions - 1
+                now += 1
+    replay = Replay(agents, capacity, observation_size=1, action_size=1)
+    returns = NStepReturns(replay, steps, 0.5)
+    for t in range(length):
+        here = torch.tensor(told[t], dtype=torch.float32)
+        there = torch.where(torch.tensor(acted[t]), here + 0.5, garbage)
+        reward = torch.where(torch.tensor(acted[t]), 1.0, garbage)
+        ends = torch.tensor(~acted[t] & (garbage > 0))
+        returns.add(
+            here[:, None], here[:, None], here, reward, there[:, None], ends, acted[t], left[t]
+        )
+    returns.flush()
+    return replay
+
+
+@given(st.lists(st.tuples(LENGTHS, LENGTHS), min_size=2, max_size=4), st.integers(1, 4))
+def test_what_stands_in_an_empty_slot_changes_no_bit(slots, steps):
+    stays, gaps = ([pair[which] for pair in slots] for which in (0, 1))
+    one, other = (drive_slots(stays, gaps, steps, garbage) for garbage in (0.0, 77.0))
+    assert one.stored.tolist() == other.stored.tolist()
+    for draw in (
+        lambda replay: replay.sample(20, torch.Generator().manual_seed(1)),
+        lambda replay: replay.sample_recent(20, 12, torch.Generator().manual_seed(2)),
+    ):
+        assert all(torch.equal(a, b) for a, b in zip(draw(one), draw(other), strict=True))
+
+
+@given(st.lists(st.tuples(LENGTHS, LENGTHS), min_size=2, max_size=4), st.integers(1, 4))
+def test_transition_of_a_slot_is_of_one_vehicle_and_ends_with_what_it_saw_last(slots, steps):
+    """Leaving is a truncation: rewards up to then, and the value of the last observation."""
+    stays, gaps = ([pair[which] for pair in slots] for which in (0, 1))
+    replay = drive_slots(stays, gaps, steps, -5.0)
+    batch = replay.sample(100, torch.Generator().manual_seed(0))
+    for slot in range(len(slots)):
+        if not replay.stored[slot]:
+            continue
+        for i in range(100):
+            start = float(batch.observations[slot, i, 0])
+            vehicle, t = divmod(start - 1000 * slot, 100)
+            elapsed = sum(gaps[slot][: int(vehicle) + 1]) + sum(stays[slot][: int(vehicle)])
+            there = min(stays[slot][int(vehicle)], 30 - elapsed)  # the episode has 30 decisions
+            count = min(steps, there - int(t))
+            assert float(batch.rewards[slot, i]) == sum(0.5**k for k in range(count))
+            assert float(batch.discount[slot, i]) == 0.5**count
+            assert float(batch.next_observations[slot, i, 0]) == start + count - 0.5
+
+
+def test_slots_draw_only_their_own_and_folds_of_a_slot_are_of_different_episodes():
+    replay = Replay(2, 60, observation_size=1, action_size=1)
+    for episode in range(4):
+        for t in range(10):
+            value = torch.tensor([100.0 * episode + t, 1000.0 + 100 * episode + t])
+            two = value[:, None]
+            acted = np.array([True, t % 3 == 0 and episode > 1])
+            replay.add(two, two, value, value, two, value, acted)
+        replay.end_episode()
+    assert replay.stored.tolist() == [40, 8] and len(replay) == 40
+    generator = torch.Generator().manual_seed(0)
+    folds = [replay.sample_recent(400, 20, generator, fold, 2).rewards for fold in (0, 1)]
+    of_episode = [
+        [sorted({int(value) // 100 % 10 for value in rows.tolist()}) for rows in fold]
+        for fold in folds
+    ]
+    assert of_episode == [[[2], [2]], [[3], [3]]]
+    assert set((folds[0][1] >= 1000).tolist()) == {True}
+    other = Replay(2, 60, observation_size=1, action_size=1)
+    other.load_state_dict(replay.state_dict())
+    ours, theirs = (r.sample(20, torch.Generator().manual_seed(1)) for r in (replay, other))
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
