@@ -144,12 +144,17 @@ def optional_tables(config: RunConfig) -> list[str]:
 
 # `results/<study>/space_time/<run-id>.parquet`: one held-out episode of a run (`rsm trajectory`). A failed
 # run has no rows. What is common to all rows is JSON in the schema's metadata, under TRAJECTORY_KEY: run_id,
-# settings_hash, eval_seed, mean_speed (m/s), collisions, horizon (s), loop_length (m) and crossings (m).
+# settings_hash, eval_seed, mean_speed (m/s), collisions, horizon (s), the `ranges` of positions on each
+# route (m), `period` after which they begin anew (m; null on a road that ends) and `meetings`, positions where
+# ways cross or join (m).
 TRAJECTORY: dict[str, tuple[pa.DataType, str]] = {
     "time": (pa.float64(), "s since the start of the episode"),
     "vehicle": (pa.int32(), "its place in the order at the start"),
-    "loop": (pa.int32(), "number of the closed road it drives on, from 0"),
-    "position": (pa.float64(), "m along the loop; NaN while SUMO teleports it"),
+    "route": (
+        pa.int32(),
+        "the road that it is on, from 0: a separate loop, or an approach to a common road",
+    ),
+    "position": (pa.float64(), "m along it; NaN while SUMO teleports the vehicle"),
     "speed": (pa.float64(), "m/s"),
     "learner": (pa.bool_(), "whether it learns"),
 }

@@ -67,6 +67,32 @@ class Network:
                 return edge, position - start
         return self.routes[loop][0], 0.0
 
+    @property
+    def ranges(self) -> tuple[tuple[float, float], ...]:
+        """From where to where (m) positions go on each route, as far as it is the first on its lanes."""
+        if self.closed:
+            return ((0.0, self.length),) * len(self.routes)
+        own = [
+            [lane for lane in self.route if self.route[lane] == n] for n in range(len(self.routes))
+        ]
+        return tuple(
+            (min(map(self.offsets.__getitem__, lanes)), max(map(self._end, lanes))) for lanes in own
+        )
+
+    @property
+    def meetings(self) -> tuple[float, ...]:
+        """Positions (m) at which ways cross or join: the middles of lanes that have a junction in common."""
+        inside = [lane for lane in self.offsets if lane[0] == ":"]
+        junctions = [lane.rsplit("_", 2)[0] for lane in inside]
+        shared = [
+            lane for lane, name in zip(inside, junctions, strict=True) if junctions.count(name) > 1
+        ]
+        middles = {round(self.offsets[lane] + self.lengths[lane] / 2, 2) for lane in shared}
+        return tuple(sorted(middles))
+
+    def _end(self, lane: str) -> float:
+        return self.offsets[lane] + self.lengths[lane]
+
     def gap(self, behind: float, ahead: float) -> float:
         """Metres from one position to another further on."""
         return (ahead - behind) % self.length if self.closed else ahead - behind

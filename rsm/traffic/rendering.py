@@ -136,7 +136,7 @@ def ffmpeg() -> Any:
 
 def top_speed(env: TrafficEnv, trajectory: Trajectory) -> float:
     """Where the colours of speed end, m/s."""
-    return min(env.limit, 1.05 * max(float(trajectory.speed.max()), 1.0))
+    return min(env.limit, 1.05 * max(float(np.nanmax(trajectory.speed)), 1.0))
 
 
 class Picture:
@@ -160,15 +160,18 @@ class Picture:
         links = links[(links[:, :2] < env.n_agents).all(axis=1)]
         to_server = links[(links[:, :2] < 0).any(axis=1)]
         between = links[(links[:, :2] >= 0).all(axis=1)]
-        self._pairs = trajectory.learners[between[:, :2]]  # [E, 2] vehicles
+        self._pairs = trajectory.seats[:, between[:, :2]]  # [T, E, 2] vehicles; −1: none
         share = between[:, 2] / max(between[:, 2], default=1)
         self._widths = THINNEST + (THICKEST - THINNEST) * share  # points
         driven = np.arange(0) if who == "human" else trajectory.learners
         written = who in SCRIPTED or who.startswith("constant:")
         kind = "controlled vehicle" if written else "learning vehicle"
-        what = f"{env.n_vehicles} human drivers"
+        vehicles = trajectory.speed.shape[1]
+        what = f"{vehicles} human drivers"
         if len(driven):
-            what = f"{env.n_agents} {kind.split()[0]} of {env.n_vehicles} vehicles"
+            what = f"{env.n_agents} {kind.split()[0]} of {vehicles} vehicles"
+            if not env.network.closed:
+                what = f"up to {what}"
         self.figure = Figure(figsize=INCHES, dpi=DPI, facecolor="white")
         self._canvas = FigureCanvasAgg(self.figure)
         axes = self.figure.add_axes((0.03, 0.03, 0.8, 0.84))
@@ -183,7 +186,7 @@ class Picture:
         road = np.concatenate(shapes)
         if fastest is None:
             fastest = top_speed(env, trajectory)
-        human = np.setdiff1d(np.arange(env.n_vehicles), driven)
+        human = np.setdiff1d(np.arange(vehicles), driven)
         style: dict[str, Any] = {
             "cmap": SPEED_COLOURS,
             "vmin": 0.0,
@@ -240,8 +243,9 @@ class Picture:
         trajectory = self._trajectory
         self._canvas.restore_region(self._still)  # type: ignore[attr-defined]
         renderer = self._canvas.get_renderer()
-        ends = trajectory.xy[moment][self._pairs]  # [E, 2, 2] m
-        present = np.isfinite(ends).all(axis=(1, 2))
+        pairs = self._pairs[moment]
+        ends = trajectory.xy[moment][pairs]  # [E, 2, 2] m
+        present = np.isfinite(ends).all(axis=(1, 2)) & (pairs >= 0).all(axis=1)
         self.links.set_segments(list(ends[present]))
         self.links.set_linewidth(self._widths[present])
         self.links.draw(renderer)
@@ -249,7 +253,7 @@ class Picture:
             dots.set_offsets(np.ma.masked_invalid(trajectory.xy[moment, members]))
             dots.set_array(trajectory.speed[moment, members])
             dots.draw(renderer)
-        mean = trajectory.speed[moment].mean()
+        mean = np.nanmean(trajectory.speed[moment])
         last = moment in (-1, len(trajectory.time) - 1)
         ended = last and trajectory.stats.collisions > 0 and trajectory.stats.steps < self._horizon
         self._clock.set_text(

@@ -29,8 +29,8 @@ class Rhythm:
     ) -> None:
         """What they give now.
 
-        `positions: [N, 2]` are where the vehicles are, `live: [N]` says who has one, and `time` is the simulated
-        time of training, s.
+        `positions: [N, 2]` are where the vehicles are, `live: [N]` says who has one, and `time` is the
+        simulated time of training, s.
         """
         self._exchange, self._roster = exchange, roster
         self._positions, self._live, self._time = positions, live, time

@@ -40,15 +40,13 @@ def held_out_trajectory(folder: Path) -> pa.Table:
         every = round(1 / env.dt)
         trajectory = drive_trajectory(env, lambda: driver(env, seed), seed, every)
         columns = space_time_table(trajectory)
-        lanes, lengths = env.network.offsets, env.network.lengths
         about |= {
             "mean_speed": trajectory.stats.mean_speed,
             "collisions": trajectory.stats.collisions,
             "horizon": env.horizon * env.dt,
-            "loop_length": env.network.length,
-            "crossings": sorted(
-                {round(lanes[x] + lengths[x] / 2, 2) for x in lanes if x.startswith(":center")}
-            ),
+            "ranges": env.network.ranges,
+            "period": env.network.length if env.network.closed else None,
+            "meetings": env.network.meetings,
         }
     return trajectory_table(dict(columns), about)
 

@@ -92,13 +92,13 @@ def write_trajectory(
     time, vehicle = (grid.ravel() for grid in np.mgrid[0:21, 0 : 14 * loops])
     speed = 5 + 4 * np.sin(time / 3 + vehicle)
     columns = {
-        "time": time.astype(float), "vehicle": vehicle, "loop": vehicle // 14,
+        "time": time.astype(float), "vehicle": vehicle, "route": vehicle // 14,
         "position": (30.0 * vehicle + 5 * time) % 420, "speed": speed, "learner": vehicle % 14 == 0,
     }  # fmt: skip
     about = {
         "run_id": config.run_id, "settings_hash": config.settings_hash, "eval_seed": 1_000_000,
-        "mean_speed": 4.4, "collisions": 0, "horizon": 20.0, "loop_length": 420.0,
-        "crossings": [34.7, 245.67],
+        "mean_speed": 4.4, "collisions": 0, "horizon": 20.0, "ranges": [[0.0, 420.0]] * loops,
+        "period": 420.0, "meetings": [34.7, 245.67],
     }  # fmt: skip
     table = trajectory_table({} if failed else columns, about)
     write_parquet(results / "space_time" / f"{config.run_id}.parquet", table)

@@ -36,21 +36,21 @@ def test_the_table_has_a_row_per_moment_and_vehicle() -> None:
     with TrafficEnv(Traffic(horizon=5)) as env:
         trajectory = drive_trajectory(env, lambda: lambda observation: None, seed=0)
     table = space_time_table(trajectory)
-    assert list(table) == ["time", "vehicle", "loop", "position", "speed", "learner"]
+    assert list(table) == ["time", "vehicle", "route", "position", "speed", "learner"]
     assert {len(column) for column in table.values()} == {6 * 14}
     assert table["vehicle"][:15].tolist() == [*range(14), 0]
     assert table["learner"][:14].sum() == 9
     assert table["position"][14 + 3] == trajectory.position[1, 3]
     assert table["time"][14] == trajectory.time[1]
-    assert not table["loop"].any()
+    assert not table["route"].any()
 
 
 def test_vehicles_of_several_loops_are_told_apart_and_an_absent_one_has_no_position() -> None:
     with TrafficEnv(Traffic(horizon=5)) as env:
         trajectory = drive_trajectory(env, lambda: lambda observation: None, seed=0)
     trajectory.xy[2, 3] = np.nan
-    table = space_time_table(trajectory._replace(loop=np.arange(14) // 7))
-    assert table["loop"][:14].tolist() == [0] * 7 + [1] * 7
+    table = space_time_table(trajectory._replace(route=np.tile(np.arange(14) // 7, (6, 1))))
+    assert table["route"][:14].tolist() == [0] * 7 + [1] * 7
     assert np.flatnonzero(np.isnan(table["position"])).tolist() == [2 * 14 + 3]
 
 
@@ -65,3 +65,23 @@ def test_the_driver_is_prepared_after_the_reset() -> None:
         drive_trajectory(env, prepare, seed=0)
         drive_trajectory(env, prepare, seed=1)
     assert started == [0, 0]
+
+
+def test_vehicles_of_an_open_road_have_rows_while_they_are_there_on_the_approach_they_are_on() -> (
+    None
+):
+    with TrafficEnv(Traffic(scenario="flow-merge-1", horizon=240)) as env:
+        trajectory = drive_trajectory(env, lambda: lambda observation: np.ones(13), seed=0, every=2)
+        entered, ranges = env.n_vehicles, env.network.ranges
+    assert trajectory.position.shape == (121, entered) and entered > 40
+    table = space_time_table(trajectory)
+    assert len(table["time"]) == np.isfinite(trajectory.speed).sum() < trajectory.speed.size / 2
+    for route, (low, high) in enumerate(ranges):
+        positions = table["position"][table["route"] == route]
+        assert len(positions) and low <= positions.min() and positions.max() <= high
+    for vehicle in (0, 20, entered - 1):
+        moments = np.flatnonzero(trajectory.route[:, vehicle] >= 0)
+        assert np.array_equal(moments, np.arange(moments[0], moments[-1] + 1)), "once and for all"
+        assert (np.diff(trajectory.position[moments, vehicle]) >= 0).all()
+    driven = set(trajectory.learners.tolist())
+    assert len(driven) > 5 and set(table["vehicle"][table["learner"]].tolist()) == driven

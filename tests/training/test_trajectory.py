@@ -51,7 +51,7 @@ def test_trajectory_of_a_run_is_its_held_out_episode_every_second(method, tiny, 
     frame = table.to_pandas()
     assert (frame.groupby("time").size() == 14).all()
     assert set(frame["time"].diff().dropna().round(6)) <= {0.0, 1.0}
-    assert frame["position"].between(0, about["loop_length"]).all()
+    assert frame["position"].between(0, about["period"]).all()
     assert frame.groupby("vehicle")["learner"].first().sum() == 9
     assert held_out_trajectory(tmp_path / "run").equals(table)
 

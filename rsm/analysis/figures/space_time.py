@@ -23,20 +23,22 @@ from rsm.analysis.statistics import Floats
 TITLE, CATEGORY = "Vehicles over time", "Performance"
 
 _COLUMNS = (
-    "seed", "status", "eval_seed", "mean_speed", "collisions", "horizon", "loop_length", "crossings",
-    "time", "vehicle", "position", "speed", "learner",
+    "seed", "status", "eval_seed", "mean_speed", "collisions", "horizon", "ranges", "period", "meetings",
+    "time", "vehicle", "route", "position", "speed", "learner",
 )  # fmt: skip
 MOST = 4  # panels in a row
+BETWEEN = 40.0  # m of the axis between two approaches
 WIDTHS = {"yes": 1.25, "no": 0.55}  # of the line of a vehicle that learns or does not, points
 
 
 def data(runs: Runs) -> pd.DataFrame:
-    """One episode of each run of `runs.with_trajectory`, the vehicles of the first loop alone.
+    """One episode of each run of `runs.with_trajectory`, of several separate roads the first alone.
 
     Columns of the first row of a run: those of `selection.CONFIGURATION`, seed, status, eval_seed, mean_speed
-    (m/s, of all vehicles), collisions, horizon (s), loop_length (m), crossings (m, where the road crosses
-    itself). Columns of its other rows, of which there are none without a trajectory: configuration, time (s),
-    vehicle, position (m), speed (m/s) and learner (a text).
+    (m/s, of all vehicles), collisions, horizon (s), ranges (m, of positions on every route), period (m, after
+    which they begin anew, if they do), meetings (m, where ways cross or join). Columns of its other rows, of
+    which there are none without a trajectory: configuration, time (s), vehicle, route, position (m), speed
+    (m/s) and learner (a text).
     """
     frames = []
     for run_id in runs.with_trajectory:
@@ -47,12 +49,15 @@ def data(runs: Runs) -> pd.DataFrame:
             frames.append(pd.DataFrame([row]))
             continue
         vehicles, about = found
-        for name in ("eval_seed", "mean_speed", "collisions", "horizon", "loop_length"):
+        for name in ("eval_seed", "mean_speed", "collisions", "horizon"):
             row[name] = round(about[name], 3)
-        row["crossings"] = " ".join(f"{place:g}" for place in about["crossings"])
-        vehicles = (
-            vehicles[vehicles.pop("loop") == 0].round(2).assign(configuration=run["configuration"])
-        )
+        ends = about["period"] is None
+        row["period"] = np.nan if ends else round(about["period"], 3)
+        ranges = about["ranges"] if ends else about["ranges"][:1]
+        row["ranges"] = " ".join(f"{low:g}:{high:g}" for low, high in ranges)
+        row["meetings"] = " ".join(f"{place:g}" for place in about["meetings"])
+        shown = vehicles if ends else vehicles[vehicles["route"] == 0]
+        vehicles = shown.round(2).assign(configuration=run["configuration"])
         learns = vehicles["learner"] & (run["method"] != "human")  # which drives every seat
         frames += [
             pd.DataFrame([row]),
@@ -84,20 +89,29 @@ def draw(data: pd.DataFrame) -> Figure:
             axis.set_xlabel("time (s)")
             axis.tick_params(labelbottom=True)
         if place % columns == 0:
-            axis.set_ylabel("position along loop (m)")
+            axis.set_ylabel("position along the road (m)")
+    known = facts.dropna(subset=["eval_seed"]).iloc[0]
     grid[0, 0].set_xlim(0, facts["horizon"].max())
-    grid[0, 0].set_ylim(0, facts["loop_length"].max())
+    shifted = [(low + by, high + by) for low, high, by in _strips(known["ranges"])]
+    grid[0, 0].set_ylim(shifted[-1][0], shifted[0][1])
+    if len(shifted) > 1:
+        axis = grid[0, 0]
+        axis.set_yticks([place for place in axis.get_yticks() if 0 <= place <= shifted[0][1]])
+        for low, high in shifted[1:]:
+            axis.text(
+                0.02, (low + high) / 2, "joining", transform=axis.get_yaxis_transform(),
+                rotation=90, va="center", color=style.GREY, size=6,
+            )  # fmt: skip
     image = mpl.cm.ScalarMappable(norm=scale, cmap=_colours())
     bar = figure.colorbar(image, ax=grid.ravel().tolist()[: len(facts)], pad=0.01, aspect=14 * rows)
     bar.set_label("speed (m/s)")
     bar.outline.set_visible(False)
-    known = facts.dropna(subset=["eval_seed"]).iloc[0]
     figure.suptitle(
         f"Training seed {known['seed']:g}, the same held-out episode (traffic seed "
         f"{known['eval_seed']:.0f}) for all; over the panels the mean speed of all vehicles.",
         x=0.01, ha="left", fontsize=mpl.rcParams["legend.fontsize"], color=style.GREY,
     )  # fmt: skip
-    figure.legend(handles=_handles(driven, known["crossings"]), loc="outside lower center", ncols=3)
+    figure.legend(handles=_handles(driven, known["meetings"]), loc="outside lower center", ncols=3)
     return figure
 
 
@@ -107,16 +121,27 @@ def _colours() -> LinearSegmentedColormap:
     return LinearSegmentedColormap.from_list("speed", full(np.linspace(0, 0.92, 256)))
 
 
-def _handles(driven: pd.DataFrame, crossings: Any) -> list[Line2D]:
+def _strips(ranges: str) -> list[tuple[float, float, float]]:
+    """From where to where (m) positions go on each route, and how far it is moved to lie apart."""
+    strips: list[tuple[float, float, float]] = []
+    below = 0.0
+    for word in ranges.split():
+        low, high = map(float, word.split(":"))
+        strips.append((low, high, below - high if strips else 0.0))
+        below = strips[-1][0] + strips[-1][2] - BETWEEN
+    return strips
+
+
+def _handles(driven: pd.DataFrame, meetings: Any) -> list[Line2D]:
     names = {"yes": "learning or controlled vehicle", "no": "human driver"}
     lines = [
         Line2D([], [], color="0.3", linewidth=WIDTHS[kind], label=name)
         for kind, name in names.items()
         if (driven["learner"] == kind).any()
     ]
-    if _places(crossings):
+    if _places(meetings):
         look: dict[str, Any] = {"linestyle": (0, (1, 1.5)), "linewidth": 0.7, "color": "0.5"}
-        lines.append(Line2D([], [], label="the road crosses itself", **look))
+        lines.append(Line2D([], [], label="ways cross or join", **look))
     return lines
 
 
@@ -137,11 +162,15 @@ def _draw_panel(axis: Axes, first: pd.Series, part: pd.DataFrame, scale: Normali
         return
     where.append(f"{first['mean_speed']:.2f} m/s")
     axis.set_title("\n".join([label, ", ".join(where)]), fontsize=6.5)
-    for place in _places(first["crossings"]):
+    strips = _strips(first["ranges"])
+    for place in _places(first["meetings"]):
         axis.axhline(place, color="0.5", linewidth=0.7, linestyle=(0, (1, 1.5)), zorder=1)
-    for (_, learner), vehicle in part.groupby(["vehicle", "learner"]):
+    for (_, route, learner), vehicle in part.groupby(["vehicle", "route", "learner"]):
         time, position, speed = vehicle[["time", "position", "speed"]].to_numpy(np.float64).T
-        lines, speeds = segments(time, position, speed, first["loop_length"])
+        if np.isfinite(first["period"]):
+            lines, speeds = segments(time, position, speed, first["period"])
+        else:
+            lines, speeds = pieces(time, position + strips[int(str(route))][2], speed)
         drawn = LineCollection(
             list(lines),
             cmap=_colours(),
@@ -178,5 +207,12 @@ def segments(time: Floats, position: Floats, speed: Floats, length: float) -> tu
         seam = np.where(over, start + (end - start) * (length - low) / (high - low), end)
     before = np.stack([start, low, seam, np.minimum(high, length)], axis=1)
     after = np.stack([seam, np.zeros_like(low), end, high - length], axis=1)[over]
-    pieces = np.concatenate([before, after]).reshape(-1, 2, 2)
-    return pieces, np.concatenate([mean, mean[over]])
+    ways = np.concatenate([before, after]).reshape(-1, 2, 2)
+    return ways, np.concatenate([mean, mean[over]])
+
+
+def pieces(time: Floats, position: Floats, speed: Floats) -> tuple[Floats, Floats]:
+    """The same of a way along a road that ends: a piece from each moment to the next, with its mean speed."""
+    here = np.flatnonzero(np.isfinite(np.diff(position)))
+    ways = np.stack([time[here], position[here], time[here + 1], position[here + 1]], axis=1)
+    return ways.reshape(-1, 2, 2), (speed[here] + speed[here + 1]) / 2
