@@ -29,7 +29,7 @@ STATES = ("seeds", "failed", "missing")  # numbers of runs: asked for, failed, m
 
 REFERENCES = ("fmarl", "average")  # methods that the others are compared with
 # Controls drawn as levels; `random` would stretch the axis.
-LEVELS = ("human", "untrained", "go", "platoon")
+LEVELS = ("human", "untrained", "go", "platoon", "meter")
 
 
 def generator() -> np.random.Generator:

@@ -8,7 +8,7 @@ from rsm.config.study import Study
 
 PUBLISHED_SEGMENTS = 4
 # Controls shown beside the learned policies: human driving, and a good solution.
-BEFORE, AFTER = ("human",), ("platoon",)
+BEFORE, AFTER = ("human",), ("platoon", "meter")
 
 
 def trajectory_runs(study: Study) -> tuple[str, ...]:

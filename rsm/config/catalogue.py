@@ -53,7 +53,9 @@ METHODS = Registry("rsm.methods", _METHODS, read_as(MethodTraits))
 CONTROL = MethodTraits(module="", exchanges=False)
 # Controls do not learn: a controller of rsm.traffic.controllers drives the learning vehicles, or the policy
 # that a run of these settings and this seed begins with.
-SCRIPTED = ("human", "sumo", "random", "go", "platoon")
+SCRIPTED = ("human", "sumo", "random", "go", "platoon", "meter")
+# Those written for one kind of road: whether its agents are slots.
+CONTROL_OF_SLOTS = {"platoon": False, "meter": True}
 UNTRAINED = "untrained"
 CONTROLS = (*SCRIPTED, UNTRAINED)
 

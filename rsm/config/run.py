@@ -19,6 +19,8 @@ from rsm.config.axes import AXES, setting
 from rsm.config.base import Settings
 from rsm.config.catalogue import (
     CONTROL,
+    CONTROL_OF_SLOTS,
+    CONTROLS,
     METHODS,
     UNTRAINED,
     check_extensions,
@@ -78,6 +80,20 @@ class RunConfig(RunSettings):
                 self.communication.topology,
                 f"distances have no meaning across the separate loops of {self.traffic.scenario}; "
                 f"allowed: {topology_forms().split(', ', 1)[1]}",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _control_is_for_this_road(self) -> RunConfig:
+        slots = scenario_traits(self.traffic.scenario).slots
+        if CONTROL_OF_SLOTS.get(self.method, slots) != slots:
+            road = "vehicles enter and leave" if slots else "the same vehicles always drive"
+            others = [name for name in CONTROLS if CONTROL_OF_SLOTS.get(name, slots) == slots]
+            raise KeyedError(
+                "method",
+                self.method,
+                f"it is not for {self.traffic.scenario}, where {road}; allowed: {', '.join(others)}, "
+                "and any learning method",
             )
         return self
 

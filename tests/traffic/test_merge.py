@@ -8,6 +8,7 @@ import pytest
 from rsm.config.learning import Traffic
 from rsm.config.run import RunConfig, parse_run
 from rsm.errors import ConfigError
+from rsm.traffic.controllers import controller
 from rsm.traffic.environment import Step, TrafficEnv
 from rsm.traffic.episode_stats import EpisodeStats
 from rsm.traffic.roads.merge import STARTS, merge, road
@@ -179,3 +180,56 @@ def test_humans_drive_as_fast_as_flows() -> None:
     report = evaluation_report("flow-merge-0", "human", 10, 0)
     assert report["collisions"] == 0
     assert report["mean_speed"]["mean"] == pytest.approx(8.42, rel=0.03)
+
+
+@pytest.mark.parametrize("name", ["human", "sumo", "random", "go", "meter", "constant:0.5"])
+def test_controls_drive_where_vehicles_come_and_go(env: TrafficEnv, name: str) -> None:
+    control = controller(name)
+    observation = env.reset(0)
+    control.reset(env, np.random.default_rng(0))
+    for _ in range(60):
+        observation = env.step(control.act(observation)).observation
+    assert env.live.any()
+
+
+def test_control_that_is_not_for_the_road_is_refused(env: TrafficEnv) -> None:
+    env.reset(0)
+    with pytest.raises(ConfigError, match="platoon is not allowed in flow-merge-1"):
+        controller("platoon").reset(env, np.random.default_rng(0))
+    merge_0 = {"traffic": {"scenario": "flow-merge-0"}}
+    for method, content in (("platoon", merge_0), ("meter", {})):
+        with pytest.raises(ConfigError, match=f"method: '{method}' is not allowed: it is not for"):
+            parse_run(content | {"method": method}, "run.yaml")
+    parse_run(merge_0 | {"method": "meter"}, "run.yaml")
+
+
+def test_metering_lets_a_vehicle_go_once_the_road_ahead_is_free_and_never_holds_it_again(
+    env: TrafficEnv,
+) -> None:
+    control = controller("meter")
+    observation = env.reset(9000)
+    control.reset(env, np.random.default_rng(0))
+    went: set[int] = set()
+    held = 0
+    for _ in range(STEPS // 2 - 1):
+        actions = control.act(observation)
+        for slot in np.flatnonzero(env.live):
+            free = observation[slot, 2] * env.network.length > 80.0
+            if free or env.occupants()[slot] in went:
+                assert actions[slot] == env.action_limit
+                went.add(int(env.occupants()[slot]))
+            else:
+                held += 1
+                braking = (1.0 - observation[slot, 0] * env.limit) / (env.dt * env.held)
+                assert actions[slot] == pytest.approx(np.clip(braking, -1.5, 1.5), abs=1e-4)
+        observation = env.step(actions).observation
+    assert held > 10 and len(went) > 3
+
+
+@pytest.mark.slow
+def test_metering_is_a_reference_far_above_human_driving() -> None:
+    speeds = {
+        name: evaluation_report("flow-merge-0", name, 1, 9100)["mean_speed"]["mean"]
+        for name in ("human", "meter")
+    }
+    assert speeds["meter"] > 1.5 * speeds["human"]

@@ -31,6 +31,7 @@ _LEVELS: dict[str, Dash] = {
     "untrained": (0, (3, 1, 1, 1, 1, 1)),
     "go": (0, (5, 2)),
     "platoon": (0, (7, 1.5, 1, 1.5)),
+    "meter": (0, (7, 1.5, 1, 1.5)),  # on another road
 }
 
 
