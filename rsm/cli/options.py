@@ -38,8 +38,8 @@ def driving_options(command: argparse.ArgumentParser, compared: bool = False) ->
     drivers.add_argument(
         "--controller",
         metavar="NAME",
-        help="human, sumo, random, go, platoon, meter, untrained, constant:<m/s²>, the folder of a finished run, or "
-        "ARCHIVE.zip::RUN_ID",
+        help="human, sumo, random, go, platoon, meter, untrained, constant:<m/s²>, the folder of a finished "
+        "run, or ARCHIVE.zip::RUN_ID",
     )
     if compared:
         drivers.add_argument(

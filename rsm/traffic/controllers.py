@@ -156,12 +156,12 @@ class ScriptedPlatoon:
 class EntranceMeter:
     """The scripted metering controller of an open road: vehicles of agents let no more in than gets through.
 
-    Whoever gets a slot crawls, and holds back who comes behind it, until the road ahead of it is free for `gap`
-    metres; then it always accelerates. So no queue builds up where ways join: vehicles that have not yet entered
-    wait instead, which the reward of Flow's benchmark does not count. Holding back the inflow to keep a bottleneck
-    below its critical density is what ramp metering does (ALINEA: Papageorgiou, Hadj-Salem and Blosseville 1991,
-    by feedback from an occupancy; here by the gap that an agent sees). The defaults were chosen on the seeds 9000
-    and 9001, which no study reports.
+    Whoever gets a slot crawls, and holds back who comes behind it, until the road ahead of it is free for
+    `gap` metres; then it always accelerates. So no queue builds up where ways join: vehicles that have not
+    yet entered wait instead, which the reward of Flow's benchmark does not count. Holding back the inflow to
+    keep a bottleneck below its critical density is what ramp metering does (ALINEA: Papageorgiou, Hadj-Salem
+    and Blosseville 1991, by feedback from an occupancy; here by the gap that an agent sees). The defaults
+    were chosen on the seeds 9000 and 9001, which no study reports.
     """
 
     def __init__(self, crawl: float = 1.0, gap: float = 80.0) -> None:
