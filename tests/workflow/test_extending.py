@@ -7,10 +7,18 @@ import re
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+
+from rsm.config.catalogue import SCENARIOS, ScenarioTraits
+from rsm.config.learning import Traffic
+from rsm.traffic.environment import TrafficEnv
+from rsm.traffic.scenarios import REGISTRY
 
 from .conftest import ROOT, Installed
 
@@ -30,6 +38,29 @@ def test_page_changes_nothing_of_ours_and_its_method_is_short() -> None:
     assert len(FILES["rsm-extras/rsm_extras/gossip.py"].splitlines()) < 25
     groups = tomllib.loads(FILES["rsm-extras/pyproject.toml"])["project"]["entry-points"]
     assert all(f"| `{group}` |" in PAGE for group in groups)
+
+
+def test_ring_of_the_page_is_a_road_in_30_lines_and_jams_without_a_bottleneck() -> None:
+    text = FILES["rsm-extras/rsm_extras/ring.py"]
+    assert len(text.partition("LENGTH, QUARTERS")[2].splitlines()) < 30
+    module: dict[str, Any] = {"__name__": "ring"}
+    exec(text, module)
+    network = module["road"](30.0, [22]).network
+    assert network.closed and network.length == pytest.approx(230, abs=1)
+    assert network.meetings == () and len(network.ranges) == 1
+    slowest, fastest = [], []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SCENARIOS.own, "ring", ScenarioTraits("terminate", horizon=3000))
+        patch.setitem(REGISTRY, "ring", replace(module["SCENARIO"], name="ring"))
+        with TrafficEnv(Traffic(scenario="ring", observation="gaps")) as env:
+            assert env.reset(0).shape == (1, 5)
+            for _ in range(3000):
+                env.step(None)
+                speed = env.vehicles().speed
+                slowest.append(speed.min())
+                fastest.append(speed.max())
+    assert min(slowest[300:900]) > 3, "at first everybody drives"
+    assert np.mean(slowest[-300:]) < 0.5 and np.mean(fastest[-300:]) > 6, "then a wave stands"
 
 
 @pytest.mark.slow
@@ -66,7 +97,7 @@ def test_package_of_the_page_goes_through_snakemake(installed: Installed, tmp_pa
     report = (results / "report.html").read_text(encoding="utf-8")
     assert "What the bytes are" in report and "by what they are" in report
     assert (tmp_path / "rows.txt").read_text().strip() == "3"
-    assert (tmp_path / "pairs.png").stat().st_size > 1000
+    assert all((tmp_path / name).stat().st_size > 1000 for name in ("pairs.png", "ring.png"))
     schema = json.loads((tmp_path / "study.schema.json").read_text(encoding="utf-8"))
     assert "gossip" in schema["$defs"]["Grid"]["properties"]["methods"]["items"]["enum"]
     assert "extends" not in (results / "study.yaml").read_text(encoding="utf-8")
