@@ -86,12 +86,17 @@ def write_study(
 
 
 def write_trajectory(
-    results: Path, config: RunConfig, failed: bool = False, loops: int = 1
+    results: Path,
+    config: RunConfig,
+    failed: bool = False,
+    loops: int = 1,
+    columns: dict[str, Any] | None = None,
+    about: dict[str, Any] | None = None,
 ) -> None:
-    """What `rsm trajectory` leaves: 20 s of 14 vehicles per loop, the first of them learning."""
+    """What `rsm trajectory` leaves: 20 s of 14 vehicles per loop, the first of them learning, or `columns`."""
     time, vehicle = (grid.ravel() for grid in np.mgrid[0:21, 0 : 14 * loops])
     speed = 5 + 4 * np.sin(time / 3 + vehicle)
-    columns = {
+    columns = columns or {
         "time": time.astype(float), "vehicle": vehicle, "route": vehicle // 14,
         "position": (30.0 * vehicle + 5 * time) % 420, "speed": speed, "learner": vehicle % 14 == 0,
     }  # fmt: skip
@@ -99,7 +104,7 @@ def write_trajectory(
         "run_id": config.run_id, "settings_hash": config.settings_hash, "eval_seed": 1_000_000,
         "mean_speed": 4.4, "collisions": 0, "horizon": 20.0, "ranges": [[0.0, 420.0]] * loops,
         "period": 420.0, "meetings": [34.7, 245.67],
-    }  # fmt: skip
+    } | (about or {})  # fmt: skip
     table = trajectory_table({} if failed else columns, about)
     write_parquet(results / "space_time" / f"{config.run_id}.parquet", table)
 

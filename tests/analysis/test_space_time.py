@@ -31,6 +31,8 @@ def test_one_run_per_method_and_way_of_finding_zeta_of_the_first_seed_has_a_traj
         "fmarl-seed4",
         "rsm-radius90-p4-k3-seed4",
         "rsm-trust-region-radius90-p4-k3-seed4",
+        "masac-seed4",
+        "shared-policy-seed4",
         "platoon-seed4",
     )
     assert trajectory_runs(small_study(methods=["rsm"], segments=[1, 2], rules=["theorem2"])) == (
@@ -71,7 +73,7 @@ def test_a_teleported_vehicle_leaves_a_gap() -> None:
 def test_every_panel_draws_each_vehicle_and_learners_thicker(runs: Runs) -> None:
     figure = drawn(space_time.data(runs))
     panels = [axis for axis in figure.axes if axis.get_title(loc="left")]
-    assert len(panels) == 8
+    assert len(panels) == len(runs.with_trajectory) >= 8
     for axis in panels:
         widths = [lines.get_linewidth()[0] for lines in axis.collections]
         human = axis.get_title(loc="left").startswith("human")
@@ -87,6 +89,29 @@ def test_only_the_first_loop_of_several_is_drawn(make: Callable[..., Path]) -> N
     write_trajectory(results, config, loops=3)
     data = space_time.data(load_study_runs(results))
     assert data["vehicle"].dropna().unique().tolist() == list(range(14))
+
+
+def test_approach_that_joins_a_road_is_drawn_below_it_and_no_vehicle_twice(
+    make: Callable[..., Path],
+) -> None:
+    results = make(methods=["fmarl"], seeds=[0], episodes=10)
+    config = small_study(methods=["fmarl"], seeds=[0], episodes=10).runs()["fmarl-seed0"]
+    vehicles = {  # one on the main road, one that joins it
+        "time": [0.0, 1, 2, 0, 1, 2],
+        "vehicle": [0, 0, 0, 1, 1, 1],
+        "route": [0, 0, 0, 1, 1, 0],
+        "position": [100.0, 110, 120, 480, 490, 510],
+        "speed": [10.0] * 6,
+        "learner": [True] * 3 + [False] * 3,
+    }
+    about = {"ranges": [[0.0, 600.0], [400.0, 500.0]], "period": None, "meetings": [500.0]}
+    write_trajectory(results, config, columns=vehicles, about=about)
+    axis = drawn(space_time.data(load_study_runs(results))).axes[0]
+    ways = [lines.get_segments() for lines in axis.collections]
+    places = sorted(np.concatenate(way)[:, 1].tolist() for way in ways if way)
+    assert places == [[-60.0, -50.0], [100.0, 110.0, 110.0, 120.0]]
+    assert axis.get_ylim() == (-140.0, 600.0)
+    assert axis.get_yticks().min() >= 0
 
 
 def test_a_run_that_failed_or_has_no_trajectory_keeps_a_panel_that_says_so(

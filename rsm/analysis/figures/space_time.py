@@ -165,12 +165,13 @@ def _draw_panel(axis: Axes, first: pd.Series, part: pd.DataFrame, scale: Normali
     strips = _strips(first["ranges"])
     for place in _places(first["meetings"]):
         axis.axhline(place, color="0.5", linewidth=0.7, linestyle=(0, (1, 1.5)), zorder=1)
-    for (_, route, learner), vehicle in part.groupby(["vehicle", "route", "learner"]):
+    for (_, _, learner), vehicle in part.groupby(["vehicle", "route", "learner"]):
         time, position, speed = vehicle[["time", "position", "speed"]].to_numpy(np.float64).T
         if np.isfinite(first["period"]):
             lines, speeds = segments(time, position, speed, first["period"])
         else:
-            lines, speeds = pieces(time, position + strips[int(str(route))][2], speed)
+            moved = strips[int(vehicle["route"].iloc[0])][2]
+            lines, speeds = pieces(time, position + moved, speed)
         drawn = LineCollection(
             list(lines),
             cmap=_colours(),
