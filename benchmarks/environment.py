@@ -13,6 +13,7 @@ from rsm.config.learning import Traffic
 from rsm.traffic.environment import TrafficEnv
 
 STEPS, PLAIN_STEPS, REPEATS = 1000, 60, 6
+MERGE_FILLS, MERGE_STEPS = 300, 400
 
 
 def times_of(step: object, steps: int) -> list[float]:
@@ -33,6 +34,38 @@ def bare_step(env: TrafficEnv) -> object:
 
 
 def rows() -> list[Row]:
+    """The loop, then the on-ramp."""
+    return [*loop_rows(), merge_row()]
+
+
+def merge_row() -> Row:
+    """A step of the on-ramp, 0.5 s, against the bare one with as many vehicles, by turns in one episode.
+
+    Agents accelerate as human drivers would, so that the road is as full as theirs.
+    """
+    actions = np.full(13, 1.5, dtype=np.float32)
+    times: dict[str, list[float]] = {"step": [], "bare": []}
+    traffic = Traffic(scenario="flow-merge-1", decision_interval=1, collision="teleport")
+    with TrafficEnv(traffic) as env:
+        for seed in range(REPEATS):
+            env.reset(seed)
+            for _ in range(MERGE_FILLS):  # until the road is full
+                env.step(actions)
+            times["step"] += times_of(lambda: env.step(actions), MERGE_STEPS)
+            # Nobody looks any more, so vehicles come and go in SUMO alone: as many as before.
+            times["bare"] += times_of(bare_step(env), MERGE_STEPS)
+    step, bare = (statistics.median(values) for values in times.values())
+    ratio = step / bare
+    return Row(
+        "environment step: the on-ramp, against its bare simulation step",
+        f"{step * 1e6:.0f} µs, {ratio:.2f} ×",
+        "≤ 2 × the bare step",
+        ratio <= 2.0,
+        {"step": step, "bare_step": bare, "ratio": ratio},
+    )
+
+
+def loop_rows() -> list[Row]:
     """Episodes of the three in turn, the same seeds and the same actions; medians over the steps."""
     actions = iter(np.random.default_rng(0).uniform(0, 3, (10**6, 9)).astype(np.float32))
     ours: list[float] = []

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
-from rsm.config.catalogue import CONTROLS, METHODS
+from rsm.config.catalogue import CONTROL_OF_SLOTS, CONTROLS, METHODS
 from rsm.config.run import RunSettings
 from rsm.config.study import Study, load_study
 
@@ -17,6 +17,7 @@ from rsm.config.study import Study, load_study
 PAPER = [
     name for name, traits in METHODS.own.items() if traits.learner == "sac" and not traits.resilient
 ]
+ON_LOOPS = [name for name in CONTROLS if not CONTROL_OF_SLOTS.get(name, False)]
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "workflow/schemas/study.schema.json").read_text(encoding="utf-8"))
 STUDIES = sorted((ROOT / "workflow/studies").glob("*.yaml"))
@@ -49,7 +50,7 @@ def test_schema_refuses_what_the_models_refuse(key: str, value: object) -> None:
 def test_paper_is_the_published_setting_with_every_method_of_it_and_ten_seeds() -> None:
     study = load_study(ROOT / "workflow/studies/paper.yaml")
     assert study.run == RunSettings()
-    assert set(study.grid.methods) == {*PAPER, *CONTROLS}
+    assert set(study.grid.methods) == {*PAPER, *ON_LOOPS}
     assert "radius:90" in study.grid.topologies
     assert len(study.seeds) == 10
 
@@ -57,7 +58,7 @@ def test_paper_is_the_published_setting_with_every_method_of_it_and_ten_seeds() 
 def test_quick_shows_every_method_control_and_axis_with_two_seeds() -> None:
     study = load_study(ROOT / "workflow/studies/quick.yaml")
     runs = study.runs().values()
-    assert {run.method for run in runs} == {*PAPER, *CONTROLS}
+    assert {run.method for run in runs} == {*PAPER, *ON_LOOPS}
     assert {run.seed for run in runs if run.learns} == set(study.seeds) and len(study.seeds) == 2
     mixed = [run for run in runs if run.method == "rsm"]
     assert {run.communication.segments for run in mixed} == {1, 4}
