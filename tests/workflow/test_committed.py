@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from rsm.analysis import FIGURES, FORMATS, TABLES
+from rsm.analysis import FORMATS
 from rsm.analysis.statistics import interquartile_mean
 from rsm.config.study import load_study
 
@@ -30,22 +30,27 @@ def folder(request: pytest.FixtureRequest) -> Path:
     return chosen
 
 
-def test_every_table_and_figure_is_there_with_its_data(folder: Path) -> None:
-    names = {f"{name}.{suffix}" for name in FIGURES for suffix in FORMATS}
-    assert {path.name for path in (folder / "figures").iterdir()} >= names
-    assert {path.name for path in (folder / "tables").iterdir()} >= set(TABLES)
+def test_every_figure_is_there_in_every_form_with_its_data(folder: Path) -> None:
+    """A study has the figures of the commit that it was run from; later ones are not its own."""
+    figures = {path.stem for path in (folder / "figures").iterdir()}
+    assert {"learning_curves", "return_vs_bytes"} <= figures
+    names = {f"{name}.{suffix}" for name in figures for suffix in FORMATS}
+    assert {path.name for path in (folder / "figures").iterdir()} == names
 
 
 def test_results_are_of_the_study_as_it_is_and_of_all_its_runs(folder: Path) -> None:
     study = load_study(ROOT / f"workflow/studies/{folder.name}.yaml")
-    assert load_study(folder / "study.yaml") == study
     runs = pd.read_csv(folder / "tables/runs.csv")
     hashes = {run_id: config.settings_hash for run_id, config in study.runs().items()}
+    resolved = load_study(folder / "study.yaml").runs()
+    assert {run_id: config.settings_hash for run_id, config in resolved.items()} == hashes
     assert dict(zip(runs["run_id"], runs["settings_hash"], strict=True)) == hashes
     assert set(runs["status"]) <= {"finished", "failed"}
     lines = (folder / "tables/manifests.jsonl").read_text(encoding="utf-8").splitlines()
     manifests = [json.loads(line) for line in lines]
     assert {entry["run_id"]: entry["settings_hash"] for entry in manifests} == hashes
+    commits = {entry["commit"] for entry in manifests}
+    assert len(commits) == 1, "from one commit of the code"
 
 
 def test_table_of_configurations_is_that_of_the_runs(folder: Path) -> None:
@@ -70,6 +75,9 @@ def test_differences_are_those_of_the_returns_of_every_seed(folder: Path) -> Non
         if name.startswith("step_")
     }
     table = pd.read_csv(folder / "tables/differences.csv")
+    if "independent" not in algorithms:  # nothing to be compared with
+        assert table.empty
+        return
     table = table[~table["control"]]  # `untrained` is in runs.csv alone
     assert set(table["configuration"]) == set(algorithms) - {"independent"}
     table["step"] = "step_" + table.groupby("configuration").cumcount().astype(str)
