@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
-from rsm.analysis import facets, selection
+from rsm.analysis import facets, selection, worlds
 from rsm.analysis.labels import topology_label
 from rsm.analysis.load import Runs
 from rsm.analysis.statistics import UNKNOWN, Estimate, interquartile_mean_estimate
@@ -29,13 +29,15 @@ def points(runs: Runs) -> pd.DataFrame:
     """Every learning run, and its configuration, as a point.
 
     Columns: those of `facets.final_scores` for `return` and `megabytes` (sent by anybody), `name`, and `front`,
-    whether the configuration is on the front.
+    whether the configuration is on the front of its world.
     """
     index = selection.learners(runs)
     index = index.assign(megabytes=index["bytes_sent"] / 1e6)
     scores = facets.final_scores(index, {"final_return": "return", "megabytes": "megabytes"})
     scores["name"] = scores["configuration"].map(names(scores))
-    return scores.assign(front=scores["configuration"].isin(front(scores)))
+    parts = [worlds.in_world(scores, world) for world in worlds.listed(scores)] or [scores]
+    best = [configuration for part in parts for configuration in front(part)]
+    return scores.assign(front=scores["configuration"].isin(best))
 
 
 def front(scores: pd.DataFrame) -> list[str]:

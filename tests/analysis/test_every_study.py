@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from rsm.analysis import FIGURES, facets, figures, selection, worlds
+from rsm.analysis import FIGURES, facets, figures, pareto, selection, worlds
 from rsm.analysis.figures import style
 from rsm.analysis.figures.looks import looks
 from rsm.analysis.labels import without
@@ -87,6 +87,8 @@ def about(name: str, runs: Runs) -> pd.DataFrame:
             return shown if apart else shown[:0]
         case "trust":
             return index[index["rule"].notna() & apart]
+        case "pareto":
+            return facets.one_world(index)
         case "topologies" | "profiles":
             return facets.one_world(shown)
         case "zeta":
@@ -123,6 +125,8 @@ def test_no_method_is_lost_and_what_failed_is_said(
     _, figure = drawn(name)
     written = [" ".join(text.split()) for text in texts(figure)]  # a narrow panel breaks lines
     asked = selection.counts(about(name, study_runs))
+    if name == "pareto":  # which names what sets a configuration apart
+        asked["label"] = asked["configuration"].map(pareto.names(asked))
     words = [*facets.shares(study_runs.index), *worlds.listed(study_runs.index)]
     for label in asked["label"].unique():
         names = (label, *(without(label, word) for word in words))

@@ -17,9 +17,11 @@ NEAR, STEP = 1.05, 1.02  # bytes nearly the same, and how far apart those are dr
 
 
 def data(runs: Runs) -> pd.DataFrame:
-    """`pareto.points` of every learning run, then the controls."""
+    """`pareto.points` of every learning run of one world, then the controls."""
     levels = facets.levels(runs).drop(columns="mean_speed")
-    return pd.concat([pareto.points(runs), levels], ignore_index=True)
+    points = facets.one_world(pareto.points(runs))
+    points["name"] = points["configuration"].map(pareto.names(points))
+    return pd.concat([points, levels], ignore_index=True)
 
 
 def draw(data: pd.DataFrame) -> Figure:
