@@ -17,7 +17,9 @@ from rsm import tracking
 from rsm.config.run import RunConfig
 from rsm.errors import ConfigError, RunError
 from rsm.runs.files import write_table
+from rsm.runs.schema import OPTIONAL
 from rsm.tracking import folders
+from rsm.tracking.content import metrics
 
 from .conftest import (
     ROOT,
@@ -48,6 +50,23 @@ def test_published_metrics_equal_the_tables_of_the_run_folder() -> None:
     assert found["mixing/zeta_mean"] == [(200, pytest.approx(0.15)), (300, pytest.approx(0.45))]
     assert found["mixing/zeta_p90"] == [(200, pytest.approx(0.19)), (300, pytest.approx(0.57))]
     assert found["final/return"] == [(0, 0.25)]
+
+
+def test_worst_honest_agent_is_a_curve_where_agents_have_returns_of_their_own() -> None:
+    folder = write_run(RunConfig())
+    assert not [point for point in metrics(folder) if point.key == "eval/return_worst"]
+    row = dict.fromkeys(OPTIONAL["agents"], False)
+    row |= {"episode": 0, "mode": "deterministic", "loop": "14 vehicles"}
+    rows = [
+        row | {"agent": agent, "eval_seed": seed, "return": value, "attacker": agent == 2}
+        for seed in (0, 1)
+        for agent, value in ((0, 0.3 - 0.1 * seed), (1, 0.26), (2, 0.1))
+    ]
+    write_table(folder, "agents", rows)
+    found = [point for point in metrics(folder) if point.key == "eval/return_worst"]
+    assert found == [("eval/return_worst", 0, pytest.approx(0.25))], (
+        "of one agent, not of each episode"
+    )
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
