@@ -29,7 +29,6 @@ from rsm.sac.learner import Learner
 from rsm.sac.replay import Replay
 from rsm.seeding import torch_generator
 from rsm.traffic.environment import TrafficEnv
-from rsm.training import communication
 from rsm.training.finite import Diverged
 from rsm.training.initial import LEARNERS
 from rsm.training.loop import Training
@@ -129,7 +128,12 @@ def called_cuda(monkeypatch):
         return torch_generator(seed, stream)
 
     monkeypatch.setattr("rsm.training.loop.torch_generator", generator)
-    monkeypatch.setattr(communication, "torch_generator", generator)
+
+    def of_agent(seed, stream, device="cpu", node=None):
+        return torch_generator(seed, stream, node=node)
+
+    monkeypatch.setattr("rsm.training.streams.torch_generator", of_agent)
+    monkeypatch.setattr("rsm.training.sharing.torch_generator", of_agent)
     monkeypatch.setattr(
         "rsm.training.run.gpu_name", lambda where: "a GPU" if where == CUDA else None
     )

@@ -201,9 +201,9 @@ def test_joint_batch_shows_one_moment_of_all_agents_and_for_one_agent_is_its_own
     assert torch.equal(drawn[1:] - drawn[:1], torch.tensor([[100.0], [200.0]]).expand(2, 256))
     assert drawn[0].min() >= 10 and drawn[0].unique().numel() > 40
     one = Replay(1, 50, 1, 1)
-    one.load_state_dict(
-        replay.state_dict() | {"data": replay.state_dict()["data"][:1], "began": [0]}
-    )
+    state = replay.state_dict()
+    first = {name: state[name][:1] for name in ("data", "added", "episodes", "began")}
+    one.load_state_dict(state | first)
     draws = [
         draw(8, torch.Generator().manual_seed(8)) for draw in (one.sample, one.sample_together)
     ]
