@@ -163,6 +163,8 @@ class SlotAgents:
         self._queue, self._size = Queue(road.slots), observation_size(traffic)
         self._left: NDArray[np.bool_]  # [N] in the present decision
         self._last: NDArray[np.float32]  # [N, O]
+        self._around: list[Near] | None = None  # of the present step, once it was looked at
+        self._observed: NDArray[np.float32] | None = None
         self.seats: list[int]
         self._before = _Moment.of(simulation)
         self._arrange()
@@ -185,6 +187,7 @@ class SlotAgents:
     def moved(self) -> None:
         """Whoever has left the road was last seen before this step."""
         before, self.seats = self.seats, self._queue.seats(self._simulation.index)
+        self._around = self._observed = None
         gone = [v if now < 0 else -1 for v, now in zip(before, self.seats, strict=True)]
         if max(gone) >= 0:
             left = np.array(gone) >= 0
@@ -193,28 +196,46 @@ class SlotAgents:
 
     def headways(self) -> float:
         """Of the vehicles in slots that have a leader."""
-        now = _Moment.of(self._simulation)
-        near = self._near(self.seats, now)
+        near, speed = self._near_now(), self._simulation.speed
         led = [place for place, around in enumerate(near) if around.ahead >= 0]
-        speed = [now.speed[self.seats[place]] for place in led]
-        return short_headways(speed, [near[place].gap for place in led])
+        own = [speed[self.seats[place]] for place in led]
+        return short_headways(own, [near[place].gap for place in led])
 
     def decided(self) -> Slots:
         """Free slots are taken by those who wait."""
         acted, left, last = self._acted, self._left, self._last
         still = acted & ~left
         last[still] = self.observe()[still]
-        self._arrange()
+        if not np.array_equal(still, acted) or self._simulation.entered > self._queue.seen:
+            self._arrange()
+        else:
+            self._begin_decision()
         return Slots(acted, left, last, self._acted)
 
     def observe(self) -> NDArray[np.float32]:
         """Zeros for an empty slot."""
-        return self._seen(self.seats, _Moment.of(self._simulation))
+        if self._observed is None:
+            simulation = self._simulation
+            length, limit = simulation.network.length, self._road.limit
+            near = self._near_now()
+            self._observed = gap_observation(self.seats, near, simulation.speed, length, limit)
+        return self._observed.copy()
+
+    def _near_now(self) -> list[Near]:
+        """What is around every agent's vehicle now, looked at once a step."""
+        if self._around is None:
+            self._around = self._near(self.seats, _Moment.of(self._simulation))
+            self._observed = None
+        return self._around
 
     def _arrange(self) -> None:
         simulation = self._simulation
         self._queue.arrange(simulation.index, simulation.numbers, simulation.entered)
         self.seats = self._queue.seats(simulation.index)
+        self._around = self._observed = None
+        self._begin_decision()
+
+    def _begin_decision(self) -> None:
         self._acted = np.array(self.seats) >= 0  # by the next decision
         self._left = np.zeros_like(self._acted)
         self._last = np.zeros((len(self.seats), self._size), dtype=np.float32)

@@ -49,22 +49,18 @@ def gap_observation(
 
     `speed` of all vehicles in m/s, `length` of the road in m, its `limit` in m/s.
     """
-    rows = np.zeros((len(vehicles), 5), dtype=np.float32)
-    for row, me, around in zip(rows, vehicles, near, strict=True):
+    rows: list[tuple[float, ...]] = []
+    for me, around in zip(vehicles, near, strict=True):
         if me < 0:
+            rows.append((0.0,) * 5)
             continue
         own = speed[me]
         leader = speed[around.ahead] if around.ahead >= 0 else limit
         follower = speed[around.behind] if around.behind >= 0 else 0.0
-        gaps = min(around.gap, length), min(around.gap_behind, length)
-        row[:] = (
-            own / limit,
-            (leader - own) / limit,
-            gaps[0] / length,
-            (own - follower) / limit,
-            gaps[1] / length,
-        )
-    return rows
+        ahead, behind = min(around.gap, length), min(around.gap_behind, length)
+        speeds = own / limit, (leader - own) / limit, (own - follower) / limit
+        rows.append((speeds[0], speeds[1], ahead / length, speeds[2], behind / length))
+    return np.array(rows, dtype=np.float32)
 
 
 class Observer:

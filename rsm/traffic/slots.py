@@ -37,7 +37,7 @@ class Queue:
         """A new episode: everything is empty."""
         self.holders: list[str | None] = [None] * self._size
         self._waiting: deque[str] = deque()
-        self._seen = 0
+        self.seen = 0
 
     def arrange(self, index: Mapping[str, int], numbers: list[int], entered: int) -> None:
         """Slots of vehicles that left become free, and are taken in the order of arrival.
@@ -45,10 +45,10 @@ class Queue:
         `index` has the names on the road in the order of entering, `numbers` counts who has entered.
         """
         self.holders = [name if name in index else None for name in self.holders]
-        new = (name for name, number in zip(index, numbers, strict=True) if number >= self._seen)
+        new = (name for name, number in zip(index, numbers, strict=True) if number >= self.seen)
         self._waiting.extend(name for name in new if name[0] == LEARNER)
         self._waiting = deque(name for name in self._waiting if name in index)
-        self._seen = entered
+        self.seen = entered
         for slot, holder in enumerate(self.holders):
             if holder is None and self._waiting:
                 self.holders[slot] = self._waiting.popleft()

@@ -65,17 +65,16 @@ def on_open_roads(
             found.append(NOBODY)
             continue
         mask, here = masks[place], position[me]
-        near: Near = NOBODY
+        leader, gap, follower, gap_behind = NOBODY
         for other in range(place + 1, count):
             if masks[other] & mask:
                 leader = order[other]
-                near = Near(leader, position[leader] - here - lengths[leader])
+                gap = position[leader] - here - lengths[leader]
                 break
         for other in range(place - 1, -1, -1):
             if masks[other] & mask:
                 follower = order[other]
-                gap = here - position[follower] - lengths[me]
-                near = near._replace(behind=follower, gap_behind=gap)
+                gap_behind = here - position[follower] - lengths[me]
                 break
-        found.append(near)
+        found.append(Near(leader, gap, follower, gap_behind))
     return found
