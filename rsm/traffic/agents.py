@@ -163,15 +163,17 @@ class SlotAgents:
         self._queue, self._size = Queue(road.slots), observation_size(traffic)
         self._left: NDArray[np.bool_]  # [N] in the present decision
         self._last: NDArray[np.float32]  # [N, O]
+        self._measured: tuple[list[str], list[float]] = ([], [])  # lengths of these vehicles, m
         self._around: list[Near] | None = None  # of the present step, once it was looked at
         self._observed: NDArray[np.float32] | None = None
-        self.seats: list[int]
+        self.seats: list[int] = []
         self._before = _Moment.of(simulation)
         self._arrange()
 
     def begin(self, noise: np.random.Generator) -> None:
         """Slots are empty but for learning vehicles of the start."""
         self._queue.begin()
+        self.seats = []
         self._arrange()
 
     def targets(self, actions: Actions) -> Targets:
@@ -186,8 +188,10 @@ class SlotAgents:
 
     def moved(self) -> None:
         """Whoever has left the road was last seen before this step."""
-        before, self.seats = self.seats, self._queue.seats(self._simulation.index)
         self._around = self._observed = None
+        if self._simulation.ids is self._before.ids:
+            return  # nobody came or left
+        before, self.seats = self.seats, self._queue.seats(self._simulation.index)
         gone = [v if now < 0 else -1 for v, now in zip(before, self.seats, strict=True)]
         if max(gone) >= 0:
             left = np.array(gone) >= 0
@@ -203,10 +207,11 @@ class SlotAgents:
 
     def decided(self) -> Slots:
         """Free slots are taken by those who wait."""
-        acted, left, last = self._acted, self._left, self._last
-        still = acted & ~left
-        last[still] = self.observe()[still]
-        if not np.array_equal(still, acted) or self._simulation.entered > self._queue.seen:
+        acted, left, last = self._acted, self._left, self.observe()
+        gone = bool(left.any())
+        if gone:
+            last[left] = self._last[left]
+        if gone or self._simulation.entered > self._queue.seen:
             self._arrange()
         else:
             self._begin_decision()
@@ -231,18 +236,20 @@ class SlotAgents:
     def _arrange(self) -> None:
         simulation = self._simulation
         self._queue.arrange(simulation.index, simulation.numbers, simulation.entered)
-        self.seats = self._queue.seats(simulation.index)
-        self._around = self._observed = None
+        seats = self._queue.seats(simulation.index)
+        if seats != self.seats:
+            self.seats, self._around, self._observed = seats, None, None
         self._begin_decision()
 
     def _begin_decision(self) -> None:
         self._acted = np.array(self.seats) >= 0  # by the next decision
-        self._left = np.zeros_like(self._acted)
+        self._left = np.zeros(len(self.seats), dtype=np.bool_)
         self._last = np.zeros((len(self.seats), self._size), dtype=np.float32)
 
     def _near(self, vehicles: Sequence[int], moment: _Moment) -> list[Near]:
-        lengths = [self._lengths[name[0]] for name in moment.ids]
-        ways = self._simulation.network.ways
+        if moment.ids is not self._measured[0]:
+            self._measured = moment.ids, [self._lengths[name[0]] for name in moment.ids]
+        ways, lengths = self._simulation.network.ways, self._measured[1]
         return on_open_roads(ways, vehicles, moment.position, moment.lane, lengths)
 
     def _seen(self, vehicles: Sequence[int], moment: _Moment) -> NDArray[np.float32]:

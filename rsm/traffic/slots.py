@@ -7,6 +7,7 @@ vehicle must not change the agent that drives it.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -45,8 +46,8 @@ class Queue:
         `index` has the names on the road in the order of entering, `numbers` counts who has entered.
         """
         self.holders = [name if name in index else None for name in self.holders]
-        new = (name for name, number in zip(index, numbers, strict=True) if number >= self.seen)
-        self._waiting.extend(name for name in new if name[0] == LEARNER)
+        since = bisect_left(numbers, self.seen)
+        self._waiting += [name for name in list(index)[since:] if name[0] == LEARNER]
         self._waiting = deque(name for name in self._waiting if name in index)
         self.seen = entered
         for slot, holder in enumerate(self.holders):

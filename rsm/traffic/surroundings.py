@@ -55,26 +55,22 @@ def on_open_roads(
     `position` (m), `lane` (empty of a vehicle that is away), `lengths` (m).
     """
     order = sorted([i for i, name in enumerate(lane) if name], key=position.__getitem__)
-    masks = [ways[lane[i]] for i in order]
-    places = {vehicle: place for place, vehicle in enumerate(order)}
-    count = len(order)
+    places = dict(zip(order, range(len(order)), strict=True))
     found = []
     for me in vehicles:
-        place = places.get(me)
-        if place is None:
+        if me not in places:
             found.append(NOBODY)
             continue
-        mask, here = masks[place], position[me]
+        place, way, here = places[me], ways[lane[me]], position[me]
         leader, gap, follower, gap_behind = NOBODY
-        for other in range(place + 1, count):
-            if masks[other] & mask:
-                leader = order[other]
-                gap = position[leader] - here - lengths[leader]
+        for other in order[place + 1 :]:
+            if ways[lane[other]] & way:
+                leader, gap = other, position[other] - here - lengths[other]
                 break
-        for other in range(place - 1, -1, -1):
-            if masks[other] & mask:
-                follower = order[other]
-                gap_behind = here - position[follower] - lengths[me]
+        # Backwards from the one behind, without it where there is none.
+        for other in order[place - 1 :: -1] if place else ():
+            if ways[lane[other]] & way:
+                follower, gap_behind = other, here - position[other] - lengths[me]
                 break
         found.append(Near(leader, gap, follower, gap_behind))
     return found
