@@ -117,7 +117,7 @@ def test_the_platoon_leader_crawls_until_the_road_ahead_is_free_and_then_cruises
 @pytest.mark.parametrize("name", ["", "Human", "constant", "constant:", "constant:fast", "go:1"])
 def test_an_unknown_control_is_refused_with_what_is_allowed(name: str) -> None:
     with pytest.raises(
-        ConfigError, match="human, sumo, random, go, platoon, untrained, constant:<m/s²>"
+        ConfigError, match="human, sumo, random, go, platoon, meter, untrained, constant:<m/s²>"
     ):
         controller(name)
 

@@ -95,7 +95,7 @@ def test_policy_of_a_run_that_failed_is_refused(tiny, tmp_path):
 @pytest.mark.parametrize("name", ["drunk", "constant:fast", "constant:nan", "constant"])
 def test_unknown_controller_is_refused_with_what_is_allowed(name):
     with pytest.raises(
-        ConfigError, match=r"human, sumo, random, go, platoon, untrained, constant:<m/s²>"
+        ConfigError, match=r"human, sumo, random, go, platoon, meter, untrained, constant:<m/s²>"
     ):
         controller_driver(name)
 
