@@ -58,7 +58,7 @@ def policy_driver(policy: SquashedGaussian, theta: Tensor, mode: str) -> Driver:
 
 
 def controller_driver(name: str) -> Driver:
-    """Driver of a scripted control: human, sumo, random, go, platoon, meter or constant:<m/s²>; raises ConfigError."""
+    """Driver of a scripted control, as rsm.traffic.controllers names it; raises ConfigError."""
     control = controller(name)
 
     def driver(env: TrafficEnv, seed: int) -> Act:
