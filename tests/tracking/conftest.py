@@ -50,6 +50,8 @@ def write_run(config: RunConfig, final_return: float = 0.25, status: str = "fini
         | {
             "round": r,
             "sources": [1, 2],
+            "segment_ages": [0.0, 0.0],
+            "segment_updates": [0, 0],
             "jurors": [],
             "outcome": "accepted" if r % 2 else "rejected",
         }
