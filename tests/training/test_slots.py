@@ -16,6 +16,9 @@ from rsm.training.loop import Training
 from .run_folders import assert_resumes_to_the_same_bits
 
 MERGE = {"scenario": "flow-merge-1", "decision_interval": 2, "horizon": 240}
+AT_ONCE = {"topology": "complete"}
+LATE = AT_ONCE | {"delay": "exponential", "delay_mean": 2.0, "bandwidth": 200_000.0, "segments": 2}
+OWN_TIME = LATE | {"mode": "asynchronous"}
 
 
 def settings(tiny, **changes) -> RunConfig:
@@ -38,11 +41,12 @@ def test_empty_slot_neither_stores_nor_learns(tiny) -> None:
     assert len(losses.critic) == able.sum(), "nor does it count"
 
 
-def test_what_an_empty_slot_acts_and_holds_changes_nobodys_bits(tiny, monkeypatch) -> None:
+@pytest.mark.parametrize("channel", [AT_ONCE, LATE, OWN_TIME])
+def test_what_an_empty_slot_acts_and_holds_changes_nobodys_bits(channel, tiny, monkeypatch) -> None:
     """Garbage in place of its action and density, and of the parameters of a slot that was never taken."""
     found = []
     for garbage in (0.0, 0.7):
-        config = settings(tiny, communication={"topology": "complete"}, training={"episodes": 1})
+        config = settings(tiny, communication=channel, training={"episodes": 1})
         with TrafficEnv(config.traffic) as env:
             run = Training(config, env)
             act = run.exploration.act
@@ -118,9 +122,45 @@ def test_noise_of_the_next_vehicle_does_not_go_on_from_the_one_that_left(tiny) -
     assert same == [slot != 2 for slot in range(env.n_agents)]
 
 
+@pytest.mark.parametrize("channel", [LATE, OWN_TIME])
+@pytest.mark.parametrize("method", ["average", "fmarl", "rsm"])
+def test_round_that_a_vehicle_began_leaves_with_it(channel, method, tiny, monkeypatch) -> None:
+    """Neither an empty slot nor the next vehicle mixes what it asked for."""
+    config = settings(tiny, method=method, communication=channel, mixing={"rule": "trust-region"})
+    with TrafficEnv(config.traffic) as env:
+        run = Training(config, env)
+        assert run.exchange is not None and run.exchange.timed is not None
+        timed, communicate, part = run.exchange.timed, run.communicate, run.exchange.part
+        under_way = []
+
+        def parted(agents):  # type: ignore[no-untyped-def]
+            under_way.append(timed.under_way or len(agents) - len(timed.closed(agents)))
+            part(agents)
+            assert timed.closed(agents) == agents
+
+        def communicated(updated):  # type: ignore[no-untyped-def]
+            before, empty = run.learner.theta.clone(), torch.from_numpy(~env.live)
+            communicate(updated)
+            assert torch.equal(run.learner.theta[empty], before[empty])
+
+        monkeypatch.setattr(run.exchange, "part", parted)
+        monkeypatch.setattr(run, "communicate", communicated)
+        start = run.learner.theta.clone()
+        run.train_episode()
+        run.train_episode()
+    assert sum(under_way) > 0, "some vehicle left while its round was under way"
+    assert not torch.equal(run.learner.theta, start)
+
+
 @pytest.mark.slow
-def test_run_on_an_open_road_resumes_to_the_same_bits(tiny, tmp_path) -> None:
-    config = settings(tiny, mixing={"rule": "line-search"}, sac={"n_step": 3, "replay_size": 60})
+@pytest.mark.parametrize("channel", [AT_ONCE, OWN_TIME])
+def test_run_on_an_open_road_resumes_to_the_same_bits(channel, tiny, tmp_path) -> None:
+    config = settings(
+        tiny,
+        communication=channel,
+        mixing={"rule": "line-search"},
+        sac={"n_step": 3, "replay_size": 60},
+    )
     content = assert_resumes_to_the_same_bits(config, tmp_path)
     assert content["status"] == "finished" and content["agents"] == 13
     rounds = pd.read_parquet(tmp_path / "whole" / "rounds.parquet")
