@@ -7,6 +7,7 @@ not: each stores only what its own vehicles did.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -111,14 +112,13 @@ class Replay:
         self,
         batch_size: int,
         recent: int,
-        generator: torch.Generator,
+        generator: torch.Generator | Mapping[int, torch.Generator],
         fold: int = 0,
         folds: int = 1,
-        agent: int | None = None,
     ) -> Batch:
         """The same among the `recent` latest transitions: the best proxy of d^π in the replay.
 
-        Those of one `agent` alone, [1, B], draw nothing for the others.
+        With a generator of each of some agents these alone draw, in their order: R of them get [R, B].
 
         With several `folds`, of these only those of one fold. Batches of different folds share no transition,
         and no episode unless the window holds too little but one (`_fold`). Raises ValueError where there are
@@ -128,13 +128,21 @@ class Replay:
         if window < folds:
             raise ValueError(f"{window} transitions cannot be parted in {folds} folds")
         if folds == 1:
-            return self._draw(batch_size, window, generator, agent)
+            return self._draw(batch_size, window, generator)
         if not self._in_step:
-            return self._draw_fold(batch_size, window, generator, fold, folds, agent)
-        ages = torch.from_numpy(self._fold(window, fold, folds)).to(self._data.device)
-        shape = (self.agents if agent is None else 1, batch_size)
-        drawn = torch.randint(len(ages), shape, generator=generator, device=ages.device)
-        return self._of_age(ages[drawn], agent)
+            return self._draw_fold(batch_size, window, generator, fold, folds)
+        ages, chosen = torch.from_numpy(self._fold(window, fold, folds)).to(self._data.device), None
+        if isinstance(generator, torch.Generator):
+            shape = (self.agents, batch_size)
+            drawn = torch.randint(len(ages), shape, generator=generator, device=ages.device)
+        else:
+            chosen = list(generator)
+            rows = [
+                torch.randint(len(ages), (batch_size,), generator=own, device=ages.device)
+                for own in generator.values()
+            ]
+            drawn = torch.stack(rows)
+        return self._of_age(ages[drawn], chosen)
 
     def latest(self, count: int) -> Batch:
         """The `count` latest transitions of each agent, the newest first; all where there are fewer.
@@ -164,16 +172,16 @@ class Replay:
         self,
         batch_size: int,
         window: int,
-        generator: torch.Generator,
+        generator: torch.Generator | Mapping[int, torch.Generator],
         fold: int,
         folds: int,
-        agent: int | None = None,
     ) -> Batch:
         """The same where agents have stored different numbers: each parts its own window.
 
         Who has fewer transitions than folds draws its latest in every fold.
         """
-        rows = slice(None) if agent is None else slice(agent, agent + 1)
+        chosen = None if isinstance(generator, torch.Generator) else list(generator)
+        rows = slice(None) if chosen is None else chosen
         windows = np.clip(self.stored[rows], 1, window)[:, None]  # [N, 1]
         ages = np.arange(window)[None, :]
         inside = ages < windows
@@ -186,42 +194,51 @@ class Replay:
         start = np.minimum(fold * (size + gap), windows - 1)
         by_time = (ages >= start) & (ages < start + size)
         allowed = inside & np.where(by_episode, number == fold, by_time)
-        order = torch.from_numpy(np.argsort(~allowed, axis=1, kind="stable")).to(self._data.device)
-        amount = torch.from_numpy(allowed.sum(axis=1, keepdims=True)).to(self._data.device)
-        drawn = torch.rand(
-            (len(windows), batch_size),
-            generator=generator,
-            device=self._data.device,
-            dtype=torch.float64,
-        )
-        return self._of_age(order.gather(1, (drawn * amount).long()), agent)
+        device = self._data.device
+        order = torch.from_numpy(np.argsort(~allowed, axis=1, kind="stable")).to(device)
+        amount = torch.from_numpy(allowed.sum(axis=1, keepdims=True)).to(device)
+        alike: dict[str, Any] = {"device": device, "dtype": torch.float64}
+        if isinstance(generator, torch.Generator):
+            drawn = torch.rand((self.agents, batch_size), generator=generator, **alike)
+        else:
+            alone = [torch.rand(batch_size, generator=own, **alike) for own in generator.values()]
+            drawn = torch.stack(alone)
+        return self._of_age(order.gather(1, (drawn * amount).long()), chosen)
 
     def _draw(
         self,
         batch_size: int,
         window: int,
-        generator: torch.Generator,
-        agent: int | None = None,
+        generator: torch.Generator | Mapping[int, torch.Generator],
     ) -> Batch:
-        stored, device = self.stored, self._data.device
-        if agent is not None:
-            stored = stored[agent : agent + 1]
-        shape = (len(stored), batch_size)
+        if isinstance(generator, torch.Generator):
+            return self._of_age(self._ages(self.stored, batch_size, window, generator))
+        stored = self.stored
+        ages = [
+            self._ages(stored[agent : agent + 1], batch_size, window, own)
+            for agent, own in generator.items()
+        ]
+        return self._of_age(torch.cat(ages), list(generator))
+
+    def _ages(
+        self, stored: NDArray[np.int64], batch_size: int, window: int, generator: torch.Generator
+    ) -> Tensor:
+        """Ages `[n, B]` below `window` of n agents that have `stored: [n]` transitions."""
+        shape, device = (len(stored), batch_size), self._data.device
         if (stored >= window).all():
-            ages = torch.randint(window, shape, generator=generator, device=device)
-            return self._of_age(ages, agent)
+            return torch.randint(window, shape, generator=generator, device=device)
         # A newcomer without any transition draws the last one of its predecessor.
         windows = torch.from_numpy(np.clip(stored, 1, window)).to(device).unsqueeze(1)
         drawn = torch.rand(shape, generator=generator, device=device, dtype=torch.float64)
-        return self._of_age((drawn * windows).long(), agent)
+        return (drawn * windows).long()
 
-    def _of_age(self, age: Tensor, agent: int | None = None) -> Batch:
-        """Transitions by `age: [N, B]`, 0 being the latest; of one agent by `[1, B]`."""
-        agents = slice(None) if agent is None else slice(agent, agent + 1)
+    def _of_age(self, age: Tensor, agents: list[int] | None = None) -> Batch:
+        """Transitions by `age: [N, B]`, 0 being the latest, or by `[R, B]` of R agents."""
+        chosen = slice(None) if agents is None else agents
         added: int | Tensor = int(self._added[0])
         if not self._in_step:
-            added = torch.from_numpy(self._added[agents]).to(age.device).unsqueeze(1)
-        rows = (added - 1 - age) % self.capacity + self._offsets[agents]
+            added = torch.from_numpy(self._added[chosen]).to(age.device).unsqueeze(1)
+        rows = (added - 1 - age) % self.capacity + self._offsets[chosen]
         drawn = self._data.flatten(0, 1).index_select(0, rows.flatten())
         parts = drawn.view(*age.shape, -1).split(self._widths, dim=2)
         observations, unit_actions, log_density, rewards, next_observations, discount = parts

@@ -108,24 +108,18 @@ class OwnCritic(_Stateless):
 
         Held-out states are of other episodes than those that choose θ̃ (Replay.sample_recent).
         """
-        generator = self._generator
+        settings, generator = self._settings, self._generator
+        amounts, device = (settings.states, settings.recent), self._learner.theta.device
         if isinstance(generator, torch.Generator):
-            return _evidence_of(receivers, *self._draw(generator, fold, folds))
-        alone = [
-            _evidence_of([0], *self._draw(generator[agent], fold, folds, agent))
-            for agent in receivers
-        ]
-        parts = zip(*alone, strict=True)
-        return Evidence(*(torch.cat(part) for part in parts))
-
-    def _draw(
-        self, generator: torch.Generator, fold: int, folds: int, agent: int | None = None
-    ) -> tuple[Batch, Tensor]:
-        """Recent transitions of all agents, or of one, and standard normal noise for their actions."""
-        amounts = (self._settings.states, self._settings.recent)
-        batch = self._replay.sample_recent(*amounts, generator, fold, folds, agent)
-        device, shape = batch.rewards.device, batch.unit_actions.shape
-        return batch, torch.randn(shape, generator=generator, device=device)
+            batch = self._replay.sample_recent(*amounts, generator, fold, folds)
+            shape = batch.unit_actions.shape
+            noise = torch.randn(shape, generator=generator, device=device)
+            return _evidence_of(receivers, batch, noise)
+        own = {agent: generator[agent] for agent in receivers}
+        batch = self._replay.sample_recent(*amounts, own, fold, folds)
+        shape = batch.unit_actions.shape[1:]
+        alone = [torch.randn(shape, generator=own[agent], device=device) for agent in receivers]
+        return _evidence_of(list(range(len(own))), batch, torch.stack(alone))
 
 
 class PublishedCode(_Stateless):

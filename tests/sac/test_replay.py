@@ -235,7 +235,7 @@ def test_slots_draw_only_their_own_and_folds_of_a_slot_are_of_different_episodes
     assert set((folds[0][1] >= 1000).tolist()) == {True}
     for agent in (0, 1):  # alone
         for fold in (0, 1):
-            [alone] = replay.sample_recent(400, 20, generator, fold, 2, agent).rewards
+            [alone] = replay.sample_recent(400, 20, {agent: generator}, fold, 2).rewards
             assert set(alone.tolist()) == set(folds[fold][agent].tolist())
     other = Replay(2, 60, observation_size=1, action_size=1)
     other.load_state_dict(replay.state_dict())
