@@ -164,8 +164,8 @@ def test_gate_is_held_against_a_coin(tmp_path: Path) -> None:
             "replicas": 320, "area": [0.5, 0.7, 0.9], "area_low": [0.45, 0.66, 0.8], "area_high": 0.95,
         }
     )  # fmt: skip
-    study(tmp_path, "published", runs_of("fmarl", [0.2]))
-    found = findings([study(tmp_path, "published", gate, table="gate")])
+    study(tmp_path, "gate-published", runs_of("fmarl", [0.2]))
+    found = findings([study(tmp_path, "gate-published", gate, table="gate")])
     expected = {"as written": "cannot be told", "code aug": "holds", "code jul": "not run"}
     assert verdicts(found, "A replica that the gate accepts is better") == expected
 
