@@ -28,15 +28,15 @@ _DIGEST = hashlib.sha256().digest_size
 
 
 class Pace:
-    """Decides when a checkpoint is due: all of them, the next included, take at most `COST` of the time.
+    """Decides when a checkpoint is due: all of them, the next included, take at most a share of the time.
 
     The next one is assumed to cost as much as the most expensive so far, the first one nothing. A small run
     thus saves after nearly every episode, one with a large replay or on a slow disk less often. Results do not
     depend on when checkpoints are written.
     """
 
-    def __init__(self, share: float = COST) -> None:
-        self._share = share
+    def __init__(self, share: float | None = None) -> None:
+        self._share = COST if share is None else share
         self._start, self._spent, self._dearest = time.perf_counter(), 0.0, 0.0
 
     @property
