@@ -83,7 +83,8 @@ quick-test: lint
 	  tests/traffic tests/test_environment.py tests/test_seeding.py
 
 unit: setup
-	$(BIN)/pytest -n 2
+	# A worker that has nothing left takes from the other, which may be at a slow test.
+	$(BIN)/pytest -n 2 --dist worksteal
 
 # A real, tiny study through Snakemake; a second call must find nothing to do.
 smoke: setup
