@@ -60,7 +60,8 @@ def unpacked(archive: zipfile.ZipFile, place: Path) -> tuple[Study, Path]:
         ) from None
     name = str(load_yaml(first / RESOLVED).get("name"))
     results = place / Path(name).name
-    archive.extractall(results)
+    for member in archive.namelist():  # zipfile makes no links and nothing above the folder
+        archive.extract(member, results)
     return load_study(results / RESOLVED), results
 
 

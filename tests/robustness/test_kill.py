@@ -110,7 +110,8 @@ def test_run_killed_inside_a_write_ends_as_if_it_had_been_left_alone(
     assert_same_run(whole, folder)
 
 
-@pytest.mark.parametrize("number", [1, 3, 7], ids="write {}".format)
+# 1 is the settings, 2 the progress, which a full disk does not stop, 3 the first checkpoint.
+@pytest.mark.parametrize("number", [1, 4, 8], ids="write {}".format)
 def test_full_disk_ends_the_run_in_one_line_and_keeps_the_last_checkpoint(
     number: int, tiny, tmp_path: Path, warm: Warm, whole: Path
 ) -> None:
@@ -268,12 +269,8 @@ def test_checkpoint_survives_snakemake_which_deletes_what_a_failed_job_declared(
     trainer = training_process(run)
     os.kill(trainer, signal.SIGKILL)
     output, _ = process.communicate(timeout=600)
-    assert process.returncode, output
-    assert not (run / "config.yaml").exists(), "Snakemake deletes the outputs of a failed job"
-    assert checkpoints(run), "but not what it was not told of"
-
-    done = subprocess.run(command, stdout=subprocess.PIPE, **options)
-    assert done.returncode == 0, done.stdout
+    assert "Removing output files of failed job" in output, "what it was told of, not the checkpoint"
+    assert process.returncode == 0, output  # it tried again
     assert "resumed after episode" in (tmp_path / f"results/kill/logs/{run.name}.log").read_text()
     study = tmp_path / "results/kill/study.yaml"
     study.write_text((tmp_path / "workflow/studies/kill.yaml").read_text())

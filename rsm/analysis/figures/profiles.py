@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -168,10 +169,10 @@ def _draw_improvement(
 ) -> None:
     """A line per label, from above as in the legend; a label that cannot be compared says why."""
     chosen = list(dict.fromkeys(rows["against"].dropna()))
-    axis.set_title(f"over {chosen[0] if len(chosen) == 1 else reference}")
+    axis.set_title(textwrap.fill(f"over {chosen[0] if len(chosen) == 1 else reference}", 28))
     axis.set_xlim(-0.03, 1.03)
     axis.set_ylim(-0.6, len(rows) - 0.4)
-    axis.set_xlabel("probability of improvement")
+    axis.set_xlabel("probability of\nimprovement")
     axis.grid(visible=False, axis="y")
     labels = [str(label) for label in rows["label"]]
     axis.set_yticks(range(len(rows)), labels[::-1])
