@@ -269,7 +269,9 @@ def test_checkpoint_survives_snakemake_which_deletes_what_a_failed_job_declared(
     trainer = training_process(run)
     os.kill(trainer, signal.SIGKILL)
     output, _ = process.communicate(timeout=600)
-    assert "Removing output files of failed job" in output, "what it was told of, not the checkpoint"
+    assert "Removing output files of failed job" in output, (
+        "what it was told of, not the checkpoint"
+    )
     assert process.returncode == 0, output  # it tried again
     assert "resumed after episode" in (tmp_path / f"results/kill/logs/{run.name}.log").read_text()
     study = tmp_path / "results/kill/study.yaml"
