@@ -21,7 +21,7 @@ ifneq ($(shell test -w "$$HOME" && echo writable),writable)
 export XDG_CACHE_HOME ?= $(CURDIR)/.snakemake/cache
 endif
 
-.PHONY: quick-test schema setup reproduce committed claims report test lint unit smoke audit bench ui clean constraints
+.PHONY: quick-test quick-unit schema setup reproduce committed claims report test lint unit smoke audit bench ui clean constraints
 .DELETE_ON_ERROR:
 
 setup: $(SETUP)
@@ -78,7 +78,10 @@ lint: setup
 	$(BIN)/snakemake --lint --config study=ci
 
 # While working: lint, types, and quick tests of the packages below training. The other tests train real runs.
-quick-test: lint
+quick-test: setup
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint quick-unit
+
+quick-unit: setup
 	$(BIN)/pytest -n 2 -q -m "not slow" tests/config tests/exchange tests/methods tests/mixing tests/runs tests/sac \
 	  tests/traffic tests/test_environment.py tests/test_seeding.py
 
