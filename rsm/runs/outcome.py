@@ -38,12 +38,14 @@ def outcome(runs: Mapping[str, RunConfig], results: Path) -> Outcome:
 
 
 def last_words(log: Path) -> str | None:
-    """The last line of a log; None where it is empty, or the command was told to stop."""
+    """The last line of a run's log; None where it is empty, or the command was told to stop or was killed."""
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return None
     last = next((line for line in reversed(lines) if line.strip()), "")
+    if last.startswith(f"{log.stem}: episode "):  # progress: the process was killed
+        return None
     return one_line(last.removeprefix("rsm: ")) if last and last not in STOPPED else None
 
 

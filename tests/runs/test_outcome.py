@@ -40,6 +40,7 @@ def test_run_that_could_not_run_is_told_apart_from_one_that_was_stopped(tmp_path
         leave(tmp_path, run_id)
     log(tmp_path, "go-seed0", "go-seed0: episode 3/9\nrsm: go-seed0: disk full\n")
     log(tmp_path, "go-seed1", "go-seed1: episode 3/9\nrsm: terminated\n")
+    log(tmp_path, "go-seed2", "go-seed2: episode 3/9\n")  # killed
     found = outcome(RUNS, tmp_path)
     assert found.broken == {"go-seed0": "go-seed0: disk full"}
     assert found.waiting == ["go-seed1", "go-seed2"]
