@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from rsm.analysis import facets, selection
-from rsm.analysis.labels import topology_label
+from rsm.analysis.labels import topology_cell
 from rsm.analysis.load import Runs
 from rsm.analysis.statistics import interquartile_mean, stratified_bootstrap_interval
 from rsm.analysis.tables import interval_text, number_text
@@ -88,9 +88,7 @@ def markdown(table: pd.DataFrame, study: str) -> str:
     rows = [
         {
             "method": row["label"],
-            "topology": topology_label(row["topology"])
-            if isinstance(row["topology"], str)
-            else "–",
+            "topology": topology_cell(row["topology"]),
             "P": number_text(row["segments"], "{:.0f}"),
             "episode": f"{row['episode']:.0f}",
             "return above independent": interval_text(row, "difference", "{:.3f}"),

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from rsm.analysis import facets, selection
-from rsm.analysis.labels import topology_label
+from rsm.analysis.labels import topology_cell
 from rsm.analysis.load import Runs
 from rsm.analysis.tables import interval_text, number_text, points_text
 from rsm.runs.performance import last_evaluations
@@ -99,9 +99,7 @@ def markdown(table: pd.DataFrame, study: str) -> str:
     rows = [
         {
             "method": row["label"],
-            "topology": topology_label(row["topology"])
-            if isinstance(row["topology"], str)
-            else "–",
+            "topology": topology_cell(row["topology"]),
             "P": number_text(row["segments"], "{:.0f}"),
             "group": row["group"],
             "agents": f"{row['agents']:.3g}",

@@ -109,6 +109,11 @@ def identity(config: RunConfig, label: str, world: str | None) -> dict[str, Any]
     }
 
 
+def topology_cell(value: object) -> str:
+    """The topology of a row of a table, in words; a dash where its method has none."""
+    return topology_label(value) if isinstance(value, str) else "–"
+
+
 def topology_label(text: str) -> str:
     """A topology as it stands on an axis, e.g. `radius:90` → `radius 90 m`."""
     family, numbers = parse_topology(text)

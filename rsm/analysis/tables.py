@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from rsm.analysis import facets, selection
-from rsm.analysis.labels import topology_label
+from rsm.analysis.labels import topology_cell
 from rsm.analysis.load import Runs
 from rsm.analysis.statistics import (
     UNKNOWN,
@@ -218,7 +218,7 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
         learned = row["method"] not in CONTROLS  # a control has no radio
         texts = (
             row["label"],
-            topology_label(row["topology"]) if isinstance(row["topology"], str) else "–",
+            topology_cell(row["topology"]),
             number_text(row["segments"], "{:.0f}"),
             number_text(row["replicas"], "{:.0f}"),
             _seeds(row),

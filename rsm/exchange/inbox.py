@@ -20,14 +20,16 @@ def mail(
     expected_length: Callable[[Frame], int | None],
     codec: Codec,
     dtype: np.dtype[np.floating],
-) -> list[Frame]:
-    """The frames that a node takes of what has arrived, in an order that does not depend on their arrival.
+) -> list[tuple[Frame, NDArray[Any]]]:
+    """The frames that a node takes of what has arrived, as they came, with their values, sorted by place.
+
+    So their order does not depend on that of arrival: a sum of floats must not depend on who came first.
 
     `expected_length` gives the number of values that a frame must have, None where the receiver expects no such
     frame. The values of a segment are its parameters, decoded, of this `dtype`. A frame of another run or
     receiver or encoding, not expected, repeated, damaged or not finite is counted as refused and dropped.
     """
-    taken: dict[tuple[int, ...], Frame] = {}
+    taken: dict[tuple[int, ...], tuple[Frame, NDArray[Any]]] = {}
     for data in channel.collect(receiver):
         try:
             frame = decode(data, channel.key)
@@ -47,7 +49,7 @@ def mail(
         if values is None:
             channel.refuse(min(frame.sender, channel.server), receiver)
         else:
-            taken[place] = frame._replace(values=values)
+            taken[place] = frame, values
     return [taken[place] for place in sorted(taken)]
 
 
@@ -60,4 +62,6 @@ def _values(
         values = codec.decode(frame, length, dtype)
     elif len(frame.values) != length:
         values = None
-    return None if values is None or not np.isfinite(values).all() else values
+    if values is None or (length and not np.isfinite(values).all()):
+        return None
+    return values

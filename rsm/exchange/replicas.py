@@ -21,11 +21,10 @@ from rsm.exchange.frames import (
     REQUEST,
     SEGMENT,
     Frame,
-    FrameError,
     checksum_of,
-    decode,
     encode,
 )
+from rsm.exchange.inbox import mail
 from rsm.exchange.segments import segment_slices
 
 Vectors = NDArray[np.floating]  # parameters, [..., D]
@@ -38,6 +37,11 @@ class Slot(NamedTuple):
     replica: int
     segment: int
     count: int  # type: ignore[assignment]  # segments of the replica
+
+
+def slot_of(frame: Frame) -> Slot:
+    """The place of a segment in what its receiver asked for."""
+    return Slot(frame.sender, frame.replica, frame.segment, frame.count)
 
 
 class Ask(NamedTuple):
@@ -82,44 +86,18 @@ class Post:
         receiver expects no such frame. A frame of another run, round, kind, dtype or length, not expected,
         repeated, damaged or not finite is counted as refused and dropped.
         """
-        accepted: dict[Slot, tuple[Frame, Vectors]] = {}
-        for data in self.channel.collect(receiver):
-            try:
-                frame = decode(data, self.channel.key)
-            except FrameError:
-                # Who sent it cannot be read: counted on the receiver's own account.
-                self.channel.refuse(receiver, receiver)
-                continue
-            slot = Slot(frame.sender, frame.replica, frame.segment, frame.count)
-            values = None
-            if (
-                (frame.run, frame.round, frame.kind) == (self.run, self.round, kind)
-                and frame.receiver == receiver
-                and slot not in accepted
-                and frame.segment < frame.count
-                and (length := expected_length(slot)) is not None
-            ):
-                values = self._values(frame, length, dtype)
-            if values is None:
-                self.channel.refuse(min(frame.sender, self.channel.server), receiver)
-            else:
-                accepted[slot] = frame, values
-        # A sum of floats must not depend on who came first.
-        taken = sorted(accepted.items())
-        if kind == SEGMENT and self.codec.confirms:
-            return {slot: self.codec.keep(frame, values) for slot, (frame, values) in taken}
-        return {slot: values for slot, (_, values) in taken}
 
-    def _values(self, frame: Frame, length: int, dtype: np.dtype[Any]) -> NDArray[Any] | None:
-        """The values of a frame, None where their number, type or one of themselves is wrong."""
-        values: NDArray[Any] | None = frame.values
-        if frame.kind == SEGMENT:
-            values = self.codec.decode(frame, length, dtype)
-        elif len(frame.values) != length or (length and frame.values.dtype != dtype):
-            values = None
-        if values is None or (length and not np.isfinite(values).all()):
-            return None
-        return values
+        def expected(frame: Frame) -> int | None:
+            if (frame.round, frame.kind) != (self.round, kind):
+                return None
+            length = expected_length(slot_of(frame))
+            typed = kind == SEGMENT or not length or frame.values.dtype == dtype
+            return length if typed else None
+
+        taken = mail(self.channel, receiver, self.run, expected, self.codec, dtype)
+        if kind == SEGMENT and self.codec.confirms:
+            return {slot_of(frame): self.codec.keep(frame, values) for frame, values in taken}
+        return {slot_of(frame): values for frame, values in taken}
 
 
 class Came(NamedTuple):

@@ -118,9 +118,10 @@ class Clock:
             requests, questions, uploads = list[Frame](), list[Frame](), list[int]()
             for node in nodes:
                 expected = partial(self._expected, view)
-                for frame in mail(
+                for came, values in mail(
                     self.channel, node, self._run, expected, self._codec, self._dtype
                 ):
+                    frame = came._replace(values=values)
                     if frame.kind in (REQUEST, QUESTION):
                         (requests if frame.kind == REQUEST else questions).append(frame)
                         self._remember(frame)

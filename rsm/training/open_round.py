@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 
 from rsm.exchange.frames import ANSWER, SEGMENT, Frame
-from rsm.exchange.replicas import Came, Slot, Vectors
+from rsm.exchange.replicas import Came, Slot, Vectors, slot_of
 from rsm.exchange.segments import segment_slices
 from rsm.mixing.jury import Question
 from rsm.training.jury import JURY_TYPE
@@ -139,8 +139,3 @@ def together(parts: list[Came]) -> Came:
         [replicas for came in parts for replicas in came.segments],
         parts[0].length,
     )
-
-
-def slot_of(frame: Frame) -> Slot:
-    """The place of a segment in what its receiver asked for."""
-    return Slot(frame.sender, frame.replica, frame.segment, frame.count)
