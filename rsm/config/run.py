@@ -2,7 +2,7 @@
 
 Every unknown key is an error. The JSON schema of a study is generated from these models
 (`rsm schema`), and a test fails when the committed file differs. The sections stand in
-learning.py and exchanging.py.
+learning.py and exchanging.py, what does not go together in combinations.py.
 """
 
 from __future__ import annotations
@@ -19,19 +19,17 @@ from rsm.config.axes import AXES, setting
 from rsm.config.base import Settings
 from rsm.config.catalogue import (
     CONTROL,
-    CONTROL_OF_SLOTS,
-    CONTROLS,
     METHODS,
     UNTRAINED,
     check_extensions,
     scenario_traits,
-    topology_forms,
 )
+from rsm.config.combinations import COMBINATIONS
 from rsm.config.exchanging import Attack, Churn, Communication, Mixing, Restarts, Slow
 from rsm.config.learning import Evaluation, Gate, InitFrom, Sac, Traffic, Training
 from rsm.config.loading import explain, load_yaml
 from rsm.config.names import MethodName
-from rsm.errors import ConfigError, KeyedError, one_line
+from rsm.errors import ConfigError, one_line
 
 # To be raised with every changed default, since the hash of settings leaves defaults out.
 SETTINGS_VERSION = 2
@@ -67,133 +65,9 @@ class RunConfig(RunSettings):
     seed: int = Field(0, ge=0, le=9_999)
 
     @model_validator(mode="after")
-    def _loops_have_no_distance(self) -> RunConfig:
-        traits = METHODS.get(self.method)
-        if (
-            not scenario_traits(self.traffic.scenario).distances
-            and traits
-            and traits.topology
-            and self.communication.topology.startswith("radius")
-        ):
-            raise KeyedError(
-                "communication.topology",
-                self.communication.topology,
-                f"distances have no meaning across the separate loops of {self.traffic.scenario}; "
-                f"allowed: {topology_forms().split(', ', 1)[1]}",
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _control_is_for_this_road(self) -> RunConfig:
-        slots = scenario_traits(self.traffic.scenario).slots
-        if CONTROL_OF_SLOTS.get(self.method, slots) != slots:
-            road = "vehicles enter and leave" if slots else "the same vehicles always drive"
-            others = [name for name in CONTROLS if CONTROL_OF_SLOTS.get(name, slots) == slots]
-            raise KeyedError(
-                "method",
-                self.method,
-                f"it is not for {self.traffic.scenario}, where {road}; allowed: {', '.join(others)}, "
-                "and any learning method",
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _crashing_does_not_pay(self) -> RunConfig:
-        shift = self.sac.reward_shift
-        if self.learns and shift < 0 and self.traffic.on_collision == "terminate":
-            raise KeyedError(
-                "sac.reward_shift",
-                shift,
-                "a negative reward in ordinary driving makes it best to end the episode by a collision; "
-                "allowed: at least 0, or traffic.collision: teleport",
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _critic_is_that_of_the_policy(self) -> RunConfig:
-        """A⁺ needs the critic of the policy; n-step returns of correlated exploration teach a biased one."""
-        traits, correlation = METHODS.get(self.method), self.sac.noise_correlation
-        if not (traits and traits.judged and correlation):
-            return self
-        if self.mixing.advantage == "importance":
-            raise KeyedError(
-                "mixing.advantage",
-                "importance",
-                "it is biased under correlated noise; allowed: direct, or importance with "
-                f"sac.noise_correlation 0, not {correlation:g}",
-            )
-        if self.sac.n_step > 1 and not self.mixing.accept_biased_critic:
-            raise KeyedError(
-                "sac.noise_correlation",
-                correlation,
-                f"with sac.n_step {self.sac.n_step} the critic is not that of the policy that A⁺ is about; "
-                "allowed: 0, or sac.n_step 1, or mixing.accept_biased_critic true",
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _nobody_lies_to_a_server_by_differences(self) -> RunConfig:
-        """A liar's own learning would follow what it lied: what it sends and what it takes are one copy."""
-        server = METHODS.get(self.method, CONTROL).server
-        encoding = self.communication.encoding
-        if server and self.attack.agents and encoding.startswith("topk"):
-            raise KeyedError(
-                "communication.encoding",
-                encoding,
-                f"top-k between {self.method}'s server and attackers has no meaning; allowed: float32, "
-                "float16, int8, or attack.agents 0",
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _published_code_knows_no_time(self) -> RunConfig:
-        traits = METHODS.get(self.method)
-        if traits and traits.judged and self.mixing.published_code and self.communication.timed:
-            raise KeyedError(
-                "mixing.published_code",
-                self.mixing.published_code,
-                "its agents take turns at one instant; allowed: null, or synchronous rounds with no "
-                "delay or bandwidth",
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _newcomers_have_no_episodes_to_hold_out(self) -> RunConfig:
-        if self.learns and self.restarts.agents and self.mixing.rule == "line-search":
-            raise KeyedError(
-                "restarts.agents",
-                self.restarts.agents,
-                "a newcomer has no episodes of which mixing.rule line-search could hold out one; allowed: 0",
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _learning_together_has_equal_agents(self) -> RunConfig:
-        """Learners that see everything have nobody apart: nobody to wait for, to begin anew or to hear lies."""
-        learner = METHODS.get(self.method, CONTROL).learner
-        if learner == "sac":
-            return self
-        if scenario_traits(self.traffic.scenario).slots:
-            raise KeyedError(
-                "method",
-                self.method,
-                f"all its agents learn together, and in {self.traffic.scenario} vehicles of agents come and "
-                "go; allowed: a method whose agents learn by themselves",
-            )
-        for key in ("attack.agents", "slow.agents", "restarts.agents", "churn.rate"):
-            if value := setting(self, key):
-                raise KeyedError(
-                    key,
-                    value,
-                    f"all agents of {self.method} learn together, and send nothing; allowed: 0",
-                )
-        if learner == "masac" and self.own_returns and self.traffic.on_collision == "terminate":
-            raise KeyedError(
-                "traffic.collision",
-                "terminate",
-                "masac has one critic for all loops, and a collision ends the episode of one; "
-                "allowed: teleport",
-            )
+    def _settings_go_together(self) -> RunConfig:
+        for check in COMBINATIONS:
+            check(self)
         return self
 
     @property

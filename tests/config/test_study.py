@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from rsm.config.axes import AXES, setting
+from rsm.config.grid import Grid
 from rsm.config.loading import dump_yaml, parse_yaml
-from rsm.config.study import Grid, Study, load_study, merge, parse_study, studies
+from rsm.config.study import Study, load_study, merge, parse_study, studies
 from rsm.errors import ConfigError
 
 BASE = {
