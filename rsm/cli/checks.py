@@ -20,6 +20,9 @@ def run_verify(options: argparse.Namespace) -> int:
 
 
 def run_doctor(options: argparse.Namespace) -> int:
-    from rsm.cli.doctor import examine
+    from rsm.cli.doctor import as_lines, examine
+    from rsm.cli.doctor_report import as_markdown
 
-    return examine()
+    findings = examine()
+    print(as_markdown(findings) if options.report else as_lines(findings))
+    return int(any(finding.advice for finding in findings))

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import NamedTuple
@@ -37,9 +37,9 @@ class Finding(NamedTuple):
     advice: str = ""
 
 
-def examine() -> int:
-    """Print a line for everything examined; 1 if anything needs attention, else 0."""
-    findings = [
+def examine() -> list[Finding]:
+    """Everything examined, in the order in which it is printed."""
+    return [
         *python(),
         *packages(),
         *learning(),
@@ -48,11 +48,16 @@ def examine() -> int:
         *environment(),
         *store(),
     ]
+
+
+def as_lines(findings: Sequence[Finding]) -> str:
+    """A line for each finding, and below a problem what to do about it."""
+    lines = []
     for finding in findings:
-        print(f"{'PROBLEM' if finding.advice else 'ok':8}{finding.what}: {finding.found}")
+        lines.append(f"{'PROBLEM' if finding.advice else 'ok':8}{finding.what}: {finding.found}")
         if finding.advice:
-            print(f"{'':8}→ {finding.advice}")
-    return int(any(finding.advice for finding in findings))
+            lines.append(f"{'':8}→ {finding.advice}")
+    return "\n".join(lines)
 
 
 def python() -> Iterator[Finding]:

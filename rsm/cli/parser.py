@@ -326,9 +326,14 @@ def parser() -> argparse.ArgumentParser:
         "--record", action="store_true", help="write the recomputed numbers instead (maintainers)"
     )
 
-    command(
+    doctor = command(
         "doctor",
         checks.run_doctor,
-        "check Python, packages, SUMO, disk and the store against the pins",
+        "check Python, packages, SUMO, disk and the MLflow store of this installation",
+    )
+    doctor.add_argument(
+        "--report",
+        action="store_true",
+        help="print it as Markdown to paste into an issue, without personal paths and addresses",
     )
     return top

@@ -28,11 +28,22 @@ def manifest(config: RunConfig, device: str = "cpu", gpu: str | None = None) -> 
     """
     import torch
 
-    changes = git("status", "--porcelain", "--untracked-files=no", "--", *_CODE)
     return {
         "run_id": config.run_id,
         "settings_hash": config.settings_hash,
         "seed": config.seed,
+        **installation(gpu),
+        "device": device,
+        "torch_threads": torch.get_num_threads(),
+        "authenticated_frames": bool(os.environ.get("RSM_FRAME_KEY")),
+        "started": _now(),
+    }
+
+
+def installation(gpu: str | None = None) -> dict[str, Any]:
+    """The part of a manifest that is the same for all runs: versions, commit and machine."""
+    changes = git("status", "--porcelain", "--untracked-files=no", "--", *_CODE)
+    return {
         "rsm": __version__,
         "commit": git("rev-parse", "HEAD"),
         "dirty": None if changes is None else bool(changes),
@@ -45,10 +56,6 @@ def manifest(config: RunConfig, device: str = "cpu", gpu: str | None = None) -> 
             "gpu": gpu,
             "system": platform.platform(),
         },
-        "device": device,
-        "torch_threads": torch.get_num_threads(),
-        "authenticated_frames": bool(os.environ.get("RSM_FRAME_KEY")),
-        "started": _now(),
     }
 
 

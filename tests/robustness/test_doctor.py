@@ -68,6 +68,29 @@ def test_everything_is_examined(capsys) -> None:
         assert f" {what}" in text, what
 
 
+def test_report_is_markdown_with_the_manifest_and_without_anything_personal(
+    capsys, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    home = tmp_path / "home/jane doe"
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("RSM_CACHE", str(home / "cache"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://jane@mlflow.lab.example:5000/secret")
+    answer = 'no host "mlflow.lab.example" (10.1.2.3); see /srv/jane/log | http://lab.example/jane'
+    monkeypatch.setattr("rsm.tracking.experiments", lambda: (_ for _ in ()).throw(OSError(answer)))
+    assert main(["doctor", "--report"]) == 1
+    report = capsys.readouterr().out
+    for personal in ("jane", "mlflow.lab", "10.1.2.3", str(tmp_path), str(ROOT), "/srv"):
+        assert personal not in report, personal
+    for fact in ("| rsm | ", "| commit | ", "| machine.capability | ", "| packages.torch | "):
+        assert fact in report, fact
+    problem = next(line for line in report.splitlines() if "MLflow store" in line)
+    assert problem.startswith("| **problem** |") and "see [path] \\| [address]" in problem
+    assert "cache of road networks | ~/cache/rsm/networks |" in report
+    for row in (line for line in report.splitlines() if line.startswith("|")):
+        assert row.replace("\\|", "").count("|") in (3, 4), row
+
+
 def test_old_python(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor.sys, "version_info", (3, 9, 2, "final", 0))
     assert "PYTHON=python3.11" in problems(capsys)["Python"]
