@@ -80,11 +80,16 @@ class OwnCritic(_Stateless):
 
     def opinion(self, case: Judgement, replica: int) -> Opinion:
         """By the rule of the settings."""
-        learner, receivers = self._learner, case.came.receivers
-        rule = RULES[self._settings.rule]
-        judge = Judge(
+        receivers = case.came.receivers
+        judge = self.judge(receivers, case.critics)
+        return Opinion(mixing_metric(judge, case.theta, case.theta_tilde), [[] for _ in receivers])
+
+    def judge(self, receivers: list[int], critics: Tensor) -> Judge:
+        """What R receivers judge with: their `critics: [R, 2, c]`, temperatures, and states drawn anew."""
+        learner, rule = self._learner, RULES[self._settings.rule]
+        return Judge(
             policy=learner.policy,
-            q_function=lambda states, actions: learner.critic.min_q(case.critics, states, actions),
+            q_function=lambda states, actions: learner.critic.min_q(critics, states, actions),
             alpha=rows_of(receivers, learner.alpha.detach()),
             gamma=learner.settings.gamma,
             settings=self._settings,
@@ -92,7 +97,6 @@ class OwnCritic(_Stateless):
             held_out=self.evidence(receivers, 1, 2) if rule.held_out else None,
             coin=self.coin(receivers) if rule.needs_coin else None,
         )
-        return Opinion(mixing_metric(judge, case.theta, case.theta_tilde), [[] for _ in receivers])
 
     def coin(self, receivers: list[int]) -> Tensor:
         """A uniform draw in [0, 1) for each receiver."""
