@@ -1,7 +1,7 @@
 # Reads a study and builds its DAG: `snakemake --cores N --config study=NAME`;
 # any setting of the study can be overridden in the same way, e.g. 'run={sac: {batch_size: 64}}'.
 # NAME is a study that comes with rsm or the path of a file. Results are written below the working
-# folder, wherever this file lies: other workflows use it as a module (docs/extending.md).
+# folder, wherever this file lies: other workflows use it as a module (docs/how-to/extending.md).
 import hashlib
 import importlib.util
 import json

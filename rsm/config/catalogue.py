@@ -1,7 +1,7 @@
 """The names that settings may take: methods, controls, scenarios, topologies and rules for ζ.
 
 Settings and studies need the names and their traits without importing the code behind them. Installed
-packages add methods, scenarios and topologies by entry points (docs/extending.md).
+packages add methods, scenarios and topologies by entry points (docs/how-to/extending.md).
 """
 
 from __future__ import annotations

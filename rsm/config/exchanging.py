@@ -102,7 +102,7 @@ class Communication(Settings):
 
 
 class Mixing(Settings):
-    """How a referential policy is judged and how far θ moves toward it (docs/algorithm.md)."""
+    """How a referential policy is judged and how far θ moves toward it (docs/concepts/algorithm.md)."""
 
     rule: Literal[RULES] = Field(  # type: ignore[valid-type]
         "theorem2", description="How ζ is found."
@@ -110,7 +110,7 @@ class Mixing(Settings):
     published_code: Literal["aug", "jul"] | None = Field(
         None,
         description="Judge and mix as one of the two public versions of the code does; null is the method as "
-        "written (docs/algorithm.md).",
+        "written (docs/concepts/algorithm.md).",
     )
     advantage: Literal["direct", "importance"] = Field(
         "direct",
@@ -125,7 +125,7 @@ class Mixing(Settings):
     judge: Literal["own", "peers"] = Field(
         "own",
         description="Whose critics judge: the receiver's own (published), or those of neighbours that sent "
-        "nothing (docs/algorithm.md).",
+        "nothing (docs/concepts/algorithm.md).",
     )
     jurors: int = Field(3, ge=1, le=255, description="m: neighbours asked by `judge: peers`.")
     states: int = Field(256, ge=2, le=100_000, description="Replayed states that judge a replica.")

@@ -1,4 +1,4 @@
-"""Names that installed packages add to ours, as entry points (docs/extending.md)."""
+"""Names that installed packages add to ours, as entry points (docs/how-to/extending.md)."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from rsm.errors import KeyedError
 
 
 class Traffic(Settings):
-    """The world the vehicles drive in (docs/scenarios.md)."""
+    """The world the vehicles drive in (docs/concepts/scenarios.md)."""
 
     scenario: ScenarioName = "figure-eight"
     decision_interval: int | None = Field(

@@ -70,7 +70,9 @@ def _topology_schema() -> dict[str, Any]:
 
 
 def _encoding_schema() -> dict[str, Any]:
-    return {"description": f"How parameters travel: one of {encoding_forms()} (docs/settings.md)."}
+    return {
+        "description": f"How parameters travel: one of {encoding_forms()} (docs/concepts/algorithm.md)."
+    }
 
 
 MethodName = Annotated[str, AfterValidator(_method), _Described(_method_schema)]

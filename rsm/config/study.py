@@ -1,4 +1,4 @@
-"""A study: settings shared by all runs, and a grid that expands to the runs (docs/extending.md)."""
+"""A study: settings shared by all runs, and a grid that expands to the runs (docs/how-to/extending.md)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ class Study(Settings):
     )
     checks_theory: bool = Field(
         False,
-        description="Whether the checks of both theorems and their figures (docs/theory.md) belong to it.",
+        description="Whether the checks of both theorems and their figures belong to it "
+        "(docs/concepts/theory.md).",
     )
     run: RunSettings = Field(
         RunSettings(), description="Settings of every run alike; the published ones by default."

@@ -2,8 +2,8 @@
 
 A receiver asks with states of its own and, per state, one action of π and one of π̃ by common noise. A juror
 answers Q(s, ã) − Q(s, a) by its own min(Q₁, Q₂). With the receiver's entropies this estimates A⁺ of eq. (3)
-under the juror's critic. The median over jurors decides, so one of three may lie (docs/algorithm.md, *Who
-judges*).
+under the juror's critic. The median over jurors decides, so one of three may lie
+(docs/concepts/algorithm.md, *Who judges*).
 """
 
 from __future__ import annotations

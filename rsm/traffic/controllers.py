@@ -1,4 +1,4 @@
-"""Scripted controls: controllers of the learning vehicles that do not learn (docs/scenarios.md).
+"""Scripted controls: controllers of the learning vehicles that do not learn (docs/concepts/scenarios.md).
 
 A controller has `reset(env, generator)`, called after the environment's reset, and
 `act(observation)`, which gives accelerations float64[N] in m/s², None for the human driver, or "sumo"

@@ -1,8 +1,8 @@
-"""The traffic scenarios and all their constants (docs/scenarios.md; Flow benchmarks, CoRL 2018).
+"""The traffic scenarios and all their constants (docs/concepts/scenarios.md; Flow benchmarks, CoRL 2018).
 
 A scenario is data: adding one of ours is one entry of `REGISTRY`, and its name in `rsm.config.catalogue`
 (settings know no SUMO; a test holds the two together). A road is a file in rsm/traffic/roads/. The scenario of
-another package is the `SCENARIO` of a module, which may bring its own road (docs/extending.md).
+another package is the `SCENARIO` of a module, which may bring its own road (docs/how-to/extending.md).
 """
 
 from __future__ import annotations

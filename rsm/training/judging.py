@@ -65,7 +65,7 @@ class _Stateless:
 
 
 class OwnCritic(_Stateless):
-    """Each receiver judges by its own critic, on its recent states (docs/algorithm.md)."""
+    """Each receiver judges by its own critic, on its recent states (docs/concepts/algorithm.md)."""
 
     def __init__(
         self, config: RunConfig, learner: Learner, replay: Replay, generator: Generators

@@ -23,10 +23,10 @@ JURY_TYPE = np.dtype(np.float32)  # of transmitted numbers, whatever type the le
 
 
 class Peers:
-    """Neighbours that sent no segment of a replica judge it by their critics (docs/algorithm.md, *Who judges*).
+    """Neighbours that sent no segment of a replica judge it by their critics.
 
-    An agent with a single neighbour has no juror left and judges by its own critic. Where agents have
-    streams of their own, so have their choices of jurors.
+    See *Who judges* in docs/concepts/algorithm.md. An agent with a single neighbour has no juror left and
+    judges by its own critic. Where agents have streams of their own, so have their choices of jurors.
     """
 
     def __init__(

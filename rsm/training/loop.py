@@ -1,7 +1,7 @@
 """The training loop: act, store, update, communicate, evaluate.
 
-`Training.learn` and `Training.train_episode` are the algorithm (docs/algorithm.md), top to bottom. A round of
-communication is rsm.training.communication, an update rsm.sac.learner.
+`Training.learn` and `Training.train_episode` are the algorithm (docs/concepts/algorithm.md), top to bottom.
+A round of communication is rsm.training.communication, an update rsm.sac.learner.
 """
 
 from __future__ import annotations

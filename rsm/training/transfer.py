@@ -1,4 +1,4 @@
-"""Transfer: agents that begin with the policies of a finished run (`init_from`, docs/algorithm.md)."""
+"""Transfer: agents that begin with the policies of a finished run (`init_from`, docs/concepts/algorithm.md)."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def database() -> Iterator[str]:
 
 def recipe(port: int, artifacts: Path) -> tuple[str, list[str]]:
     """The variable with the database, and the command, of the page; for this port, folder and NAME."""
-    page = (ROOT / "docs/mlflow.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/how-to/mlflow.md").read_text(encoding="utf-8")
     [block] = re.findall(r"```\n(MLFLOW_BACKEND_STORE_URI=.*?)```", page, re.DOTALL)
     for word, ours in (("5000", str(port)), ("SERVER", NAME), ("FOLDER", artifacts.as_uri())):
         block = block.replace(word, ours)
@@ -143,7 +143,7 @@ def recipe(port: int, artifacts: Path) -> tuple[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def server(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an MLflow server as docs/mlflow.md says to start one."""
+    """The address of an MLflow server as docs/how-to/mlflow.md says to start one."""
     folder, port = tmp_path_factory.mktemp("server"), free_port()
     variable, command = recipe(port, folder / "artifacts")
     environment = os.environ | {variable: database, "DO_NOT_TRACK": "1"}

@@ -153,7 +153,7 @@ def everything(store: str = STORE) -> dict[str, Any]:
 
 
 def documented() -> tuple[list[str], str]:
-    """The searches of docs/mlflow.md, and its piece of Python."""
-    page = (ROOT / "docs/mlflow.md").read_text()
+    """The searches of docs/how-to/mlflow.md, and its piece of Python."""
+    page = (ROOT / "docs/how-to/mlflow.md").read_text()
     searches = page.partition("## Searches that work")[2].split("```")[1]
     return searches.strip().splitlines(), page.partition("```python")[2].partition("```")[0]

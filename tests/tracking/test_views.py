@@ -1,4 +1,4 @@
-"""The views of the page, and the searches of docs/mlflow.md."""
+"""The views of the page, and the searches of docs/how-to/mlflow.md."""
 
 from __future__ import annotations
 

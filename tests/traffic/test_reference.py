@@ -1,4 +1,4 @@
-"""Our traffic against Flow's own, measured with Flow on the same SUMO (docs/scenarios.md), within 3 %."""
+"""Our traffic against Flow's own on the same SUMO, within 3 % (docs/concepts/scenarios.md)."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Scenarios are what docs/scenarios.md says."""
+"""Scenarios are what docs/concepts/scenarios.md says."""
 
 import pytest
 

@@ -18,7 +18,7 @@ from rsm.config.study import load_study
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results/committed"
 COMMITTED = sorted(path for path in RESULTS.glob("*") if path.is_dir())
-PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 # A table quoted on a page: it names its source, and has some of its columns and rows.
 TAKEN = re.compile(r"<!-- from (\S+) -->\n+((?:\|.*\n)+)")
 

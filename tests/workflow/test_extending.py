@@ -1,4 +1,4 @@
-"""Everything in docs/extending.md works as written, outside a checkout."""
+"""Everything in docs/how-to/extending.md works as written, outside a checkout."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rsm.traffic.scenarios import REGISTRY
 
 from .conftest import ROOT, Installed
 
-PAGE = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/how-to/extending.md").read_text(encoding="utf-8")
 BLOCK = re.compile(
     r"^(?:\*\*`(?P<file>[^`]+)`\*\*\n\n)?```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S
 )

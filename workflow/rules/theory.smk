@@ -1,4 +1,4 @@
-# The theory study only: exact checks, estimators of A⁺, and what ζ does in training (docs/theory.md).
+# The theory study only: exact checks, estimators of A⁺, and what ζ does in training (docs/concepts/theory.md).
 from rsm import theory
 from rsm.analysis import figures
 from rsm.theory.figures import module

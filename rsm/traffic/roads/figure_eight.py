@@ -17,7 +17,7 @@ from rsm.traffic.roads.road import Road
 ROUTE = ("bottom", "top", "upper_ring", "right", "left", "lower_ring")
 
 # Where Flow places 14 vehicles, in the order of driving: 28.77 m apart by its own table of edges, with
-# those that would be inside a junction put behind it (docs/scenarios.md).
+# those that would be inside a junction put behind it (docs/concepts/scenarios.md).
 FLOW_STARTS: tuple[Place, ...] = (
     ("bottom", 0.0),
     ("top", 0.0),

@@ -18,7 +18,7 @@ HIGHWAY = ("inflow_highway", "left", "center")
 RAMP = ("inflow_merge", "bottom", "center")
 INFLOW_LENGTH = 100.0  # m, of the edges on which vehicles enter
 
-# Where Flow places five vehicles at the start (docs/scenarios.md).
+# Where Flow places five vehicles at the start (docs/concepts/scenarios.md).
 STARTS: tuple[Place, ...] = (
     ("inflow_highway", 0.0),
     ("left", 79.9),
