@@ -77,6 +77,11 @@ _NOTHING: dict[str, Any] = {
 }  # fmt: skip
 
 
+def in_readme() -> list[str]:
+    """The claims that README has, in their order."""
+    return [claim["claim"] for claim in load_yaml(CLAIMS)["claims"] if claim.get("readme")]
+
+
 def _limit(claim: dict[str, Any]) -> str:
     """Where the claim says that its number is, in words."""
     if "never" in claim:

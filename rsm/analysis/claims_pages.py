@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rsm.analysis.claims import WRITTEN, Finding, findings
+from rsm.analysis.claims import WRITTEN, Finding, findings, in_readme
 from rsm.analysis.export import PAGE
 from rsm.analysis.tables import number_text
 from rsm.analysis.verdicts import RULE, Verdict
@@ -30,7 +30,7 @@ COLUMNS = (
 
 
 def write_claims(folders: Sequence[Path], out: Path, readme: Path | None = None) -> list[Path]:
-    """Write claims.csv, .md and .html to `out`, and the table between the marks of `readme`; returns the files.
+    """Write claims.csv, .md and .html to `out`, a short table between the marks of `readme`; return the files.
 
     `folders` hold `<study>/tables/`, the first that has a study counts. Raises ConfigError for a table that
     cannot be read, or a page without the marks.
@@ -51,7 +51,7 @@ def write_claims(folders: Sequence[Path], out: Path, readme: Path | None = None)
     )
     if readme is not None and page is not None:
         before, after = page
-        block = markdown(found, folders, readme.parent)
+        block = short(found, folders, readme.parent)
         write_text(readme, f"{before}{BEGIN}\n\n{block}\n{END}{after}")
         paths.append(readme)
     return paths
@@ -83,6 +83,21 @@ def markdown(found: Sequence[Finding], folders: Sequence[Path], start: Path) -> 
     rows = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join([*lines, "", RULE]) + "\n"
+
+
+def short(found: Sequence[Finding], folders: Sequence[Path], start: Path) -> str:
+    """The table of README: the main claims, the verdicts on all variants in one column, and what shows them."""
+    rows = [["claim of the paper", "verdict", "shown by"], ["---"] * 3]
+    for claim in in_readme():
+        own = [finding for finding in found if finding.claim == claim]
+        known = [finding for finding in own if finding.verdict != Verdict.NOT_RUN]
+        verdicts = [f"{finding.variant}: {said(finding)}" for finding in known]
+        if len(own) == 1:
+            verdicts = [said(finding) for finding in known]
+        figure = _link(own[0].figure, own[0].study, folders, start)
+        text = "<br>".join(verdicts) or str(Verdict.NOT_RUN)
+        rows.append([claim, text, f"{figure}, study `{own[0].study}`"])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
 
 
 def _link(figure: str, study: str, folders: Sequence[Path], start: Path) -> str:

@@ -9,12 +9,12 @@ import numpy as np
 from rsm.analysis.statistics import FEWEST, Estimate
 
 RULE = (
-    "A claim says that a number is above or below a limit. It **holds** where the whole 95 % interval of "
-    "the number is on that side of the limit, it **does not** hold where the whole interval is on the other "
-    "side, and otherwise it **cannot be told**. Numbers are interquartile means over pairs of runs of the same "
-    f"seed, and intervals are bootstraps of these pairs. Below {FEWEST} seeds it cannot be told, and the "
-    "points stand in brackets. That something never happens holds where it did not happen in any draw, and "
-    "does not where it did in one. *Not run*: the results that this table is made of have no such runs."
+    "A claim says that a number is above or below a limit. It **holds** if the whole 95 % interval of the "
+    "number is on that side of the limit. It **does not hold** if the whole interval is on the other side. "
+    "Otherwise it **cannot be told**. Numbers are interquartile means over pairs of runs of the same seed, and "
+    f"intervals are bootstraps of these pairs. With fewer than {FEWEST} seeds it cannot be told, and the "
+    "points stand in brackets. A claim that something never happens holds if it happened in no draw, and does "
+    "not hold if it happened in one. *Not run*: the committed results have no such runs."
 )
 
 
@@ -22,7 +22,7 @@ class Verdict(StrEnum):
     """The verdict on a claim."""
 
     HOLDS = "holds"
-    FAILS = "does not"
+    FAILS = "does not hold"
     UNTOLD = "cannot be told"
     NOT_RUN = "not run"
 

@@ -108,7 +108,7 @@ def verdicts(found: list[Finding], claim: str) -> dict[str, str]:
 
 def test_variants_are_found_by_their_axes_and_judged_alike(tmp_path: Path) -> None:
     found = findings([published(tmp_path)])
-    expected = {"as written": "holds", "code aug": "does not", "code jul": "cannot be told"}
+    expected = {"as written": "holds", "code aug": "does not hold", "code jul": "cannot be told"}
     assert verdicts(found, REACHES) == verdicts(found, BEATS) == expected
     [row] = [row for row in found if row.claim == REACHES and row.variant == "as written"]
     # In pairs the lead is the same on every seed, though seeds lie five times as far apart.
@@ -128,7 +128,7 @@ def test_points_stand_where_seeds_are_too_few(tmp_path: Path) -> None:
 def test_reaching_has_a_margin_and_beating_has_none(tmp_path: Path) -> None:
     found = findings([published(tmp_path, lead=-0.005)])
     assert verdicts(found, REACHES)["as written"] == "holds"
-    assert verdicts(found, BEATS)["as written"] == "does not"
+    assert verdicts(found, BEATS)["as written"] == "does not hold"
 
 
 def test_bytes_are_those_of_the_ledger(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_bytes_are_those_of_the_ledger(tmp_path: Path) -> None:
     saving = [row for row in found if "save" in row.claim and row.variant == "as written"]
     said = {row.number: (row.verdict, row.value) for row in saving}
     assert said["bytes sent over those of `average`"] == ("holds", 0.375)
-    assert said["bytes sent over those of `fmarl`"] == ("does not", 1.5)
+    assert said["bytes sent over those of `fmarl`"] == ("does not hold", 1.5)
     assert said["bytes sent over those with P = 1"][0] == "not run"
     assert verdicts(found, "RSM needs no server")["as written"] == "holds"
 
@@ -153,7 +153,7 @@ def test_theorems_are_counted_over_their_rows(tmp_path: Path) -> None:
     study(tmp_path, "theory", steps, table="theorem2_spreads")
     table = readable(findings([tmp_path])).set_index("claim")["as written"]
     assert table.filter(like="Theorem 1").tolist() == ["**holds**: 0 of 60000"]
-    assert table.filter(like="Theorem 2").tolist() == ["**does not**: 30 of 200, 2 % to 28 %"]
+    assert table.filter(like="Theorem 2").tolist() == ["**does not hold**: 30 of 200, 2 % to 28 %"]
     assert table.filter(like="certified").tolist() == ["**holds**: 0 of 100"]
 
 
@@ -213,7 +213,7 @@ def test_claims_name_figures_and_studies_in_one_word() -> None:
 def test_first_folder_that_has_the_study_counts(tmp_path: Path) -> None:
     first, second = published(tmp_path / "a", lead=0.02), published(tmp_path / "b", lead=-0.1)
     assert verdicts(findings([first, second]), REACHES)["as written"] == "holds"
-    assert verdicts(findings([second, first]), REACHES)["as written"] == "does not"
+    assert verdicts(findings([second, first]), REACHES)["as written"] == "does not hold"
 
 
 def test_broken_table_is_named(tmp_path: Path) -> None:
@@ -235,6 +235,10 @@ def test_pages_are_written_and_the_block_of_a_page_is_replaced(tmp_path: Path) -
     text = readme.read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "stale" not in text
     assert "[learning_curves](results/published/figures/learning_curves.png)" in text
+    table = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("|")]
+    assert len(table) == 2 + 8 and {len(row) for row in table} == {3}, "a short table"
+    [reaches] = [verdict for claim, verdict, _ in table if REACHES in claim]
+    assert "as written: **holds**" in reaches and "<br>code aug: " in reaches
     page = (results / "claims.md").read_text()
     assert "[learning_curves](published/figures/learning_curves.png)" in page
     assert (
