@@ -30,8 +30,9 @@ def pins() -> dict[str, str]:
 
 
 def requirements() -> list[Requirement]:
-    extras = PROJECT["optional-dependencies"]["dev"]
-    return [Requirement(text) for text in PROJECT["dependencies"] + extras]
+    extras = PROJECT["optional-dependencies"]
+    asked = PROJECT["dependencies"] + extras["dev"] + extras["docs"]
+    return [Requirement(text) for text in asked]
 
 
 def test_environment_yml_pins_what_constraints_txt_pins() -> None:
