@@ -1,5 +1,5 @@
 # The commands of the README, and some for maintainers.
-#   make setup | reproduce | test | bench | ui | report | committed | claims | clean | constraints
+#   make setup | reproduce | test | bench | ui | docs | docs-serve | report | committed | claims | clean | constraints
 STUDY ?= quick
 # The cores that this process may use; within a container 'all' would be those of the whole machine.
 CORES ?= $(shell $(BIN)/python -c 'from rsm.runs.machine import usable_cores; print(usable_cores())')
@@ -21,7 +21,7 @@ ifneq ($(shell test -w "$$HOME" && echo writable),writable)
 export XDG_CACHE_HOME ?= $(CURDIR)/.snakemake/cache
 endif
 
-.PHONY: quick-test quick-unit schema setup reproduce committed claims report test lint unit smoke audit bench ui clean constraints
+.PHONY: docs docs-serve quick-test quick-unit schema setup reproduce committed claims report test lint unit smoke audit bench ui clean constraints
 .DELETE_ON_ERROR:
 
 setup: $(SETUP)
@@ -32,7 +32,7 @@ $(SETUP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "setup: $(PYTHON) not found; give one with PYTHON=..."; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet $(PIP_FLAGS) -c constraints.txt setuptools
-	$(BIN)/pip install --quiet $(PIP_FLAGS) -c constraints.txt --no-build-isolation -e '.[dev]'
+	$(BIN)/pip install --quiet $(PIP_FLAGS) -c constraints.txt --no-build-isolation -e '.[dev,docs]'
 	@touch $@
 
 reproduce: setup
@@ -67,7 +67,16 @@ ui:
 	@$(MAKE) --no-print-directory setup
 	@$(BIN)/python -m rsm ui
 
-test: lint unit smoke
+# The documentation as a site. Any warning fails (a broken link, a page outside the navigation).
+export NO_MKDOCS_2_WARNING := 1
+docs: setup
+	$(BIN)/mkdocs build --quiet
+	@echo "== documentation: site/index.html"
+
+docs-serve: setup
+	$(BIN)/mkdocs serve
+
+test: lint docs unit smoke
 
 lint: setup
 	$(BIN)/ruff check .
@@ -103,7 +112,7 @@ bench: setup
 
 # Results are kept, since they take hours; only those of the study `ci` are removed.
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info results/ci
+	rm -rf site .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info results/ci
 	@echo "results/ is kept; remove what a study made, not what is committed, with: git clean -fdX results/NAME"
 
 # For maintainers: resolve the version ranges of pyproject.toml again and pin the result.
@@ -111,7 +120,7 @@ constraints:
 	rm -rf .venv-new
 	$(PYTHON) -m venv .venv-new
 	.venv-new/bin/pip install --quiet $(PIP_FLAGS) 'torch==2.13.0' setuptools
-	.venv-new/bin/pip install --quiet $(PIP_FLAGS) --no-build-isolation -e '.[dev]'
+	.venv-new/bin/pip install --quiet $(PIP_FLAGS) --no-build-isolation -e '.[dev,docs]'
 	{ echo "# Every version of the environment, exact; written by 'make constraints'."; \
 	  .venv-new/bin/pip freeze --all --exclude-editable --exclude pip | sed 's/+cpu$$//'; } > constraints.txt
 	{ sed '/^      - /d' environment.yml; sed '/^#/d; s/^/      - /' constraints.txt; } > environment.new

@@ -52,7 +52,10 @@ def settings_page() -> str:
         section: Any = field.annotation
         parts += [f"## `{name}`", _prose(section.__doc__)]
         parts.append(_settings(section, known[section.__name__]["properties"]))
-    parts += ["## A study", "A study file has these keys. `extends` names another study that it is laid upon."]
+    parts += [
+        "## A study",
+        "A study file has these keys. `extends` names another study that it is laid upon.",
+    ]
     parts.append(_settings(Study, Study.model_json_schema()["properties"]))
     parts += ["### `grid`, and each entry of `also`", _prose(Grid.__doc__)]
     parts.append(_settings(Grid, known["Grid"]["properties"]))
@@ -89,9 +92,18 @@ def _allowed(described: dict[str, Any]) -> str:
     kind = described.get("type", "mapping")
     if kind == "array":
         return f"list of: {_allowed(described.get('items', {}))}"
-    words = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false"}
+    words = {
+        "integer": "whole number",
+        "number": "number",
+        "string": "text",
+        "boolean": "true or false",
+    }
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    limits = [f"{sign} {described[key]:,}".replace(",", " ") for key, sign in signs.items() if key in described]
+    limits = [
+        f"{sign} {described[key]:,}".replace(",", " ")
+        for key, sign in signs.items()
+        if key in described
+    ]
     return ", ".join([words.get(kind, kind), *limits])
 
 
@@ -103,7 +115,10 @@ def columns_page() -> str:
         if name in schema.OPTIONAL:
             parts.append(OPTIONAL[name])
         parts.append(_columns(columns))
-    parts += ["## `space_time/<run-id>.parquet`", "One held-out episode of a run, from `rsm trajectory`."]
+    parts += [
+        "## `space_time/<run-id>.parquet`",
+        "One held-out episode of a run, from `rsm trajectory`.",
+    ]
     parts.append(_columns(schema.TRAJECTORY))
     parts.append("## `summary.json`")
     rows = [(f"`{key}`", text) for key, text in schema.SUMMARY.items()]
@@ -119,7 +134,8 @@ OPTIONAL = {
 
 def _columns(columns: dict[str, tuple[pa.DataType, str]]) -> str:
     rows = [
-        (f"`{name}`", str(kind).replace("item: ", ""), text) for name, (kind, text) in columns.items()
+        (f"`{name}`", str(kind).replace("item: ", ""), text)
+        for name, (kind, text) in columns.items()
     ]
     return _table(("column", "type", "what it is"), rows)
 

@@ -142,7 +142,9 @@ def _tables(folder: Path) -> Iterator[str]:
         yield f'<div class="sortable" markdown>\n\n{body.strip()}\n\n</div>'
     yield "### Files"
     others = sorted(path for path in folder.glob("tables/*") if path.suffix != ".md")
-    yield "\n".join(f"- [{path.name}]({folder.name}/tables/{path.name}){_rows(path)}" for path in others)
+    yield "\n".join(
+        f"- [{path.name}]({folder.name}/tables/{path.name}){_rows(path)}" for path in others
+    )
 
 
 def _rows(path: Path) -> str:
