@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -130,6 +131,10 @@ PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
                 return job
         return None
 
+    def submitted(self) -> set[str]:
+        """What the jobs so far were to do: rule and run of each, of an array its first run."""
+        return set(self.ask("squeue", "-h", "--states=all", "-o", "%k").split())
+
     def logs(self) -> str:
         return "\n".join(
             f"{path.name}: {path.read_text(errors='replace')[-2000:]}"
@@ -177,12 +182,12 @@ def _disturb(
 def test_a_study_on_slurm_has_the_bits_of_a_local_one_though_jobs_are_cancelled_and_requeued(
     workflow: Workflow, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study = ("--config", "study=ci", "seeds=[0]", "name=on-slurm")
+    # Two runs of methods, each a job of its own, and two controls, which go as one array.
+    grid = {"methods": ["average", "rsm", "human", "untrained"]}
+    study = ("--config", "study=ci", "seeds=[0]", f"grid={json.dumps(grid)}", "name=on-slurm")
     results = workflow.folder / "results" / "on-slurm"
-    compared = workflow.folder / "local" / "runs"
-    runs = load_study(study_file("ci"), {"seeds": [0]}).runs()
-    for name, config in runs.items():
-        train(config, compared / name)
+    receipt = workflow.folder / "results" / "mlflow" / "receipts" / "on-slurm" / "runs-0.json"
+    here = [results / "tables" / "main.csv", receipt]  # local rules, with the runs before them
 
     for name, value in cluster.environment.items():
         monkeypatch.setenv(name, value)
@@ -191,22 +196,23 @@ def test_a_study_on_slurm_has_the_bits_of_a_local_one_though_jobs_are_cancelled_
         target=_disturb, args=(cluster, results / "runs", done, disturbed), daemon=True
     )
     watcher.start()
-    quick = (
-        "--slurm-init-seconds-before-status-checks",
-        "2",
-        "--seconds-between-status-checks",
-        "2",
-    )
-    jobs = workflow.snakemake("--profile", "profiles/slurm", *quick, *study)
+    # The plugin looks again after 2 s, then 12, 22, ..., and after 2 s again once a job has ended.
+    quick = ("--slurm-init-seconds-before-status-checks", "2")
+    targets = [str(file.relative_to(workflow.folder)) for file in here]
+    jobs = workflow.snakemake("--profile", "profiles/slurm", *quick, *study, "--", *targets)
     done.set()
     watcher.join()
     assert jobs.returncode == 0, jobs.stdout + jobs.stderr + cluster.logs()
     assert set(disturbed) == set(SEEN), "nothing was killed: the runs were over too soon"
+    assert all(file.is_file() for file in here)
 
-    for name in runs:
+    runs = load_study(study_file("ci"), {"seeds": [0], "grid": grid}).runs()
+    compared = workflow.folder / "local" / "runs"
+    for name, config in runs.items():
+        train(config, compared / name)
         assert_same_bits(results / "runs" / name, compared / name)
-    for made in ("tables/main.csv", "figures/learning_curves.pdf", "report.html"):
-        assert (results / made).is_file()
+    rules = {job.partition("_wildcards_")[0] for job in cluster.submitted()}
+    assert rules == {"rule_train", "rule_control"}, "what writes tables and MLflow stays here"
 
 
 def assert_same_bits(run: Path, other: Path) -> None:
