@@ -14,7 +14,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from rsm.analysis import FIGURES, facets, figures, pareto, selection, worlds
-from rsm.analysis.figures import style
+from rsm.analysis.figures import layout, style
 from rsm.analysis.figures.looks import looks
 from rsm.analysis.labels import without
 from rsm.analysis.load import Runs
@@ -112,7 +112,7 @@ def test_every_panel_is_on_the_page_and_has_data_or_says_why_not(name: str, draw
     assert height <= style.TALLEST + 1e-9
     assert min(box.x0, box.y0, width - box.x1, height - box.y1) > -0.02
     for axis in panels(figure):
-        filled = style.holds_data(axis) or any(
+        filled = layout.holds_data(axis) or any(
             isinstance(c, LineCollection) for c in axis.collections
         )
         assert filled or axis.texts, f"{axis.get_title(loc='left')!r} is empty"

@@ -15,7 +15,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from rsm.analysis import FIGURES, facets, figures
-from rsm.analysis.figures import learning_curves, style, zeta
+from rsm.analysis.figures import learning_curves, level_lines, marks, style, zeta
 from rsm.analysis.figures.looks import looks
 from rsm.analysis.load import Runs
 from rsm.config.catalogue import METHODS
@@ -56,7 +56,7 @@ def test_bars_of_intervals_are_within_the_panel(scale: str) -> None:
     rows = pd.DataFrame({"x": [1.0, 10.0, 100.0], "y": 5.0, "y_low": 1.0, "y_high": 90.0})
     axis = Figure().subplots()
     axis.set_yscale(scale)
-    style.curve(axis, rows["x"], rows, "y", looks(pd.Series(["rsm"]))["rsm"], (0, 2), most=1)
+    marks.curve(axis, rows["x"], rows, "y", looks(pd.Series(["rsm"]))["rsm"], (0, 2), most=1)
     low, high = axis.get_ylim()
     assert low < 1 and high > 90
 
@@ -255,7 +255,7 @@ def test_colours_of_the_published_methods_and_one_more_differ_in_lightness(
 
 
 def test_names_of_levels_keep_their_distance_and_their_order() -> None:
-    placed = style.apart(np.array([10.0, 10.5, 11.0, 40.0]), 8)
+    placed = level_lines.apart(np.array([10.0, 10.5, 11.0, 40.0]), 8)
     assert (np.diff(placed) >= 8 - 1e-9).all()
     assert placed[:3].mean() == pytest.approx(10.5)
     assert placed[3] == 40

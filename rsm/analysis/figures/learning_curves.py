@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rsm.analysis import facets, selection
-from rsm.analysis.figures import style
+from rsm.analysis.figures import layout, legends, level_lines, marks, style
 from rsm.analysis.figures.looks import Look, looks
 from rsm.analysis.load import Runs
 
@@ -29,21 +29,21 @@ def draw(data: pd.DataFrame) -> Figure:
     panels = facets.panels(curves)
     curves = pd.concat([panel.part for panel in panels])
     shown = looks(curves["label"])
-    figure, axes = style.panels(len(QUANTITIES), len(panels))
+    figure, axes = layout.panels(len(QUANTITIES), len(panels))
     named: dict[Axes, dict[str, float]] = {}
     for (column, unit), row in zip(QUANTITIES.items(), axes, strict=True):
         values = dict(zip(levels["label"], levels[column], strict=True))
         for (topology, words, part), axis in zip(panels, row, strict=True):
             _draw_panel(axis, part, column, shown)
-            axis.set_title(style.panel_title(topology, part["segments"].max(), words))
+            axis.set_title(layout.panel_title(topology, part["segments"].max(), words))
             axis.set_ylabel(unit)
             axis.set_xlabel("environment steps (thousand)")
-        style.draw_levels(facets.at_home(panels, row), values)
-        style.share_y(row)
-        named |= dict.fromkeys(style.last_of_rows(row), values)
-    style.once(axes)
-    style.legend(figure, curves, shown)
-    style.name_levels(figure, named)
+        level_lines.draw_levels(facets.at_home(panels, row), values)
+        layout.share_y(row)
+        named |= dict.fromkeys(layout.last_of_rows(row), values)
+    layout.once(axes)
+    legends.legend(figure, curves, shown)
+    level_lines.name_levels(figure, named)
     return figure
 
 
@@ -52,7 +52,7 @@ def _draw_panel(axis: Axes, part: pd.DataFrame, column: str, shown: dict[str, Lo
     count = known["label"].nunique()
     for number, (label, curve) in enumerate(known.groupby("label", sort=False)):
         steps, look, line = curve["env_steps"] / 1e3, shown[str(label)], curve["seed"].isna()
-        style.curve(axis, steps[line], curve[line], column, look, (number, count))
-        style.seeds(axis, steps[~line], curve.loc[~line, column], look)
+        marks.curve(axis, steps[line], curve[line], column, look, (number, count))
+        marks.seeds(axis, steps[~line], curve.loc[~line, column], look)
     if known.empty:
         style.note(axis, selection.NONE)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rsm.analysis import facets, selection, worlds
-from rsm.analysis.figures import style
+from rsm.analysis.figures import level_lines, style
 from rsm.analysis.figures.looks import Look
 from rsm.analysis.groups import GOOD, HONEST, KINDS, WORST
 from rsm.analysis.labels import topology_label, without
@@ -168,7 +168,7 @@ def _draw_panel(
             seeds["episode"], seeds[column], linestyle="", marker=look.marker, markersize=1.2,
             alpha=0.4, color=look.color, markeredgewidth=0,
         )  # fmt: skip
-    style.draw_levels([axis], levels)
+    level_lines.draw_levels([axis], levels)
     gap = selection.gap(part.iloc[0])
     if known.empty:
         style.note(axis, _wrapped(gap or "nothing judged"))
@@ -181,6 +181,6 @@ def _draw_panel(
 
 def _legend(figure: Figure, shown: Mapping[str, Look], levels: Mapping[str, float]) -> None:
     handles = [Line2D([], [], label=name, **look.line()) for name, look in shown.items()]
-    handles += [Line2D([], [], label=name, **style.level_line(name)) for name in levels]
+    handles += [Line2D([], [], label=name, **level_lines.level_line(name)) for name in levels]
     if handles:
         figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 8))

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rsm.analysis import facets, pareto, selection
-from rsm.analysis.figures import style
+from rsm.analysis.figures import layout, legends, level_lines, log_axes, marks, style
 from rsm.analysis.figures.looks import looks
 from rsm.analysis.load import Runs
 
@@ -31,7 +31,7 @@ def draw(data: pd.DataFrame) -> Figure:
         return style.empty("no run has finished")
     data = data.assign(label=data["name"])
     shown = looks(data["label"])
-    figure, [[axis]] = style.panels(1, 1, height=3.0)
+    figure, [[axis]] = layout.panels(1, 1, height=3.0)
     figure.set_figwidth(style.PAGE)
     known = data.dropna(subset=["return_iqm", "megabytes_iqm"])
     sent = known.loc[known["megabytes_iqm"] > 0, "megabytes"]
@@ -44,16 +44,16 @@ def draw(data: pd.DataFrame) -> Figure:
     aside = _aside(known)
     for label, runs in known.groupby("label", sort=False):
         row, shift = runs.head(1), aside[str(label)]
-        style.seeds(axis, runs["place"] * shift, runs["return"], shown[str(label)])
-        style.intervals(axis, row["place_iqm"] * shift, row, "return", shown[str(label)])
+        marks.seeds(axis, runs["place"] * shift, runs["return"], shown[str(label)])
+        marks.intervals(axis, row["place_iqm"] * shift, row, "return", shown[str(label)])
     _mark_fmarl(axis, known)
-    style.label_zero(axis, nothing, edges)
+    log_axes.label_zero(axis, nothing, edges)
     axis.set_xlabel("bytes sent by all nodes in the whole run (MB, log scale)")
     axis.set_ylabel("final return")
     values = dict(zip(levels["label"], levels["return"], strict=True))
-    style.draw_levels([axis], values)
-    style.legend(figure, data, shown, lines=False)
-    style.name_levels(figure, {axis: values})
+    level_lines.draw_levels([axis], values)
+    legends.legend(figure, data, shown, lines=False)
+    level_lines.name_levels(figure, {axis: values})
     return figure
 
 

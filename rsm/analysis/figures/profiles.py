@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rsm.analysis import facets, selection
-from rsm.analysis.figures import style
+from rsm.analysis.figures import layout, legends, level_lines, marks, style
 from rsm.analysis.figures.looks import Look, looks
 from rsm.analysis.labels import topology_label, without
 from rsm.analysis.load import Runs
@@ -134,12 +134,12 @@ def draw(data: pd.DataFrame) -> Figure:
     grid = figure.subplots(len(parts), 3, squeeze=False, width_ratios=(1.5, 1, 1))
     for part, (left, *others) in zip(parts, grid, strict=True):
         _draw_profiles(left, part[part["panel"] == "profile"], shown)
-        style.upright_levels(left, levels)
+        level_lines.upright_levels(left, levels)
         for method, axis in zip(selection.REFERENCES, others, strict=True):
             rows = part[(part["panel"] == "improvement") & (part["reference"] == method)]
             _draw_improvement(axis, rows, method, shown)
         others[1].set_yticklabels([])  # the labels of its neighbour
-    style.legend(figure, pd.concat(parts), shown)
+    legends.legend(figure, pd.concat(parts), shown)
     return figure
 
 
@@ -147,16 +147,16 @@ def _draw_profiles(axis: Axes, part: pd.DataFrame, shown: dict[str, Look]) -> No
     known = part.dropna(subset=["value"])
     known = known.rename(columns={"low": "value_low", "high": "value_high"})
     count = known["label"].nunique()
-    if count > style.MOST_BANDS:  # bars would look like the steps
+    if count > marks.MOST_BANDS:  # bars would look like the steps
         known = known.assign(value_low=np.nan, value_high=np.nan)
     for number, (label, rows) in enumerate(known.groupby("label", sort=False)):
         look = shown[str(label)]
-        style.curve(axis, rows["threshold"], rows, "value", look, (number, count))
+        marks.curve(axis, rows["threshold"], rows, "value", look, (number, count))
     first = part.iloc[0]
     share, topology = (
         first[name] if isinstance(first[name], str) else "" for name in ("share", "topology")
     )
-    axis.set_title(style.heading(topology, first["segments"], share))
+    axis.set_title(layout.heading(topology, first["segments"], share))
     axis.set_xlabel("return threshold τ")
     axis.set_ylabel("runs with final return > τ")
     axis.set_ylim(-0.03, 1.03)

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rsm.analysis import facets, selection
-from rsm.analysis.figures import style
+from rsm.analysis.figures import layout, legends, level_lines, log_axes, marks, style
 from rsm.analysis.figures.looks import Look, looks
 from rsm.analysis.load import Runs
 
@@ -33,19 +33,19 @@ def draw(data: pd.DataFrame) -> Figure:
     panels = facets.panels(curves)
     curves = pd.concat([panel.part for panel in panels])
     shown = looks(curves["label"])
-    figure, [row] = style.panels(1, len(panels), height=2.3, most=2)
+    figure, [row] = layout.panels(1, len(panels), height=2.3, most=2)
     values = dict(zip(levels["label"], levels["return"], strict=True))
     positive = curves.loc[curves["bytes_sent"] > 0, "bytes_sent"] / 1e6
     edges = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
     for (topology, words, part), axis in zip(panels, row, strict=True):
         _draw_panel(axis, part, shown, edges)
-        axis.set_title(style.panel_title(topology, part["segments"].max(), words))
+        axis.set_title(layout.panel_title(topology, part["segments"].max(), words))
         axis.set_ylabel("return")
         axis.set_xlabel("bytes sent by all nodes so far (MB, log scale)")
-    style.draw_levels(facets.at_home(panels, row), values)
-    style.share_y(row)
-    style.legend(figure, curves, shown)
-    style.name_levels(figure, dict.fromkeys(style.last_of_rows(row), values))
+    level_lines.draw_levels(facets.at_home(panels, row), values)
+    layout.share_y(row)
+    legends.legend(figure, curves, shown)
+    level_lines.name_levels(figure, dict.fromkeys(layout.last_of_rows(row), values))
     return figure
 
 
@@ -60,8 +60,8 @@ def _draw_panel(
         look, sent = shown[str(label)], curve[curve["bytes_sent"] > 0]
         if len(sent):
             megabytes, line = sent["bytes_sent"] / 1e6, sent["seed"].isna()
-            style.curve(axis, megabytes[line], sent[line], "return", look, (number, count))
-            style.seeds(axis, megabytes[~line], sent.loc[~line, "return"], look)
+            marks.curve(axis, megabytes[line], sent[line], "return", look, (number, count))
+            marks.seeds(axis, megabytes[~line], sent.loc[~line, "return"], look)
         else:
             last = curve[curve["episode"] == curve["episode"].max()]
             [iqm] = selection.records(last[last["seed"].isna()])
@@ -70,7 +70,7 @@ def _draw_panel(
             silent += 1
             axis.plot([place] * 2, [iqm["return_low"], iqm["return_high"]], color=look.color)
             axis.plot([place], [iqm["return"]], **look.point())
-            style.seeds(axis, pd.Series(place, index=seeds.index), seeds, look)
+            marks.seeds(axis, pd.Series(place, index=seeds.index), seeds, look)
     if known.empty:
         style.note(axis, selection.NONE)
-    style.label_zero(axis, nothing, edges)
+    log_axes.label_zero(axis, nothing, edges)

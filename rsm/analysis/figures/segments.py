@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rsm.analysis import facets, selection
-from rsm.analysis.figures import style
+from rsm.analysis.figures import layout, legends, level_lines, marks, style
 from rsm.analysis.figures.looks import Look, looks
 from rsm.analysis.load import Runs
 
@@ -36,21 +36,21 @@ def draw(data: pd.DataFrame) -> Figure:
     data = pd.concat([panel.part for panel in panels])
     shown = looks(data["label"])
     values = dict(zip(levels["label"], levels["return"], strict=True))
-    figure, axes = style.panels(len(QUANTITIES), len(panels))
+    figure, axes = layout.panels(len(QUANTITIES), len(panels))
     for (column, unit), row in zip(QUANTITIES.items(), axes, strict=True):
         for (topology, words, part), axis in zip(panels, row, strict=True):
             _draw_panel(axis, part, column, numbers, shown)
-            axis.set_title(style.panel_title(topology, np.nan, words))
+            axis.set_title(layout.panel_title(topology, np.nan, words))
             axis.set_ylabel(unit)
             axis.set_xlabel("segments P")
             if column == "megabytes":
                 axis.set_ylim(bottom=-0.03 * axis.get_ylim()[1])
         if column == "return":
-            style.draw_levels(facets.at_home(panels, row), values)
-        style.share_y(row)
-    style.once(axes)
-    style.legend(figure, data, shown)
-    style.name_levels(figure, dict.fromkeys(style.last_of_rows(axes[0]), values))
+            level_lines.draw_levels(facets.at_home(panels, row), values)
+        layout.share_y(row)
+    layout.once(axes)
+    legends.legend(figure, data, shown)
+    level_lines.name_levels(figure, dict.fromkeys(layout.last_of_rows(axes[0]), values))
     return figure
 
 
@@ -67,14 +67,14 @@ def _draw_panel(
         # Markers in the margins keep the level recognisable and clear of the points.
         axis.plot([-0.46, len(numbers) - 0.54], [value] * 2, zorder=1.8, **look.line())
     labels = list(dict.fromkeys(split["label"]))
-    offsets, aside = style.side_by_side(len(labels), 0.8)
+    offsets, aside = marks.side_by_side(len(labels), 0.8)
     for label, offset in zip(labels, offsets, strict=True):
         look, runs = shown[label], split[split["label"] == label]
         places = runs["segments"].map(numbers.index) + offset
-        style.seeds(axis, places - aside, runs[column], look)
+        marks.seeds(axis, places - aside, runs[column], look)
         rows = runs.drop_duplicates("segments").sort_values("segments")
         places = rows["segments"].map(numbers.index) + offset
-        style.intervals(axis, places, rows, column, look)
+        marks.intervals(axis, places, rows, column, look)
         axis.plot(places, rows[f"{column}_iqm"], linestyle=look.dash, color=look.color)
     axis.set_xlim(-0.55, len(numbers) - 0.45)
     axis.set_xticks(range(len(numbers)), [f"{number:g}" for number in numbers])

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rsm.analysis import facets, selection
-from rsm.analysis.figures import style
+from rsm.analysis.figures import layout, legends, level_lines, marks, style
 from rsm.analysis.figures.looks import Look, looks
 from rsm.analysis.labels import topology_label
 from rsm.analysis.load import Runs
@@ -52,11 +52,11 @@ def draw(data: pd.DataFrame) -> Figure:
     for place, axis in enumerate(row):
         _draw_panel(axis, groups[place], shown)
         share = shares[place] if varied else None
-        axis.set_title(style.panel_title(None, parts[place]["segments"].max(), share))
-    style.draw_levels(row, values)
-    style.share_y(row)
-    style.legend(figure, drawn, shown)
-    style.name_levels(figure, {row[-1]: values})
+        axis.set_title(layout.panel_title(None, parts[place]["segments"].max(), share))
+    level_lines.draw_levels(row, values)
+    layout.share_y(row)
+    legends.legend(figure, drawn, shown)
+    level_lines.name_levels(figure, {row[-1]: values})
     return figure
 
 
@@ -72,7 +72,7 @@ def _groups(part: pd.DataFrame) -> list[Group]:
 def _draw_panel(axis: Axes, groups: list[Group], shown: Mapping[str, Look]) -> None:
     for place, (name, group) in enumerate(groups):
         labels = list(dict.fromkeys(group["label"]))
-        offsets, aside = style.side_by_side(len(labels), 0.8)
+        offsets, aside = marks.side_by_side(len(labels), 0.8)
         for label, offset in zip(labels, offsets, strict=True):
             runs, look = group[group["label"] == label], shown[label]
             x = pd.Series(place + offset, index=runs.index)
@@ -83,8 +83,8 @@ def _draw_panel(axis: Axes, groups: list[Group], shown: Mapping[str, Look]) -> N
                 axis.axhline(
                     first["return_iqm"], color=look.color, linestyle=look.dash, linewidth=0.9
                 )
-            style.seeds(axis, x - aside, runs["return"], look)
-            style.intervals(axis, x.iloc[:1], runs.iloc[:1], "return", look)
+            marks.seeds(axis, x - aside, runs["return"], look)
+            marks.intervals(axis, x.iloc[:1], runs.iloc[:1], "return", look)
             if runs["return"].isna().all():
                 axis.text(
                     place + offset, 0.02, selection.NONE, transform=axis.get_xaxis_transform(),

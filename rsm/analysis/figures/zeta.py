@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rsm.analysis import facets, selection
-from rsm.analysis.figures import style
+from rsm.analysis.figures import layout, legends, marks, style
 from rsm.analysis.figures.looks import Look, looks
 from rsm.analysis.load import Runs
 
@@ -78,17 +78,17 @@ def draw(data: pd.DataFrame) -> Figure:
     data = pd.concat([panel.part for panel in panels])
     shown = looks(data["label"])
     last = np.nan_to_num(data["env_steps"].max() / 1e3, nan=1.0)  # none where no run finished
-    figure, axes = style.panels(len(QUANTITIES), len(panels), height=1.5)
+    figure, axes = layout.panels(len(QUANTITIES), len(panels), height=1.5)
     for (column, unit), row in zip(QUANTITIES.items(), axes, strict=True):
         for (topology, words, part), axis in zip(panels, row, strict=True):
             _draw_panel(axis, part, column, shown)
-            axis.set_title(style.panel_title(topology, part["segments"].max(), words))
+            axis.set_title(layout.panel_title(topology, part["segments"].max(), words))
             axis.set_ylabel(unit)
             axis.set_xlabel("environment steps (thousand)")
             axis.set_xlim(0, 1.03 * last)  # the same where hardly a replica was accepted
-        style.share_y(row)
-    style.once(axes)
-    style.legend(figure, data, shown)
+        layout.share_y(row)
+    layout.once(axes)
+    legends.legend(figure, data, shown)
     return figure
 
 
@@ -104,13 +104,13 @@ def _draw_panel(axis: Axes, part: pd.DataFrame, column: str, shown: dict[str, Lo
             continue
         look, steps = shown[str(label)], known["env_steps"] / 1e3
         if column == "acceptance":
-            axis.plot(steps, known[column], markevery=style.markers_at(len(known)), **look.line())
+            axis.plot(steps, known[column], markevery=marks.markers_at(len(known)), **look.line())
             continue
         if _log(column):
             # A decile of 0 has no place on a log axis: the band ends far below the line instead.
             low = known[f"{column}_low"].clip(lower=known[column].min() / 1e3)
             known = known.assign(**{f"{column}_low": low})
-        style.curve(axis, steps, known, column, look, (number, count), MOST_BANDS)
+        marks.curve(axis, steps, known, column, look, (number, count), MOST_BANDS)
     if _log(column):
         axis.set_yscale("log")
     elif column == "acceptance":

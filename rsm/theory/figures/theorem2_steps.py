@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rsm.analysis.figures.style import PAGE, share_y
+from rsm.analysis.figures.layout import share_y
+from rsm.analysis.figures.style import PAGE
 from rsm.theory.figures import palette
 from rsm.theory.theorem2 import GATED
 
