@@ -29,7 +29,7 @@ setup: $(SETUP)
 # Our own package is built with the pinned versions too (no build isolation).
 $(SETUP): pyproject.toml constraints.txt
 	@echo "== environment: .venv from constraints.txt"
-	@command -v $(PYTHON) >/dev/null || { echo "setup: $(PYTHON) not found; give one with PYTHON=..."; exit 2; }
+	@command -v $(PYTHON) >/dev/null || { echo "setup: $(PYTHON) was not found; name another interpreter with PYTHON=..."; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet $(PIP_FLAGS) -c constraints.txt setuptools
 	$(BIN)/pip install --quiet $(PIP_FLAGS) -c constraints.txt --no-build-isolation -e '.[dev,docs]'
@@ -43,9 +43,9 @@ reproduce: setup
 STUDIES ?=
 GATHERED := results/committed
 committed: setup
-	@test -n "$(STUDIES)" || { echo "committed: name finished studies: STUDIES=\"published theory\""; exit 2; }
+	@test -n "$(STUDIES)" || { echo "committed: no studies are named; use STUDIES=\"published theory\""; exit 2; }
 	@set -e; for study in $(STUDIES); do for part in study.yaml figures tables; do \
-	  test -e results/$$study/$$part || { echo "committed: results/$$study/$$part is not there: run make reproduce STUDY=$$study first"; exit 2; }; \
+	  test -e results/$$study/$$part || { echo "committed: results/$$study/$$part is missing; run make reproduce STUDY=$$study first"; exit 2; }; \
 	done; done
 	@set -e; for study in $(STUDIES); do \
 	  rm -rf $(GATHERED)/$$study; mkdir -p $(GATHERED)/$$study; \
@@ -63,7 +63,7 @@ report: setup
 
 # Checked before an environment is made: is there anything to show?
 ui:
-	@test -n "$$MLFLOW_TRACKING_URI" -o -f results/mlflow/mlflow.db || { echo "ui: no store yet: run 'make reproduce' first"; exit 2; }
+	@test -n "$$MLFLOW_TRACKING_URI" -o -f results/mlflow/mlflow.db || { echo "ui: there is no MLflow store yet; run 'make reproduce' first"; exit 2; }
 	@$(MAKE) --no-print-directory setup
 	@$(BIN)/python -m rsm ui
 
@@ -95,7 +95,7 @@ quick-unit: setup
 	  tests/traffic tests/test_environment.py tests/test_seeding.py
 
 unit: setup
-	# A worker that has nothing left takes from the other, which may be at a slow test.
+	# An idle worker takes tests from the other one, which may be running a slow test.
 	$(BIN)/pytest -n 2 --dist worksteal
 
 # A real, tiny study through Snakemake; a second call must find nothing to do.
@@ -113,7 +113,7 @@ bench: setup
 # Results are kept, since they take hours; only those of the study `ci` are removed.
 clean:
 	rm -rf site .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info results/ci
-	@echo "results/ is kept; remove what a study made, not what is committed, with: git clean -fdX results/NAME"
+	@echo "results/ is kept; to remove the results of a study, except committed ones: git clean -fdX results/NAME"
 
 # For maintainers: resolve the version ranges of pyproject.toml again and pin the result.
 constraints:
@@ -127,6 +127,6 @@ constraints:
 	mv environment.new environment.yml
 	rm -rf .venv-new
 
-# To be run after a change of the settings: writes the JSON schema of a study from its models.
+# After a change of the settings: write the JSON schema of study files from the models.
 schema: setup
 	$(BIN)/python -m rsm schema > workflow/schemas/study.schema.json

@@ -24,7 +24,7 @@ OUTPUT = Path("results/bench.json")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The groups named, all by default; 0 whatever the verdicts, since a busy machine decides them too."""
+    """Run the groups named, all by default. Returns 0 always: verdicts depend on the load of the machine."""
     if arguments[:1] == ["--group"]:
         print(json.dumps(measured(arguments[1])))
         return 0

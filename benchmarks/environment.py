@@ -39,7 +39,7 @@ def rows() -> list[Row]:
 
 
 def merge_row() -> Row:
-    """A decision of the on-ramp against its two steps bare, with as many vehicles, by turns in one episode.
+    """A decision of the on-ramp against its two bare steps with as many vehicles, alternately in one episode.
 
     Agents accelerate as human drivers would, so that the road is as full as theirs.
     """

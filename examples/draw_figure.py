@@ -3,7 +3,7 @@
     python examples/draw_figure.py results/two-methods
 
 The folder is that of a study, or of examples/train_two_methods.py. A figure of your own that belongs in every
-report is better added as a package; docs/extending.md shows how.
+report is better added as a package; docs/how-to/extending.md shows how.
 """
 
 import sys

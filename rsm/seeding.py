@@ -54,7 +54,7 @@ def _sequence(seed: int, stream: Stream, node: int | None) -> np.random.SeedSequ
 
 
 def chosen_agents(seed: int, stream: Stream, agents: int, count: int) -> list[int]:
-    """Which `count` of N agents are unlike the others, by the seed of the run."""
+    """Which `count` of N agents a setting such as `slow` applies to, by the seed of the run."""
     return sorted(numpy_generator(seed, stream).choice(agents, count, replace=False).tolist())
 
 

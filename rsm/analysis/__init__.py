@@ -1,4 +1,4 @@
-"""Reads finished runs and turns them into tables and figures; knows nothing of how they were made.
+"""Tables and figures of finished runs, independent of the code that trained them.
 
 The names below are all that a workflow needs to list its outputs; importing them is cheap.
 """

@@ -1,4 +1,4 @@
-"""Computes tables and figures of a study from its finished runs, for the commands and rules."""
+"""Tables and figures of a study from its finished runs, for commands and Snakemake rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two studies, or two configurations of one, against each other: differences in pairs of a seed.
+"""Comparison of two studies, or of two configurations, with differences paired by seed.
 
 Runs of one seed begin with the same parameters and meet the same traffic, as far as their settings agree: their
 difference varies less than either.
@@ -31,7 +31,7 @@ COLUMNS = (
     "difference_high", "above", "seed",
 )  # fmt: skip
 NOTE = (
-    "Difference: second minus first, of runs of the same seed; interquartile mean over the pairs with its "
+    "Difference: second minus first, paired by seed; interquartile mean over the pairs with its "
     f"95 % bootstrap interval (none below {FEWEST} pairs). Above: pairs with a difference above 0. Pairs are "
     "the seeds that finished on both sides."
 )

@@ -18,9 +18,9 @@ from rsm.analysis.worlds import in_world
 
 ALONE, UNTRAINED = "independent", "untrained"
 NOTE = (
-    f"Return at the evaluation after that training episode, minus that of {ALONE} of the same seed: "
-    "interquartile mean over seeds with its 95 % bootstrap interval (none below five seeds), and how many "
-    "seeds are above 0."
+    f"Return at the evaluation after that training episode minus the return of {ALONE} with the same seed: "
+    "interquartile mean over seeds with its 95 % bootstrap interval (none below five seeds), and the number of "
+    "seeds with a difference above 0."
 )
 _COLUMNS = (
     "episode", "env_steps", "pairs", "difference", "difference_low", "difference_high", "above",
@@ -91,16 +91,14 @@ def markdown(table: pd.DataFrame, study: str) -> str:
             "topology": topology_cell(row["topology"]),
             "P": number_text(row["segments"], "{:.0f}"),
             "episode": f"{row['episode']:.0f}",
-            "return above independent": interval_text(row, "difference", "{:.3f}"),
+            "difference to independent": interval_text(row, "difference", "{:.3f}"),
             "seeds above": f"{row['above']:.0f} of {row['pairs']:.0f}",
         }
         for row in selection.records(table)
     ]
-    heading = f"# {study}: ahead of learning alone"
+    heading = f"# {study}: difference to independent learning"
     if not rows:
-        return (
-            f"{heading}\n\nNothing to compare: no run of {ALONE} beside another one has finished.\n"
-        )
+        return f"{heading}\n\nNothing to compare: finished runs of {ALONE} and of another method are needed.\n"
     sides = ["left", "left", *["right"] * (len(rows[0]) - 2)]
     text = pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True, colalign=sides)
     return "\n\n".join([heading, text, NOTE]) + "\n"

@@ -17,24 +17,25 @@ from rsm.config.study import Study
 from rsm.errors import ConfigError, one_line
 
 CAPTION = (
-    "The final return (0–1) of a run is the mean over the last 10 % of its evaluations (their number "
-    "rounded up), mean actions; the table has the interquartile mean over seeds with its 95 % stratified "
-    f"bootstrap interval. Fewer than {FEWEST} seeds get no interval: the final return of each stands in "
-    "brackets. Comparisons are of runs of the same seed, on the seeds that both have, and their intervals come "
-    "from these pairs. Ahead of …: the final return minus that of the reference."
-    " Where every agent has a return of its own, the return is that of the honest agents, whatever attackers "
-    "earn, and the worst agent is the honest one that has the least; under a team reward it is empty."
-    " P(better than …) is the probability of improvement. References share what a method "
-    "shares and lose as much; independent and the controls are compared with the first of "
-    "the table; a method without a topology is compared with average on all topologies alike. The "
-    "go–platoon gap is 0 % at the selfish control and 100 % at the platoon. Controls count with the "
-    "held-out episodes that learners are judged on, of the same seeds. Sent: all bytes put on the "
-    "wire by anybody (requests, headers, payload, lost frames too), mean per run; payload per agent: "
-    "parameter bytes over agents. Heaviest node: share of all bytes that the busiest node sent or "
-    "received. Rounds: by the first evaluation, after episode ep., that reached 95 % of the final return "
-    "of fmarl; a method that does not communicate has the episode only. Crashed: of all "
-    "evaluation episodes since the first evaluation (of each loop, where there are several; each "
-    "collision of a loop counts), those that had a collision."
+    "The final return (0–1) of a run is the mean over the last 10 % of its evaluations (number rounded "
+    "up), with mean actions. The table shows the interquartile mean over seeds with its 95 % stratified "
+    f"bootstrap interval. With fewer than {FEWEST} seeds there is no interval, and the final return of "
+    "each seed is given in brackets. Comparisons are paired by seed: they use the seeds that both sides "
+    "have, and their intervals come from these pairs. Ahead of …: the final return minus that of the "
+    "reference. Where every agent has a return of its own, the return is that of the honest agents, "
+    "attackers excluded, and the worst agent is the honest agent with the lowest return; under a team "
+    "reward that column is empty. P(better than …) is the probability of improvement. A reference shares "
+    "the same parameters as the method and has the same loss rate; independent and the controls are "
+    "compared with the first reference of the table. A method without a topology is compared with "
+    "average on all topologies. The go–platoon gap is 0 % at the return of go (selfish driving) and 100 "
+    "% at that of platoon. Controls are evaluated on the same held-out episodes as learners. Sent: total "
+    "bytes transmitted (requests, headers, payload and lost frames included), mean per run. Payload per "
+    "agent: parameter bytes divided by the number of agents. Heaviest node: share of all bytes that the "
+    "busiest node sent or received. Rounds: communication rounds until the first evaluation that reached "
+    "95 % of the final return of fmarl, and its training episode (ep.); a method that does not "
+    "communicate has the episode only. Crashed: share of evaluation episodes with a collision, over all "
+    "of training. With several loops each loop counts as an episode, and several collisions in one loop "
+    "count like collisions in several loops."
 )
 
 
@@ -42,13 +43,13 @@ def caption(runs: Runs) -> str:
     """What the columns mean, and the target return where the study has one."""
     text = CAPTION
     if runs.index["updates_not_made"].max() > 0:
-        text += " Updates not made: those that agents could have made, had they not waited for slower ones."
+        text += " Updates not made: updates that agents missed while they waited for slower agents."
     if runs.target_return is None:
         return text
     return (
-        f"{text} Rounds to {runs.target_return:g}: until the mean return of {WINDOW} training "
-        "episodes first reaches it, median over seeds, those that never do counted as later than any; "
-        "a dash where that is half of them or more."
+        f"{text} Rounds to {runs.target_return:g}: communication rounds until the mean return of {WINDOW} "
+        "training episodes first reaches it, median over seeds. A seed that never reaches it counts as "
+        "later than all others; a dash means that half of the seeds or more never do."
     )
 
 
@@ -101,8 +102,9 @@ def _gaps(runs: Runs) -> list[str]:
     if notes:
         seeds = ", ".join(map(str, common_seeds(runs))) or "none"
         notes.append(
-            "Runs that failed or are missing have no entry in marl_eval.json, whose readers expect the same "
-            f"seeds of every method: it holds those that all methods with a finished run have ({seeds})."
+            "Runs that failed or are missing have no entry in marl_eval.json, whose readers expect the "
+            "same seeds of every method: it holds those that all methods with a finished run have "
+            f"({seeds})."
         )
     return notes
 
@@ -114,7 +116,7 @@ def common_seeds(runs: Runs) -> list[int]:
     return sorted(int(seed) for seed in set.intersection(*seeds)) if seeds else []
 
 
-# What the paper's table shows; all else stands in a second one, beneath the same rows.
+# Columns of the paper's table; all others are in a second table with the same rows.
 CONFIGURATION = ("method", "topology", "P")
 FIRST = (
     "return", "worst agent", "speed (m/s)", "ratio to fmarl", "ahead of independent", "go–platoon gap (%)",

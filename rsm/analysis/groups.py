@@ -1,8 +1,8 @@
 """Returns of groups of agents (slow, new, attacking, good), where each agent has a loop of its own.
 
 An agent is of one kind: an attacker, else a newcomer, else slow, else good. Groups are the kinds, told apart by
-the kind of loop where a configuration has several. `honest` are all but attackers, and `worst` is the honest
-agent with the least return.
+the kind of loop where a configuration has several. `honest` are all agents except attackers, and `worst` is
+the honest agent with the lowest return.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ GOOD, HONEST, WORST = "good", "honest", "worst"
 # Column of the table `agents` → kind; the first that holds.
 KINDS = {"attacker": "attackers", "newcomer": "newcomers", "slow": "slow"}
 NOTE = (
-    "Final return of the agents' own loops, mean actions: interquartile mean over seeds with its 95 % "
-    "bootstrap interval (none below five seeds, whose values stand in brackets). An agent is an attacker, else "
-    "a newcomer, else slow, else good. Honest: all but attackers, which is the return of the main table. "
-    "Worst: the honest agent that has the least over the last evaluations. Agents under a team reward have no "
-    "returns of their own."
+    "Final return of the agents' own loops, with mean actions: interquartile mean over seeds with its 95 "
+    "% bootstrap interval. Below five seeds there is no interval, and the value of each seed is given in "
+    "brackets. An agent counts as an attacker, a newcomer, slow or good, whichever applies first. "
+    "Honest: all agents except attackers; this is the return of the main table. Worst: the honest agent "
+    "with the lowest return over the last evaluations. Agents under a team reward have no returns of "
+    "their own."
 )
 _COLUMNS = ("group", "agents", "return_iqm", "return_low", "return_high", "return_points")
 

@@ -15,7 +15,7 @@ _NAMED = {axis.name: axis for axis in AXES if axis.label is not None}
 
 
 def labels(configs: Iterable[RunConfig]) -> dict[str, str]:
-    """Configuration → label of its method, with whatever sets it apart from others of that method.
+    """Configuration → label of its method, with the settings that distinguish it from others of that method.
 
     Topology and P have axes of their own and are left out. What is not the usual value of its axis
     (`rsm.config.axes`) is named even where it does not vary: `rsm (trust-region)`. The world stands last, where

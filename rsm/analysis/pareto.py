@@ -16,20 +16,21 @@ from rsm.analysis.verdicts import Verdict, compared
 
 MARGIN = 0.01  # of return, about 0.2 m/s of mean speed: as much below fmarl still reaches it
 NOTE = (
-    "Final return and all bytes sent by anybody, interquartile means over seeds with 95 % bootstrap intervals "
-    "(none below five seeds). *Return at fmarl's bytes*: at the last evaluation by which no more was sent than "
-    "`fmarl` sends in all; of single evaluations, so it varies more. *On the front*: no other configuration "
-    f"has as high a return for as few bytes. *Reaches fmarl*: whether its return is at most {MARGIN:g} below "
-    "that of `fmarl` of the same seed, by the whole interval of the difference. A configuration is named by "
-    "what sets it apart from most of its method."
+    "Final return and total bytes transmitted: interquartile means over seeds with 95 % bootstrap "
+    "intervals (none below five seeds). *Return at fmarl's bytes*: the return at the last evaluation up "
+    "to which no more was sent than `fmarl` sends in total; it comes from single evaluations and so "
+    "varies more. *On the front*: no other configuration has at least as high a return for at most as "
+    "many bytes. *Reaches fmarl*: yes if the whole interval of the difference to `fmarl`, paired by "
+    f"seed, is above −{MARGIN:g}. A configuration is named by the settings that distinguish it from most "
+    "configurations of its method."
 )
 
 
 def points(runs: Runs) -> pd.DataFrame:
     """Every learning run, and its configuration, as a point.
 
-    Columns: those of `facets.final_scores` for `return` and `megabytes` (sent by anybody), `name`, and `front`,
-    whether the configuration is on the front of its world.
+    Columns: those of `facets.final_scores` for `return` and `megabytes` (transmitted in total), `name`, and
+    `front`, whether the configuration is on the front of its world.
     """
     index = selection.learners(runs)
     index = index.assign(megabytes=index["bytes_sent"] / 1e6)

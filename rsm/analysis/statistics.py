@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 
 
 class Estimate(NamedTuple):
-    """A number with its interval, in the unit of the number; NaN where it cannot be had."""
+    """A number with its interval, in the unit of the number; NaN where it is undefined."""
 
     value: float
     low: float
@@ -60,7 +60,7 @@ def stratified_bootstrap_interval(
 ) -> tuple[Floats, Floats]:
     """Percentile interval of `statistic(scores [R, runs, ...], axis=1)` → two arrays [...].
 
-    `strata` are arrays [runs, ...] of equal trailing shape; runs are drawn anew within each stratum.
+    `strata` are arrays [runs, ...] of equal trailing shape; runs are resampled within each stratum.
     NaN where a stratum has fewer than FEWEST runs. Raises ValueError where there are no scores.
     """
     arrays = _checked(strata)

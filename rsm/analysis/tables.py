@@ -1,6 +1,6 @@
 """The main table of a study, a row per configuration, and one row per run beside it.
 
-Bytes are named by convention wherever they stand: `sent` counts all bytes transmitted by anybody
+Bytes are named by convention wherever they stand: `sent` is the total number of bytes transmitted
 (requests, headers, payload, lost frames too); `payload per agent` counts parameter bytes over N.
 """
 

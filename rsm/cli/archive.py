@@ -18,13 +18,13 @@ README = """# rsm, study {name}
 
 {description}
 
-- `study.yaml`: the study with every default; `runs/`: a folder a run (settings, manifest, tables, policies)
-- `tables/main.md`, `figures/`, `claims.csv`: what came of it; `Snakefile`, `workflow/`: what made it
-- `environment.yml`, `constraints.txt`: exact versions; `ro-crate-metadata.json`: all this for machines
+- `study.yaml`: the study with every default; `runs/`: one folder per run (settings, manifest, tables, policies)
+- `tables/main.md`, `figures/`, `claims.csv`: results; `Snakefile`, `workflow/`: the workflow
+- `environment.yml`, `constraints.txt`: exact versions; `ro-crate-metadata.json`: machine-readable metadata
 
 With rsm {version} installed:
 
-    rsm verify --archive FILE.zip            # checksums, tables, figures, and policies driven again
+    rsm verify --archive FILE.zip            # check sums, tables and figures, and repeat an evaluation
     rsm evaluate --controller FILE.zip::RUN  # drive with the policies of a run
 """
 

@@ -1,4 +1,4 @@
-"""`rsm compare`: two studies, or two configurations, against each other."""
+"""`rsm compare`: comparison of two studies or two configurations."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ def machine() -> Iterator[Finding]:
     """Processor, threads and disk."""
     from rsm.runs.machine import cpu_name, usable_cores
 
-    yield Finding("processor", f"{cpu_name()}, {usable_cores()} cores for us")
+    yield Finding("processor", f"{cpu_name()}, {usable_cores()} usable cores")
     yield from capability()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         threads = os.environ.get(name, "1")
@@ -168,11 +168,13 @@ def machine() -> Iterator[Finding]:
         ("disk for temporary files", temporary, CACHE_GB),
     ):
         free = shutil.disk_usage(folder).free / 1e9
-        advice = "" if free >= wanted else f"{wanted:g} GB are wanted: free some, or go elsewhere"
+        advice = (
+            "" if free >= wanted else f"{wanted:g} GB are needed: free some, or use another disk"
+        )
         yield Finding(what, f"{free:.1f} GB free in {folder}", advice)
     yield from home()
     writable = os.access(here, os.W_OK)
-    advice = "" if writable else "run from a folder that you may write"
+    advice = "" if writable else "run from a folder with write permission"
     yield Finding("working folder", "writable" if writable else "read-only", advice)
 
 
@@ -210,9 +212,9 @@ def capability() -> Iterator[Finding]:
             made_with = json.loads(path.read_text(encoding="utf-8"))["machine"]["capability"]
             if made_with != found:
                 others[str(made_with)] = others.get(str(made_with), 0) + 1
-    told = f"{found} (only these give the same bits)"
+    told = f"{found} (results are reproducible bit by bit only on these)"
     for name, count in others.items():
-        told += f"; {count} runs here were made with {one_line(name)}: their last digits differ"
+        told += f"; {count} runs here were made with {one_line(name)}: their results differ bitwise"
     asked = os.environ.get("ATEN_CPU_CAPABILITY")
     yield Finding(what, told, "unset ATEN_CPU_CAPABILITY" if asked else "")
 
@@ -224,7 +226,11 @@ def environment() -> Iterator[Finding]:
 
         yield Finding("cache of road networks", str(cache_folder()))
     except (ConfigError, ImportError, OSError) as error:
-        yield Finding("cache of road networks", _line(error), "set RSM_CACHE to a folder of yours")
+        yield Finding(
+            "cache of road networks",
+            _line(error),
+            "set RSM_CACHE to a folder with write permission",
+        )
     try:
         from rsm.exchange.frames import frame_key
 
@@ -233,7 +239,7 @@ def environment() -> Iterator[Finding]:
         )
         yield Finding("RSM_FRAME_KEY", found)
     except (ConfigError, ImportError) as error:
-        yield Finding("RSM_FRAME_KEY", _line(error), "unset it, or mend it")
+        yield Finding("RSM_FRAME_KEY", _line(error), "unset it, or correct it")
 
 
 def store() -> Iterator[Finding]:
@@ -251,8 +257,10 @@ def store() -> Iterator[Finding]:
         yield Finding("MLflow store", unanswered(error), advice)
         return
     if not uri and (elsewhere := len(moved(Path("results/mlflow/mlflow.db")))):
-        found = f"{elsewhere} addresses lead out of this checkout, which was moved or copied"
-        yield Finding("MLflow artifacts", found, "`rsm sync --study NAME` or `rsm ui` mends them")
+        found = f"{elsewhere} addresses point outside this checkout, which was moved or copied"
+        yield Finding(
+            "MLflow artifacts", found, "`rsm sync --study NAME` or `rsm ui` corrects them"
+        )
 
 
 def cache() -> str:

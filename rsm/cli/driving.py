@@ -50,7 +50,7 @@ def run_render(options: argparse.Namespace) -> None:
     check_output(options.out)
     if options.at is not None and options.out.suffix.lower() != ".png":
         raise ConfigError(
-            f"--at: {options.at:g} is not allowed: a film shows every moment, a .png one"
+            f"--at: {options.at:g} is not allowed: an animation shows every moment, a .png a single one"
         )
     with contextlib.ExitStack() as unpacked:
         if options.compare:

@@ -20,9 +20,12 @@ def study_option(command: argparse.ArgumentParser) -> None:
 
 
 def override_option(command: argparse.ArgumentParser) -> None:
-    """`--set`, what Snakemake's `--config` lays upon a study."""
+    """`--set`, the overrides of a study that Snakemake's `--config` gives."""
     command.add_argument(
-        "--set", default="{}", metavar="YAML", help="a mapping laid upon the study"
+        "--set",
+        default="{}",
+        metavar="YAML",
+        help="a mapping of settings that override those of the study",
     )
 
 
@@ -32,7 +35,7 @@ def driving_options(command: argparse.ArgumentParser, compared: bool = False) ->
         "--scenario",
         type=scenario_name,
         metavar="NAME",
-        help=f"such as figure-eight, flow-figure-eight-1 or {FLEET}:9; a run folder has one of its own",
+        help=f"such as figure-eight, flow-figure-eight-1 or {FLEET}:9. Default for a run folder: its own",
     )
     drivers = command.add_mutually_exclusive_group(required=True)
     drivers.add_argument(
@@ -53,7 +56,8 @@ def driving_options(command: argparse.ArgumentParser, compared: bool = False) ->
         type=natural,
         default=0,
         metavar="S",
-        help="of the traffic, the next episodes S+1, …; runs train on seeds below 1000000. Default: 0",
+        help="seed of the traffic; further episodes use S+1, …. Runs train on seeds below 1000000. "
+        "Default: 0",
     )
 
 

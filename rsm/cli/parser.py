@@ -125,7 +125,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line: one subcommand per line of the house page."""
+    """The command line with all its subcommands."""
     top = Parser(
         prog="rsm",
         allow_abbrev=False,
@@ -152,7 +152,7 @@ def parser() -> argparse.ArgumentParser:
         "--device",
         default="cpu",
         metavar="cpu|cuda[:K]",
-        help="where tensors live; no setting of the run. Default: cpu",
+        help="device of the tensors: cpu, cuda or cuda:NUMBER; not a setting of the run. Default: cpu",
     )
     train.add_argument(
         "--force",
@@ -162,7 +162,7 @@ def parser() -> argparse.ArgumentParser:
 
     watch = command("status", status.run_status, "show what is done, running, failed and queued")
     study_option(watch)
-    watch.add_argument("--watch", action="store_true", help="look again every two seconds")
+    watch.add_argument("--watch", action="store_true", help="update every two seconds")
 
     evaluate = command(
         "evaluate", driving.run_evaluate, "drive episodes and report speed and return"
@@ -190,7 +190,7 @@ def parser() -> argparse.ArgumentParser:
     trajectory = command(
         "trajectory",
         driving.run_trajectory,
-        "drive one held-out episode of a run and write where all were",
+        "drive one held-out episode of a finished run and write the trajectory of every vehicle",
     )
     trajectory.add_argument("folder", type=Path, metavar="RUN_DIR")
     trajectory.add_argument(
@@ -209,10 +209,10 @@ def parser() -> argparse.ArgumentParser:
         dest="source",
         type=Path,
         metavar="FOLDER",
-        help="a folder with figures/*.csv, such as results/committed/STUDY: draw again from these",
+        help="a folder with figures/*.csv, such as results/committed/STUDY: redraw its figures from these",
     )
     figures.add_argument(
-        "--out", type=Path, metavar="DIR", help="where --from draws; default: where its CSVs lie"
+        "--out", type=Path, metavar="DIR", help="where --from writes. Default: beside the CSV files"
     )
     figures.add_argument("--only", action="append", metavar="FIGURE", help="may be repeated")
 
@@ -224,7 +224,7 @@ def parser() -> argparse.ArgumentParser:
     compare = command(
         "compare",
         comparing.run_compare,
-        "hold two studies, or two configurations, against each other",
+        "compare two studies or two configurations, paired by seed",
     )
     for place in ("first", "second"):
         compare.add_argument(place, metavar="STUDY[::CONFIGURATION]")
@@ -233,32 +233,34 @@ def parser() -> argparse.ArgumentParser:
     )
 
     claims = command(
-        "claims", results.run_claims, "hold the paper's claims against the tables of the studies"
+        "claims", results.run_claims, "check the paper's claims against the tables of the studies"
     )
     claims.add_argument(
         "--results",
         action="append",
         type=Path,
         metavar="DIR",
-        help="a folder of studies with their tables; may be repeated, the first that has a study counts. "
+        help="a folder of studies with their tables; may be repeated; the first one with a study is used. "
         f"Default: {results.COMMITTED}",
     )
     claims.add_argument(
         "--out", type=Path, default=results.COMMITTED, metavar="DIR",
-        help=f"where claims.csv, .md and .html go. Default: {results.COMMITTED}",
+        help=f"where claims.csv, .md and .html are written. Default: {results.COMMITTED}",
     )  # fmt: skip
     claims.add_argument(
-        "--readme", type=Path, metavar="FILE", help="a page whose block of claims is written anew"
+        "--readme", type=Path, metavar="FILE", help="a page whose claims table is updated"
     )
 
     theory = command(
-        "theory", results.run_theory, "check the theory: exact worlds, estimators, traces of ζ"
+        "theory",
+        results.run_theory,
+        "check the theory: finite MDPs, estimators of A⁺, ζ in training",
     )
     theory.add_argument("part", choices=PARTS, metavar="PART", help=", ".join(PARTS))
     study_option(theory)
 
     sync = command(
-        "sync", tracking.run_sync, "bring every finished run of a study into the MLflow store"
+        "sync", tracking.run_sync, "publish every finished run of a study to the MLflow store"
     )
     study_option(sync)
 
@@ -269,7 +271,9 @@ def parser() -> argparse.ArgumentParser:
     override_option(store)
 
     command(
-        "ui", tracking.run_ui, "show the MLflow store in a browser, and print where each study is"
+        "ui",
+        tracking.run_ui,
+        "serve the MLflow store to a browser, and print the address of each study",
     )
 
     publish = command(
@@ -300,7 +304,7 @@ def parser() -> argparse.ArgumentParser:
     policies.add_argument("--out", type=Path, required=True, metavar="DIR")
 
     resolve = command(
-        "resolve", studies.run_resolve, "write a study with every default and override in it"
+        "resolve", studies.run_resolve, "write a study with all defaults and overrides resolved"
     )
     study_option(resolve)
     override_option(resolve)
@@ -320,7 +324,7 @@ def parser() -> argparse.ArgumentParser:
         help="a run of the list, or RUN_ID of the archive; may be repeated",
     )
     verify.add_argument(
-        "--archive", type=Path, metavar="FILE.zip", help="hold an archive against itself instead"
+        "--archive", type=Path, metavar="FILE.zip", help="check an archive for consistency instead"
     )
     verify.add_argument(
         "--record", action="store_true", help="write the recomputed numbers instead (maintainers)"

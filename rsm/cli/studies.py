@@ -16,7 +16,7 @@ RESULTS = Path("results")
 
 
 def named_study(text: str, overrides: str = "{}") -> Study:
-    """A study by its name, or by the path of its file, `--set` laid upon it; raises ConfigError."""
+    """A study by its name, or by the path of its file, overridden by `--set`; raises ConfigError."""
     return load_study(study_file(text), parse_yaml(overrides, "--set"))
 
 

@@ -69,7 +69,7 @@ def verify(only: list[str] | None = None, record: bool = False) -> int:
         if not record and expected.get(name, {}).get("settings_hash") != config.settings_hash:
             raise ConfigError(
                 f"{EXPECTED}: {name}: its settings hash is not that of the study; "
-                "write it anew with `rsm verify --record`"
+                "record it again with `rsm verify --record`"
             )
         summary = recompute(config)
         if summary["status"] == "failed":
@@ -104,9 +104,7 @@ def subset() -> dict[str, RunConfig]:
     runs = {study: load_study(study_file(study)).runs() for study, _ in places}
     for study, run in places:
         if run not in runs[study]:
-            raise ConfigError(
-                f"{study_file(study)}: it has no run {run} any more: {EXPECTED} is of it"
-            )
+            raise ConfigError(f"{study_file(study)}: it no longer has the run {run} of {EXPECTED}")
     return {f"{study}/{run}": runs[study][run] for study, run in places}
 
 

@@ -35,7 +35,7 @@ def verify_archive(path: Path, only: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as place, opened(path, "--archive") as archive:
         checked, bad = checksums(archive)
         for name in bad:
-            print(f"DIFFERS {one_line(name)}: it is not what its checksum says", flush=True)
+            print(f"DIFFERS {one_line(name)}: its checksum does not match", flush=True)
         if bad:
             return 1
         print(f"agrees  {checked} checksums", flush=True)
@@ -86,7 +86,7 @@ def chosen_runs(study: Study, results: Path, only: list[str] | None) -> list[str
 
 
 def tables_again(study: Study, results: Path) -> Iterator[Verdict]:
-    """The tables computed anew, held against those of the archive."""
+    """The tables computed again and compared with those of the archive."""
     from rsm.analysis.aggregate import write_tables
 
     places = [results / "tables" / name for name in COMPARED]
@@ -97,7 +97,7 @@ def tables_again(study: Study, results: Path) -> Iterator[Verdict]:
 
 
 def figures_again(study: Study, results: Path) -> Iterator[Verdict]:
-    """The data of the figures computed anew, held against those of the archive."""
+    """The data of the figures computed again and compared with those of the archive."""
     import io
 
     from rsm.analysis import FIGURES, figures
@@ -115,7 +115,7 @@ def figures_again(study: Study, results: Path) -> Iterator[Verdict]:
 def same_table(name: str, archived: pd.DataFrame, computed: pd.DataFrame) -> Verdict:
     """Whether every number of the archive is computed again; a later rsm may have more columns."""
     if gone := [column for column in archived if column not in computed]:
-        return False, f"{name}: not computed any more: {', '.join(map(str, gone))}"
+        return False, f"{name}: no longer computed: {', '.join(map(str, gone))}"
     later = len(computed.columns) - len(archived.columns)
     try:
         common = computed[list(archived.columns)]
@@ -123,7 +123,7 @@ def same_table(name: str, archived: pd.DataFrame, computed: pd.DataFrame) -> Ver
     except AssertionError as error:
         return False, f"{name}: {one_line(' '.join(str(error).split()))}"
     rows, columns = archived.shape
-    more = f"; {later} columns are of a later rsm" if later else ""
+    more = f"; {later} columns were added by a later rsm" if later else ""
     return True, f"{name}: {rows} rows of {columns} columns{more}"
 
 
@@ -150,7 +150,7 @@ def driven_again(results: Path, runs: list[str]) -> Iterator[Verdict]:
         yield (
             good,
             (
-                f"runs/{run_id}: last evaluation driven again: return {mean:.6f}, archived {archived:.6f}"
+                f"runs/{run_id}: last evaluation repeated: return {mean:.6f}, archived {archived:.6f}"
                 + (f" ({how})" if good else f", more than {ELSEWHERE:g} apart")
             ),
         )

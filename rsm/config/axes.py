@@ -35,7 +35,7 @@ AXES = (
     ),
     Axis(
         "published_code", "mixing.published_code", "published_code", lambda m: m.judged,
-        "the public version of the code whose judgement is used; null: the method as written",
+        "public version of the code by which replicas are judged; null: the method as written",
         "code-{}".format, (None,), "code {}".format,
     ),
     Axis(
@@ -61,7 +61,7 @@ AXES = (
     ),
     Axis(
         "encoding", "communication.encoding", "encodings", lambda m: m.exchanges,
-        "how parameters travel: float32, float16, int8 or topk:<share>; null where nothing is shared",
+        "encoding of parameters: float32, float16, int8 or topk:<share>; null where nothing is shared",
         lambda text: text.replace(":", ""), ("float32",), str,
     ),
     Axis(

@@ -55,7 +55,7 @@ def crashing_does_not_pay(run: RunConfig) -> None:
         raise KeyedError(
             "sac.reward_shift",
             shift,
-            "a negative reward in ordinary driving makes it best to end the episode by a collision; "
+            "with a negative reward for ordinary driving a collision that ends the episode is optimal; "
             "allowed: at least 0, or traffic.collision: teleport",
         )
 
@@ -76,7 +76,7 @@ def critic_is_that_of_the_policy(run: RunConfig) -> None:
         raise KeyedError(
             "sac.noise_correlation",
             correlation,
-            f"with sac.n_step {run.sac.n_step} the critic is not that of the policy that A⁺ is about; "
+            f"with sac.n_step {run.sac.n_step} the critic is not that of the current policy, so A⁺ is biased; "
             "allowed: 0, or sac.n_step 1, or mixing.accept_biased_critic true",
         )
 
@@ -100,7 +100,7 @@ def published_code_knows_no_time(run: RunConfig) -> None:
         raise KeyedError(
             "mixing.published_code",
             run.mixing.published_code,
-            "its agents take turns at one instant; allowed: null, or synchronous rounds with no "
+            "its agents mix in turn, without delays; allowed: null, or synchronous rounds with no "
             "delay or bandwidth",
         )
 
@@ -110,12 +110,12 @@ def newcomers_have_no_episodes_to_hold_out(run: RunConfig) -> None:
         raise KeyedError(
             "restarts.agents",
             run.restarts.agents,
-            "a newcomer has no episodes of which mixing.rule line-search could hold out one; allowed: 0",
+            "mixing.rule line-search holds out episodes, of which a newcomer has none; allowed: 0",
         )
 
 
 def learning_together_has_equal_agents(run: RunConfig) -> None:
-    """Learners that see everything have nobody apart: nobody to wait for, to begin anew or to hear lies."""
+    """Learners that see everything cannot have single agents that are slow, new, absent or attacking."""
     learner = METHODS.get(run.method, CONTROL).learner
     if learner == "sac":
         return
@@ -124,7 +124,7 @@ def learning_together_has_equal_agents(run: RunConfig) -> None:
             "method",
             run.method,
             f"all its agents learn together, and in {run.traffic.scenario} vehicles of agents come and "
-            "go; allowed: a method whose agents learn by themselves",
+            "go; allowed: a method whose agents learn independently",
         )
     for key in ("attack.agents", "slow.agents", "restarts.agents", "churn.rate"):
         if value := setting(run, key):

@@ -16,26 +16,27 @@ from rsm.errors import KeyedError
 
 
 class Communication(Settings):
-    """Who may hear whom, what travels and how often."""
+    """Topology, content and period of the exchange."""
 
     topology: TopologyName = "radius:90"
     share: Literal["actor", "actor+critic"] = Field(
-        "actor", description="What travels, the same for every method."
+        "actor", description="Parameters that agents exchange, the same for every method."
     )
-    period: int = Field(8, ge=1, description="U: updates between two rounds.")
+    period: int = Field(8, ge=1, description="U: updates between two communication rounds.")
     segments: int = Field(4, ge=1, le=65_535, description="P: segments of a parameter vector.")
     replicas: int = Field(3, ge=1, le=255, description="K: referential policies per round.")
     encoding: EncodingName = "float32"
     loss_rate: Fraction = Field(0.0, description="Probability that the channel loses a frame.")
     barrier: Literal["slowest", "none"] = Field(
         "slowest",
-        description="When a round begins: once the slowest agent has made U updates, for which the others "
-        "wait, or at every U-th update of the fastest.",
+        description="When a round begins. slowest: once the slowest agent has made U updates, while the "
+        "others wait. none: at every U-th update of the fastest agent.",
     )
     mode: Literal["synchronous", "asynchronous"] = Field(
         "synchronous",
-        description="All agents exchange in one round and wait for each other, or each begins a round of its "
-        "own after U of its updates and nobody waits (not published).",
+        description="synchronous: all agents exchange in one round and wait for each other. "
+        "asynchronous: each agent begins a round of its own after U of its updates, and none "
+        "waits (not published).",
     )
     phase: int = Field(
         0,
@@ -51,21 +52,25 @@ class Communication(Settings):
     delay_mean: float = Field(1.0, ge=0, le=3600, description="Mean of the delays, s.")
     bandwidth: Positive | None = Field(
         None,
-        description="Bytes per second that all links of a node, the server's too, share in order of sending; "
-        "null does not bound them (not published).",
+        description="Bandwidth of each node, the server included, in bytes per second. Its links share "
+        "it in order of sending. null: unlimited (not published).",
     )
     timeout: Positive = Field(
         5.0,
-        description="s after which a round takes what has come; where nothing takes time it is not waited for.",
+        description="Timeout of a round, s; the round then uses what has arrived. It has no effect where "
+        "frames take no time.",
     )
     byzantine: int = Field(
         0,
         ge=0,
         le=127,
-        description="f: neighbours that `trimmed-mean`, `median`, `krum` and `multi-krum` are told to outvote.",
+        description="f: number of attackers that `trimmed-mean`, `median`, `krum` and `multi-krum` are "
+        "built to tolerate among their neighbours.",
     )
     clip: Positive = Field(
-        1.0, description="Radius of `clipped-gossip`, in median distances to the neighbours."
+        1.0,
+        description="Clipping radius of `clipped-gossip`, in multiples of the median distance to "
+        "the neighbours.",
     )
 
     @property
@@ -109,28 +114,30 @@ class Mixing(Settings):
     )
     published_code: Literal["aug", "jul"] | None = Field(
         None,
-        description="Judge and mix as one of the two public versions of the code does; null is the method as "
+        description="Judge and mix as in one of the two public versions of the code; null: the method as "
         "written (docs/concepts/algorithm.md).",
     )
     advantage: Literal["direct", "importance"] = Field(
         "direct",
-        description="Estimator of A⁺. `importance` needs the densities of uncorrelated noise: it is refused "
-        "with sac.noise_correlation.",
+        description="Estimator of A⁺. `importance` needs the densities of uncorrelated noise, so it is "
+        "not allowed with sac.noise_correlation.",
     )
     accept_biased_critic: bool = Field(
         False,
-        description="Allow `rsm` to judge with the critic of n-step returns under correlated noise. It is not "
-        "that of the policy, so A⁺ and ζ say little (not published).",
+        description="Allow `rsm` to judge with a critic of n-step returns under correlated noise. That "
+        "critic is not the one of the current policy, so A⁺ and ζ are biased (not published).",
     )
     judge: Literal["own", "peers"] = Field(
         "own",
-        description="Whose critics judge: the receiver's own (published), or those of neighbours that sent "
-        "nothing (docs/concepts/algorithm.md).",
+        description="Whose critics judge a replica: the receiver's own (published), or those of "
+        "neighbours that sent no segment of it (docs/concepts/algorithm.md).",
     )
-    jurors: int = Field(3, ge=1, le=255, description="m: neighbours asked by `judge: peers`.")
-    states: int = Field(256, ge=2, le=100_000, description="Replayed states that judge a replica.")
+    jurors: int = Field(3, ge=1, le=255, description="m: jurors asked by `judge: peers`.")
+    states: int = Field(
+        256, ge=2, le=100_000, description="Number of replayed states on which a replica is judged."
+    )
     recent: int = Field(
-        2000, ge=2, description="These states come from this many latest transitions."
+        2000, ge=2, description="Number of latest transitions from which these states are drawn."
     )
     zeta_max: float = Field(0.8, gt=0, le=1, description="Largest ζ.")
     kl_limit: Positive = Field(
@@ -170,10 +177,10 @@ class Mixing(Settings):
 
 
 class Attack(Settings):
-    """Agents that send harm, chosen by the seed (not published)."""
+    """Attackers: agents that send manipulated values, chosen by the seed (not published)."""
 
     agents: int = Field(
-        0, ge=0, le=255, description="How many; they drive and learn as the others do."
+        0, ge=0, le=255, description="Number of attackers; they drive and learn like the others."
     )
     kind: Literal[ATTACKS] = Field(  # type: ignore[valid-type]
         "sign-flip",
@@ -186,18 +193,20 @@ class Slow(Settings):
     """Agents that compute more slowly, chosen by the seed (not published)."""
 
     agents: int = Field(0, ge=0, le=255, description="How many.")
-    factor: int = Field(10, ge=1, le=10_000, description="They update at every factor-th occasion.")
+    factor: int = Field(
+        10, ge=1, le=10_000, description="They make an update at every factor-th opportunity."
+    )
 
 
 class Restarts(Settings):
     """Newcomers, chosen by the seed: freshly drawn actor and critics, an empty replay (not published)."""
 
     agents: int = Field(0, ge=0, le=255, description="How many.")
-    episode: int = Field(2, ge=2, description="The episode that they begin with, from 2.")
+    episode: int = Field(2, ge=2, description="The episode at which they are reset, from 2.")
 
 
 class Churn(Settings):
-    """Agents whose radio is off now and then; they go on driving and learning (not published)."""
+    """Agents whose radio is temporarily off; they continue to drive and learn (not published)."""
 
     rate: float = Field(
         0.0, ge=0, le=3600, description="How often an agent leaves, per hour of simulated time."

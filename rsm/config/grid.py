@@ -43,13 +43,13 @@ class Grid(Settings):
         None, strict=False, description="Seeds of this grid; those of the study by default."
     )
     settings: dict[str, Annotated[tuple[Any, ...], Field(strict=False)]] = Field(
-        {}, strict=False, description="Further settings by dotted key, each with its values."
+        {}, strict=False, description="Further settings by dotted key, each with a list of values."
     )
 
     @model_validator(mode="before")
     @classmethod
     def _dotted(cls, content: Any) -> Any:
-        """Dotted keys may stand beside the others."""
+        """Dotted keys may be given beside the others."""
         if not isinstance(content, dict):
             return content
         dotted = {key: value for key, value in content.items() if "." in str(key)}
@@ -76,7 +76,7 @@ class Grid(Settings):
                 known = not isinstance(found, BaseModel)
             if not known:
                 raise KeyedError(
-                    f"grid.{key}", values, "it is no setting of a run, such as sac.tau is"
+                    f"grid.{key}", values, "it is not a setting of a run; sac.tau is one"
                 )
             if not isinstance(values, (list, tuple)):
                 raise KeyedError(f"grid.{key}", values, "a list of values is expected")

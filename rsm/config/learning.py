@@ -16,51 +16,54 @@ from rsm.errors import KeyedError
 
 
 class Traffic(Settings):
-    """The world the vehicles drive in (docs/concepts/scenarios.md)."""
+    """The traffic scenario, its actions and observations (docs/concepts/scenarios.md)."""
 
     scenario: ScenarioName = "figure-eight"
     decision_interval: int | None = Field(
         None,
         ge=1,
         le=1500,
-        description="Simulation steps for which an action is held. null is what the scenario says: 1 (of "
-        "0.1 s), in flow-merge-* 2 (of 0.5 s).",
+        description="Simulation steps for which an action is held. null: the scenario's own value, 1 "
+        "step of 0.1 s, or 2 steps of 0.5 s in flow-merge-*.",
     )
     horizon: int | None = Field(
         None,
         ge=1,
         le=100_000,
-        description="Simulation steps of an episode. null is what the scenario says: 1500, in flow-merge-* of "
-        "750 actions.",
+        description="Simulation steps of an episode. null: the scenario's own value, 1500 (in "
+        "flow-merge-* the steps of 750 actions).",
     )
     actions: Literal["acceleration", "target-speed"] = Field(
         "acceleration",
-        description="An action is an acceleration, or a speed in [0, target_speed_max] that the "
-        "vehicle approaches with at most its largest acceleration (not published).",
+        description="An action is an acceleration, or a target speed in [0, target_speed_max] that the "
+        "vehicle approaches with at most its maximum acceleration (not published).",
     )
     target_speed_max: Positive = Field(
-        12.0, le=60, description="Largest target speed, m/s (not published)."
+        12.0, le=60, description="Maximum target speed, m/s (not published)."
     )
     observation: Literal["absolute", "relative", "gaps"] | None = Field(
         None,
-        description="Positions and speeds of three vehicles, or sine and cosine of the own position, "
-        "own speed, and gaps and speed differences to leader and follower (not published), or only the last "
-        "three. null is what the scenario says: absolute, in flow-merge-* gaps, which is all that goes there.",
+        description="absolute: positions and speeds of the vehicle, its follower and its leader. "
+        "relative: sine and cosine of its position, its speed, and gaps and speed "
+        "differences to leader and follower (not published). gaps: the last three. null: the "
+        "scenario's own value, absolute, or gaps in flow-merge-*, where no other is allowed.",
     )
     junction: Literal["sumo", "idm"] = Field(
         "sumo",
-        description="Who drives a human inside the junction: SUMO's car-following, as in Flow, or our IDM.",
+        description="What drives human vehicles inside the junction: SUMO's car-following model, as in "
+        "Flow, or our IDM.",
     )
     collision: Literal["terminate", "teleport"] | None = Field(
         None,
-        description="A collision ends the episode, or SUMO moves the vehicle on and the episode goes on; the "
-        "reward of that step is 0. null is what the scenario says: teleport in figure-eight, figure-eight-all "
-        "and fleets, terminate in flow-figure-eight-*.",
+        description="terminate: a collision ends the episode. teleport: SUMO moves the vehicle on and "
+        "the episode continues. The reward of that step is 0. null: the scenario's own "
+        "value, teleport in figure-eight, figure-eight-all and fleets, terminate in "
+        "flow-figure-eight-*.",
     )
     horizon_end: Literal["truncation", "termination"] = Field(
         "truncation",
-        description="What the horizon is to a learner: a truncation, beyond which it bootstraps, or a "
-        "termination, where the value is 0 (published code).",
+        description="How a learner treats the horizon: as a truncation, beyond which it bootstraps, or "
+        "as a termination with value 0 (published code).",
     )
 
     @model_validator(mode="before")
@@ -121,19 +124,19 @@ class Sac(Settings):
         min_length=1,
         max_length=4,
         strict=False,
-        description="Units of the ReLU layers.",
+        description="Units of each hidden ReLU layer.",
     )
     actor_lr: Positive = Field(4e-5, description="Adam step size of the actor.")
     critic_lr: Positive = Field(3e-4, description="Adam step size of the critics.")
     alpha_lr: Positive = Field(3e-4, description="Adam step size of log α.")
     alpha_init: Positive = Field(0.01, description="Temperature α at the start.")
     target_entropy: float | None = Field(
-        None, description="Entropy of the unit action, nats, that α aims at; null is −|A|."
+        None, description="Target entropy of the unit action, nats; null is −|A|."
     )
     gamma: float = Field(0.99, gt=0, lt=1, description="Discount per decision.")
     gradient_clip: Positive | None = Field(
         None,
-        description="Largest norm of the gradient of each actor and of each critic; null does not clip "
+        description="Largest gradient norm of each actor and of each critic; null: no clipping "
         "(published code: 0.5).",
     )
     tau: float = Field(0.001, gt=0, le=1, description="Polyak step of the target critics.")
@@ -146,7 +149,10 @@ class Sac(Settings):
     )
     update_every: int = Field(10, ge=1, description="Decisions between two updates.")
     n_step: int = Field(
-        1, ge=1, le=100, description="Rewards summed before bootstrapping (not published)."
+        1,
+        ge=1,
+        le=100,
+        description="n of n-step returns: rewards summed before bootstrapping (not published).",
     )
     reward_shift: Annotated[float, AfterValidator(without_sign_of_zero)] = Field(
         0.0, description="Added to the reward that the learner sees (not published)."
@@ -155,13 +161,13 @@ class Sac(Settings):
         1.0, description="The learner sees (reward + reward_shift) · reward_scale (not published)."
     )
     random_decisions: int = Field(
-        0, ge=0, description="First decisions, taken uniformly at random (not published)."
+        0, ge=0, description="Number of first decisions that are uniformly random (not published)."
     )
     noise_correlation: Annotated[float, AfterValidator(without_sign_of_zero)] = Field(
         0.0,
         ge=0,
         lt=1,
-        description="Correlation of the exploration noise between two decisions (not published).",
+        description="Correlation of the exploration noise between consecutive decisions (not published).",
     )
 
     @model_validator(mode="after")
@@ -180,20 +186,21 @@ class InitFrom(Settings):
     run: str | None = Field(
         None,
         min_length=1,
-        description="Folder of the finished run; null begins at random. In a study {seed} is the run's seed.",
+        description="Folder of the finished run; null: random initial parameters. In a study, {seed} "
+        "stands for the run's seed.",
     )
     agent: Annotated[int, Field(ge=0)] | Literal["mean", "best"] = Field(
         0,
-        description="The agent of that run with whose parameters all begin (published: 0), the mean over its "
-        "agents, or the agent with the best return where each has a reward of its own.",
+        description="The agent whose parameters all agents start with (published: 0), the mean over "
+        "agents, or the agent with the best return, where each agent has a reward of its own.",
     )
     what: Literal["policies", "policies+critics"] = Field(
-        "policies+critics", description="What is taken; the rest begins at random."
+        "policies+critics", description="What is transferred; the rest is initialised at random."
     )
     sha256: str | None = Field(
         None,
         pattern="^[0-9a-f]{64}$",
-        description="SHA-256 of the policy file; null takes what is there, and a run writes down what it took.",
+        description="SHA-256 of the policy file. null accepts any file; the run then records the digest.",
     )
 
 
@@ -204,12 +211,13 @@ class Training(Settings):
         310,
         ge=1,
         le=1_000_000,
-        description="Training episodes. A finished run whose checkpoint was kept goes on where this is raised.",
+        description="Training episodes. If this is raised, a finished run resumes from its last "
+        "checkpoint, provided that it was kept.",
     )
     keep_checkpoint: bool = Field(
         False,
-        description="Keep the checkpoint of the last episode, so that the run can be continued; it holds the "
-        "replay. Decides no number.",
+        description="Keep the last checkpoint, so that the run can be resumed with more episodes; it "
+        "contains the replay. Does not affect results.",
     )
 
 
@@ -224,8 +232,9 @@ class Evaluation(Settings):
         5,
         ge=1,
         le=1000,
-        description="Held-out seeds of a control, at least `episodes` (not published). Its numbers count the "
-        "first `episodes` of them, which the learning methods drive too; the others are in its evaluations.",
+        description="Held-out seeds of a control, at least `episodes` (not published). Its results use "
+        "the first `episodes` seeds, the same as those of the learning methods; the others "
+        "are only recorded.",
     )
 
     @model_validator(mode="after")
@@ -239,25 +248,25 @@ class Evaluation(Settings):
 
 
 class Gate(Settings):
-    """Measures whether accepted replicas raise the return: they are judged, then driven (not published)."""
+    """Measures whether accepted replicas raise the return: each is judged, then driven (not published)."""
 
     replicas: int = Field(
         0,
         ge=0,
         le=255,
-        description="Replicas per evaluation, each of another agent, whose gain is measured; 0 measures none. "
-        "Methods without a gate ignore it.",
+        description="Replicas per evaluation whose gain is measured, each of a different agent; 0: none. "
+        "Ignored by methods without a gate.",
     )
     episodes: int = Field(
         4,
         ge=1,
         le=500,
-        description="Held-out seeds, anew at each evaluation, driven with the replica and without.",
+        description="Held-out seeds driven with and without the replica, drawn anew at each evaluation.",
     )
     states: tuple[Annotated[int, Field(ge=2, le=100_000)], ...] = Field(
         (),
         max_length=12,
         strict=False,
-        description="B: peers judge the same replicas by questions of so many states too, as `peers:<B>`; the "
-        "questions of `peers` have mixing.states.",
+        description="Further numbers of states B: peers also judge the same replicas with questions of B "
+        "states, recorded as `peers:<B>`. The questions of `peers` have mixing.states.",
     )

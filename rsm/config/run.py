@@ -109,7 +109,7 @@ class RunConfig(RunSettings):
     def settings_hash(self) -> str:
         """Twelve hex digits that guard a run folder: same settings, same hash.
 
-        What stands at the default of this version of the settings is left out, so that a new setting with a
+        Settings at the default of this version are left out, so that a new setting with a
         neutral default changes no hash; a changed default is a new version. `training.episodes` is left out
         too, since a run may be continued, and `varied` and `training.keep_checkpoint`, which decide no number.
         Of `init_from` the content of the policy file counts, not its path; the path stands in where there is no
@@ -181,7 +181,7 @@ def load_run(path: Path) -> RunConfig:
     """Read the settings of one run from YAML; raises ConfigError, also for an empty file."""
     content = load_yaml(path)
     if not content:
-        raise ConfigError(f"{one_line(path)}: it says nothing: give at least `method:`")
+        raise ConfigError(f"{one_line(path)}: it is empty: at least `method:` is required")
     return parse_run(content, one_line(path))
 
 

@@ -30,8 +30,8 @@ def _as_a_file(schema: dict[str, Any]) -> None:
     """Adapt the JSON schema to study files: one that extends another study may omit keys."""
     schema["properties"]["extends"] = {
         "type": "string",
-        "description": "Name or file of a study that this one is laid upon: mappings are merged key by key, "
-        "everything else is replaced. Name and description are never taken over.",
+        "description": "Name or file of a study that this one extends: mappings are merged key by key, "
+        "everything else is replaced. Name and description are not inherited.",
     }
     schema["required"] = ["name", "description"]
     schema["anyOf"] = [{"required": ["extends"]}, {"required": ["seeds", "grid"]}]
@@ -43,22 +43,27 @@ class Study(Settings):
     model_config = ConfigDict(json_schema_extra=_as_a_file)
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
-    description: str = Field(max_length=2000, description="What a reader should know of it.")
+    description: str = Field(
+        max_length=2000, description="Description of the study for its readers."
+    )
     seeds: tuple[int, ...] = Field(strict=False)
     grid: Grid
     also: tuple[Grid, ...] = Field(
-        (), strict=False, description="Further grids, for rows that the first need not multiply by."
+        (), strict=False, description="Further grids, whose runs are added to those of the first."
     )
     target_return: float | None = Field(
-        None, gt=0, le=1, description="Return whose first reaching in training the tables report."
+        None,
+        gt=0,
+        le=1,
+        description="Target return; the tables report when training first reaches it.",
     )
     checks_theory: bool = Field(
         False,
-        description="Whether the checks of both theorems and their figures belong to it "
+        description="Whether the study includes the checks of both theorems and their figures "
         "(docs/concepts/theory.md).",
     )
     run: RunSettings = Field(
-        RunSettings(), description="Settings of every run alike; the published ones by default."
+        RunSettings(), description="Settings shared by all runs; the published ones by default."
     )
 
     @field_validator("seeds")
@@ -116,7 +121,7 @@ class Study(Settings):
 
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`over` laid upon `base`, mappings merged key by key, everything else replaced."""
+    """`base` overridden by `over`: mappings are merged key by key, everything else is replaced."""
     result = dict(base)
     for key, value in over.items():
         below = result.get(key)
@@ -201,7 +206,7 @@ def _derived_name(study: Study, content: dict[str, Any]) -> str:
 
 
 def _extended(path: Path, through: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The content of a study's file, laid upon the study that it `extends`.
+    """The content of a study's file, merged into that of the study that it `extends`.
 
     Name and description are its own. Raises ConfigError for a study that extends itself through others.
     """

@@ -166,9 +166,9 @@ class Channel:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave; raises ConfigError where only one of the two has a key."""
         if state["authenticated"] != bool(self.key):
-            began = "with a key" if state["authenticated"] else "without one"
+            began = "with a key" if state["authenticated"] else "without a key"
             raise ConfigError(
-                f"environment: RSM_FRAME_KEY: the run began {began} and must go on so: its bytes differ"
+                f"environment: RSM_FRAME_KEY: the run began {began} and must be resumed {began}"
             )
         for kept, found in ((self.ledger.counts, "counts"), (self.ledger.fates, "fates")):
             for name, matrix in kept.items():

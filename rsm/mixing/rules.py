@@ -8,8 +8,8 @@
 | `fixed`        | min(ζ_max, a given ζ)                                     | nothing |
 | `coin`         | that of `trust-region` with probability ½                 | nothing |
 
-All but `coin` mix only where A⁺ > 0. A rule is a function of a `Case`, whatever the source of its numbers:
-training estimates them from the replay, the checks of theory/theorem2.py compute them exactly.
+All rules except `coin` mix only where A⁺ > 0. A rule is a function of a `Case`, whatever the source of its
+numbers: training estimates them from the replay, the checks of theory/theorem2.py compute them exactly.
 """
 
 from __future__ import annotations

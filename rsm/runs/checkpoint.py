@@ -77,7 +77,7 @@ def load_checkpoint(folder: Path, settings_hash: str) -> Checkpoint | None:
     """The latest intact checkpoint of these settings; None where there is none.
 
     A damaged file is removed (it must not take the place of its predecessor when the next one is written) and
-    passed over; one that cannot be read or is of other settings is passed over too, but stays until `prefer`
+    ignored; one that cannot be read or is of other settings is ignored too, but stays until `prefer`
     says that another is used. All of it is said on standard error.
     """
     for name in (CURRENT, PREVIOUS):
@@ -87,7 +87,7 @@ def load_checkpoint(folder: Path, settings_hash: str) -> Checkpoint | None:
         except FileNotFoundError:
             continue
         if content[:_DIGEST] != hashlib.sha256(content[_DIGEST:]).digest():
-            print(f"{path}: damaged checkpoint, passed over", file=sys.stderr)
+            print(f"{path}: damaged checkpoint, ignored", file=sys.stderr)
             path.unlink()
             continue
         try:
@@ -104,7 +104,7 @@ def load_checkpoint(folder: Path, settings_hash: str) -> Checkpoint | None:
             EOFError,
         ) as error:
             reason = str(error).partition("\n")[0]
-            print(f"{path}: unreadable checkpoint, passed over: {reason}", file=sys.stderr)
+            print(f"{path}: unreadable checkpoint, ignored: {reason}", file=sys.stderr)
             continue
         if made_with != settings_hash:
             print(
@@ -117,7 +117,7 @@ def load_checkpoint(folder: Path, settings_hash: str) -> Checkpoint | None:
 
 
 def prefer(folder: Path, used: Checkpoint) -> None:
-    """Remove the checkpoints passed over in favour of `used`, or the next save could restore them."""
+    """Remove the checkpoints that were ignored in favour of `used`, or the next save could restore them."""
     if used.name == PREVIOUS:
         (folder / CURRENT).unlink(missing_ok=True)
 

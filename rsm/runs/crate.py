@@ -117,7 +117,7 @@ def _thing(crate: Any, identifier: str, kind: str, **properties: object) -> Any:
 
 
 def _listed(files: Iterable[str]) -> list[str]:
-    """What is described file by file: all but run folders, which are data sets, and the workflow itself."""
+    """Files described one by one: everything except run folders, which are data sets, and the workflow."""
     apart = ("runs/", "variations/")
     return [name for name in files if name != WORKFLOW and not name.startswith(apart)]
 
@@ -129,7 +129,7 @@ def _file(name: str) -> dict[str, object]:
 
 
 def _run(run_id: str, summary: dict[str, Any] | None) -> dict[str, object]:
-    state = "not run to its end" if summary is None else str(summary.get("status"))
+    state = "not finished" if summary is None else str(summary.get("status"))
     words = [f"Run folder, {state}: settings, manifest, tables, summary and policies"]
     if summary is not None and summary.get("final_return") is not None:
         words.append(f"final return {summary['final_return']:.4f}")

@@ -86,5 +86,5 @@ def too_many_cores(asked: int | None) -> str | None:
         return None
     return (
         f"--cores: {asked} were asked for, but only {usable} may be used here (affinity, or the quota of a "
-        f"container): jobs at once: {usable}"
+        f"container): at most {usable} jobs run at once"
     )

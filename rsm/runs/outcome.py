@@ -64,16 +64,16 @@ def report(study: str, runs: Mapping[str, RunConfig], results: Path, ended: bool
     if found.failed:
         lines += _listed("failed", found.failed)
         lines.append(
-            "  → tables and figures show them as failed. The same settings fail again: others belong to a "
-            f"study of another name. To try one again: rm -r {results}/runs/RUN"
+            "  → tables and figures show them as failed. The same settings will fail again; changed "
+            f"settings need a study of another name. To retry a run: rm -r {results}/runs/RUN"
         )
     if broken:
         lines += _listed("could not run", broken)
         lines.append(
-            f"  → see {results}/logs/RUN.log, mend what it names, and give the command again"
+            f"  → see {results}/logs/RUN.log, correct what it names, and repeat the command"
         )
     if waiting:
-        lines.append(f"  not run to the end: {len(waiting)}; the same command goes on with them")
+        lines.append(f"  unfinished: {len(waiting)}; the same command resumes them")
     return lines
 
 

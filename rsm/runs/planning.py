@@ -33,7 +33,7 @@ def plan(study: str, runs: Mapping[str, RunConfig], folder: Path, rebuild: bool)
         run_id, reason = next(iter(lost.items()))
         raise ConfigError(
             f"study {study}: {len(lost)} of {len(runs)} runs in {one_line(folder)} would be lost and trained "
-            f"anew, such as {run_id}: {reason}. Give the study another name (--config name=NAME), or say "
+            f"again, such as {run_id}: {reason}. Give the study another name (--config name=NAME), or add "
             "--config rebuild=true"
         )
 

@@ -1,4 +1,4 @@
-"""How far the two estimators of A⁺ are from its exact value, and how often they get its sign right.
+"""Error of the two estimators of A⁺ against its exact value, and how often their sign is right.
 
 A pool is M receivers with real policies and critics, a referential policy for each and a window of states.
 The exact A⁺ of a pool integrates over the action on a fine grid at every state of the window (one action

@@ -27,8 +27,8 @@ CAPTIONS = {
     "advantage_estimators": "Error of an estimate of A⁺ in units of |A⁺| (median over receivers) and how "
     "often its sign is right (percent), against integration over actions. `positive`: receivers with A⁺ > 0, "
     "percent. `moved`: how far along θ̃ − θ the judged policy lies.",
-    "catching_up": "Replicas with A⁺ > 0 (percent) after actors alone learnt on against frozen critics; "
-    "`gained` is A⁺ of the actor by then over where it stood, `advantage` the median A⁺ of the replicas.",
+    "catching_up": "Replicas with A⁺ > 0 (percent) after further updates of the actors with frozen critics; "
+    "`gained` is A⁺ of the updated actor over the one before, `advantage` the median A⁺ of the replicas.",
     "zeta_training": "ζ in training, all runs of the study. Acceptance in percent of judged replicas, `at_cap` "
     "in percent of accepted ones, `bound_above_cap` in percent of those with A⁺ > 0.",
     "zeta_gamma": "ζ of accepted replicas by γ; below the cap ζ = (1−γ)/√γ · sqrt(A⁺/(εq)): "

@@ -1,7 +1,7 @@
 """Metrics, parameters and notes for MLflow: of a run folder, and of all seeds of a configuration.
 
 Steps are simulation steps driven in training. What happens within an episode (rounds, judged
-replicas) is summed up per episode and stands at the step at which the episode ended.
+replicas) is summed up per episode and logged at the step at which the episode ended.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def metrics(run_dir: Path) -> list[Point]:
 
 
 def parameters(run_dir: Path) -> dict[str, str]:
-    """The resolved settings with dotted keys, values as they stand in YAML."""
+    """The resolved settings with dotted keys, values as written in YAML."""
 
     def flatten(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
         for key, value in content.items():

@@ -148,7 +148,7 @@ def locked_store(study: str) -> Iterator[None]:
             "store is, or name one by MLFLOW_TRACKING_URI"
         )
     with (
-        failures_named(f"`rsm sync --study {study}` brings them over once the store works"),
+        failures_named(f"`rsm sync --study {study}` publishes them once the store works"),
         _lock(),
     ):
         if ours():
@@ -190,7 +190,7 @@ def _lock() -> Iterator[None]:
     """Hold the lock of this checkout.
 
     Without it two publishers still leave no duplicates (`keep_first`), and a database has locks of its own. So
-    publishing goes on where the file system has no locks. Raises OSError where our own store cannot be written.
+    publishing continues on a file system without locks. Raises OSError where our store cannot be written.
     """
     with contextlib.ExitStack() as held:
         try:

@@ -154,9 +154,9 @@ class ScriptedPlatoon:
 
 
 class EntranceMeter:
-    """The scripted metering controller of an open road: vehicles of agents let no more in than gets through.
+    """The scripted metering controller of an open road: agents' vehicles limit the inflow to the bottleneck.
 
-    Whoever gets a slot crawls, and holds back who comes behind it, until the road ahead of it is free for
+    A vehicle with a slot crawls, and holds back those behind it, until the road ahead of it is free for
     `gap` metres; then it always accelerates. So no queue builds up where ways join: vehicles that have not
     yet entered wait instead, which the reward of Flow's benchmark does not count. Holding back the inflow to
     keep a bottleneck below its critical density is what ramp metering does (ALINEA: Papageorgiou, Hadj-Salem

@@ -54,11 +54,11 @@ class TrafficEnv:
     The episode is over at the horizon. `traffic.horizon_end` says whether its last transition is
     `truncated` or `terminated`. A collision changes nothing else where it teleports. Where it
     terminates, it ends the episode of its own loop: the agents there are `terminated`. With several
-    loops the traffic goes on, since the other loops do; that is a new start for the learner, which
+    loops the traffic continues, since the other loops do; that is a new start for the learner, which
     earns no return. The episode is also over when every loop has had such a collision.
 
     On an open road `Step.slots` and `live` say who has a vehicle (rsm.traffic.slots). An empty slot observes
-    zeros, and what it is told to do is ignored; its reward is 0.
+    zeros, and its action is ignored; its reward is 0.
 
     `on_step`, if set, is called with this environment after `reset` and after every simulation step,
     also while a decision is held.

@@ -32,8 +32,8 @@ class EpisodeAccumulator:
     """Sums up an episode step by step; vehicles are numbered loop by loop.
 
     `rewards[loop]` sums the step rewards. Where a collision `terminates`, the episode of its loop ends:
-    steps after it do not count for the statistics. `rewards` goes on, since the agents of that loop go
-    on learning. `crashed` holds the loops that ended in the present decision.
+    steps after it do not count for the statistics. `rewards` continues, since the agents of that loop
+    continue to learn. `crashed` holds the loops that ended in the present decision.
     """
 
     def __init__(self, road: Scenario, horizon: int, terminates: bool) -> None:

@@ -24,7 +24,7 @@ class ParallelTrafficEnv(ParallelEnv[str, Array, Array]):  # type: ignore[misc]
     """Agents `vehicle_<i>`, i the place in the order of the loop; units as in `TrafficEnv`.
 
     On an open road agents come and go: a vehicle is an agent while it has a slot, `vehicle_<i>` being the
-    i-th that takes one, and is truncated when it leaves. Moments without any agent are passed over.
+    i-th that takes one, and is truncated when it leaves. Moments without any agent are skipped.
 
     Actions float32[1] and observations float32[O] as of `TrafficEnv`. Every instance drives a
     process of its own, so several can be stepped in turns. Of a fleet, an agent whose loop had a
@@ -60,7 +60,7 @@ class ParallelTrafficEnv(ParallelEnv[str, Array, Array]):  # type: ignore[misc]
         self.remote = RemoteEnv(self.traffic)
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but the process and its episode."""
+        """Everything except the process and its episode."""
         return self.__dict__ | {"remote": None, "agents": []}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

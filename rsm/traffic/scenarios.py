@@ -24,7 +24,7 @@ HUMAN, LEARNER = "h", "r"
 @dataclass(frozen=True)
 class CarModel:
     """SUMO's own car-following (IDM) of a vehicle type: it gives the safe speed, and it drives
-    whoever has no command. m, s, m/s and m/s².
+    a vehicle without a command. Units: m, s, m/s and m/s².
     """
 
     accel: float

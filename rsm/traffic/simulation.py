@@ -77,7 +77,7 @@ class Simulation:
         self._absent = False
 
     def reset(self, seed: int) -> None:
-        """Load anew and insert every vehicle at rest at its place. The same seed gives the same bits.
+        """Reload and insert every vehicle at rest at its place. The same seed gives bitwise equal results.
 
         `load` is used even though a saved state would be quicker: a second episode after SUMO's
         `loadState` was not bit-identical.

@@ -28,7 +28,7 @@ class Accounts:
         return not self._outcomes and not self._ledger.since(self._counted).total("messages")
 
     def row(self, number: int, links: int, spread: float) -> dict[str, Any]:
-        """The row of a round, of which `links` and `spread` are told."""
+        """The row of a round with these `links` and this `spread`."""
         sent = self._ledger.since(self._counted)
         self._counted, self.last_round = self._ledger.copy(), sent.bytes_per_pair
         outcomes, self._outcomes = self._outcomes, []

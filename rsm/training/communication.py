@@ -198,7 +198,7 @@ class Communication:
         return (updates - first) % self._config.communication.period == 0
 
     def forget(self, agent: int) -> None:
-        """An agent begins anew: what is still to be mixed with its parameters concerns it no more."""
+        """An agent is reset: its open rounds are dropped, since they concern its former parameters."""
         self.codec.forget(agent)
         self.part([agent])
 

@@ -84,10 +84,10 @@ def evaluate(
 
 
 def honest_return(env: TrafficEnv, agents: Agents) -> float:
-    """Return of the episode so far, mean over the agents that are no attackers.
+    """Return of the episode so far, mean over the agents that are not attackers.
 
-    Whoever attacks is not to be helped, and its return says nothing of a method. Under a team reward there are
-    no returns but the one of all, and `agents` is empty.
+    The returns of attackers say nothing about a method. Under a team reward agents have no returns of their
+    own, and `agents` is empty.
     """
     honest = [not agent["attacker"] for agent in agents]
     if all(honest):

@@ -1,4 +1,4 @@
-"""Measuring the gate: replicas are judged by every judge, and driven with in the receiver's place.
+"""Measuring the gate: replicas are judged by every judge, and then drive in the receiver's place.
 
 A probe never changes the run: it has a random stream, a channel and judges of its own.
 """
@@ -30,7 +30,7 @@ from rsm.training.evaluation import agent_returns
 from rsm.training.judging import Judgement
 from rsm.training.roster import unlike_agents
 
-# Who judges → settings laid upon `mixing` of the run. A new judge is a line here.
+# Judge → changes of the run's `mixing` settings. A new judge is a line here.
 _AS_WRITTEN = {"rule": "theorem2", "advantage": "direct", "judge": "own", "published_code": None}
 JUDGES: dict[str, dict[str, Any]] = {
     "own": _AS_WRITTEN,

@@ -41,7 +41,7 @@ class Opinion(NamedTuple):
 
 
 class Judges(Protocol):
-    """Whoever judges."""
+    """What judges replicas: own critics, peers, or the published code."""
 
     def opinion(self, case: Judgement, replica: int) -> Opinion:
         """A⁺, q and ζ of the `replica`-th referential policies of a round."""

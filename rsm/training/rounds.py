@@ -41,7 +41,7 @@ def synchronous_round(
 def sequential_round(shared: Tensor, method: Method, judged: bool, hold: Exchange) -> Tensor:
     """One round of the published code: agents in turn, each with what the others have by then.
 
-    Who comes later receives parameters that were mixed in this very round. Shapes as in `synchronous_round`.
+    A later agent receives parameters that were already mixed in this round. Shapes as in `synchronous_round`.
     """
     shared = shared.clone()
     for agent in hold.context.reachable:

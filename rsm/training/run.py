@@ -34,7 +34,7 @@ from rsm.training.finite import Diverged
 from rsm.training.loop import Training
 from rsm.training.transfer import pinned, provenance
 
-RESUMABLE = "the last checkpoint is kept: run it again to resume from there"
+RESUMABLE = "repeat the command to resume from the last checkpoint"
 
 
 def train(
@@ -152,8 +152,8 @@ def resume(run: Training, folder: Path) -> None:
     if (written := found.state.get("device", "cpu")) != run.device.type:
         raise RunError(
             f"{folder}: its checkpoint was written on {shown(written)}, not on "
-            f"{run.device.type!r}, whose noise is another: resume with --device "
-            f"{one_line(written)}, or remove the folder to begin anew"
+            f"{run.device.type!r}, whose random numbers differ: resume with --device "
+            f"{one_line(written)}, or remove the folder to start again"
         )
     try:
         run.load_state_dict(found.state)
@@ -162,7 +162,7 @@ def resume(run: Training, folder: Path) -> None:
     except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise RunError(
             f"{folder}: its checkpoint does not fit this version of rsm ({type(error).__name__}); "
-            "remove the folder to begin anew, or resume with the version that wrote it"
+            "remove the folder to start again, or resume with the version that wrote it"
         ) from None
     if run.episode > run.config.training.episodes:
         raise ConfigError(

@@ -243,7 +243,7 @@ def test_tables_are_written_in_every_form(results: Path, tmp_path: Path) -> None
     assert r"\shortstack{payload per\\agent (MB)}" in second
     count = len(load_study(results / "study.yaml").runs())
     assert len(rows.splitlines()) == 1 + count
-    assert "return above independent" in differences
+    assert "difference to independent" in differences
     assert "No finished run has agents with returns of their own" in apart
     assert len(manifests.splitlines()) == count
     content = json.loads(export)["figure-eight"]["figure-eight"]

@@ -47,7 +47,7 @@ def test_archive_agrees_with_itself_on_another_machine(here, tmp_path, monkeypat
     assert main(["verify", "--archive", str(here / "results/small.zip")]) == 0
     said = capsys.readouterr().out
     assert "agrees  tables/main.csv: 2 rows" in said and "DIFFERS" not in said
-    assert "independent-seed0: last evaluation driven again" in said
+    assert "independent-seed0: last evaluation repeated" in said
     assert "(to the last digit)" in said, "it is the machine that trained"
 
 

@@ -45,7 +45,9 @@ def test_windows_line_ends_are_fine(tmp_path):
 def test_file_that_says_nothing_is_no_run(content, tmp_path):
     path = tmp_path / "run.yaml"
     path.write_bytes(content)
-    with pytest.raises(ConfigError, match=r"run\.yaml: it says nothing: give at least `method:`"):
+    with pytest.raises(
+        ConfigError, match=r"run\.yaml: it is empty: at least `method:` is required"
+    ):
         load_run(path)
 
 

@@ -153,7 +153,7 @@ def test_setting_with_one_value_holds_for_its_grid_and_names_nothing():
 @pytest.mark.parametrize(
     ("key", "values", "words"),
     [
-        ("sac.speed", [1], ["grid.sac.speed", "no setting of a run"]),
+        ("sac.speed", [1], ["grid.sac.speed", "not a setting of a run"]),
         ("sac", [1], ["unknown key", "sac"]),
         ("mixing.rule", ["fixed"], ["grid.mixing.rule", "grid.rules"]),
         ("sac.tau", 0.1, ["grid.sac.tau", "0.1", "a list of values"]),

@@ -76,7 +76,7 @@ def test_checkpoint_with_code_in_it_is_passed_over(tmp_path: Path, protocol: int
     save_checkpoint(tmp_path, {"evil": Evil(mark)}, "hash")
     assert load_checkpoint(tmp_path, "hash") is None
     assert not mark.exists()
-    assert "unreadable checkpoint, passed over" in capsys.readouterr().err
+    assert "unreadable checkpoint, ignored" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

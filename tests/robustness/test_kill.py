@@ -120,7 +120,7 @@ def test_full_disk_ends_the_run_in_one_line_and_keeps_the_last_checkpoint(
     request = {"every_episode": True, "fault": fault}
     assert warm.run("train", "--config", file, "--out", folder, **request) == 1
     last = warm.output[-1]
-    assert "No space left on device" in last and "last checkpoint is kept" in last
+    assert "No space left on device" in last and "resume from the last checkpoint" in last
     assert not any("Traceback" in line for line in warm.output)
     assert not (folder / "summary.json").exists()
     assert bool(checkpoints(folder)) == (number > 1)

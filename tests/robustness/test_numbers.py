@@ -221,7 +221,7 @@ def test_failure_of_sumo_is_one_line_and_the_run_goes_on_from_its_checkpoint(
         assert main(command) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert "rsm: rsm-radius90-p4-k3-seed0: episode" in last and "'human3' is not known" in last
-    assert "last checkpoint is kept" in last and "Traceback" not in last
+    assert "resume from the last checkpoint" in last and "Traceback" not in last
     assert (folder / CURRENT).exists() and not (folder / "summary.json").exists()
     assert main(command) == 0
     train(config, tmp_path / "whole")

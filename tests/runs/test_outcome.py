@@ -46,7 +46,7 @@ def test_run_that_could_not_run_is_told_apart_from_one_that_was_stopped(tmp_path
     assert found.waiting == ["go-seed1", "go-seed2"]
     lines = report("small", RUNS, tmp_path, ended=False)
     assert "  could not run: go-seed0: go-seed0: disk full" in lines
-    assert "  not run to the end: 2; the same command goes on with them" in lines
+    assert "  unfinished: 2; the same command resumes them" in lines
     assert report("small", RUNS, tmp_path, ended=True) == [], "nobody asked for them"
 
 

@@ -40,13 +40,13 @@ def test_moved_checkout_finds_its_artifacts_and_does_not_make_the_former_folder_
     monkeypatch.chdir(tmp_path / "after")
     assert files_of(RunConfig().run_id) == set()
     main(["doctor"])
-    assert "lead out of this checkout" in capsys.readouterr().out
+    assert "point outside this checkout" in capsys.readouterr().out
     write_run(RunConfig(seed=1))
     tracking.sync(STUDY)
     assert files_of(RunConfig().run_id) == files_of(RunConfig(seed=1).run_id) == whole
     assert list((tmp_path / "before").iterdir()) == []
     main(["doctor"])
-    assert "lead out of this checkout" not in capsys.readouterr().out
+    assert "point outside this checkout" not in capsys.readouterr().out
 
 
 def test_copied_checkout_leaves_the_files_of_the_original_alone(

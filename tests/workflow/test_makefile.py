@@ -32,5 +32,5 @@ def test_ui_without_a_store_says_so_before_it_makes_an_environment(tmp_path: Pat
         ["make", "ui"], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 2
-    assert done.stdout == "ui: no store yet: run 'make reproduce' first\n"
+    assert done.stdout == "ui: there is no MLflow store yet; run 'make reproduce' first\n"
     assert [file.name for file in tmp_path.iterdir()] == ["Makefile"]

@@ -37,7 +37,7 @@ FLOW_STARTS: tuple[Place, ...] = (
 
 
 def road(limit: float, vehicles: Sequence[int]) -> Road:
-    """Separate copies of the figure eight, with so many vehicles each."""
+    """Separate copies of the figure eight, each with that number of vehicles."""
     network = figure_eight(limit, loops=len(vehicles))
     return Road(network, start_places(network, vehicles))
 
@@ -55,7 +55,7 @@ def figure_eight(limit: float, radius: float = 30.0, points: int = 40, loops: in
 
 
 def start_places(network: Network, vehicles: Sequence[int]) -> tuple[Place, ...]:
-    """Where vehicles start, so many of each loop, loop by loop in the order of driving.
+    """Start positions of the vehicles of every loop, loop by loop in driving order.
 
     As in Flow where a loop has 14 of them, else evenly spread.
     """

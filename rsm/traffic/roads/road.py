@@ -25,7 +25,7 @@ class RoadBuilder(Protocol):
     """A function that a scenario names."""
 
     def __call__(self, limit: float, vehicles: Sequence[int]) -> Road:
-        """Separate copies with a speed limit in m/s, each with so many vehicles at the start.
+        """Separate copies with a speed limit in m/s, each with that number of vehicles at the start.
 
         Raises ConfigError for numbers that it cannot have.
         """
