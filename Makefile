@@ -42,6 +42,8 @@ reproduce: setup
 # to a folder that no rule reads or writes; then the claims are computed.
 STUDIES ?=
 GATHERED := results/committed
+# A page is committed if it has fewer bytes.
+SMALL_PAGE := 3000000
 committed: setup
 	@test -n "$(STUDIES)" || { echo "committed: no studies are named; use STUDIES=\"published theory\""; exit 2; }
 	@set -e; for study in $(STUDIES); do for part in study.yaml figures tables; do \
@@ -50,6 +52,9 @@ committed: setup
 	@set -e; for study in $(STUDIES); do \
 	  rm -rf $(GATHERED)/$$study; mkdir -p $(GATHERED)/$$study; \
 	  cp -r results/$$study/study.yaml results/$$study/figures results/$$study/tables $(GATHERED)/$$study/; \
+	  page=results/$$study/index.html; \
+	  if test -f $$page && test "$$(wc -c < $$page)" -lt $(SMALL_PAGE); then cp $$page $(GATHERED)/$$study/; \
+	  else echo "committed: $$page is not copied: it is not there, or not below $(SMALL_PAGE) bytes"; fi; \
 	  $(BIN)/python -m rsm policies --study $$study --out $(GATHERED)/$$study/policies; \
 	done
 	@$(MAKE) --no-print-directory claims
@@ -59,7 +64,7 @@ claims: setup
 	$(BIN)/python -m rsm claims --readme README.md
 
 report: setup
-	$(SNAKEMAKE) --config study=$(STUDY) $(CONFIG) -- report
+	$(SNAKEMAKE) --config study=$(STUDY) $(CONFIG) -- page report
 
 # Checked before an environment is made: is there anything to show?
 ui:

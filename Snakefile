@@ -113,6 +113,7 @@ rule all:
         rules.draw.output,
         expand(rules.publish.output, first=PUBLISHED),
         rules.publish_results.output,
+        rules.page.output,
         rules.report.output,
         MORE,
 
@@ -141,14 +142,16 @@ onerror:
     if outcome(runs, Path(RESULTS)).broken and os.path.isfile(
         f"{RESULTS}/study.yaml"
     ):
+        source = str(study_file(configured))
         shell(
             "(python -m rsm tables --study {RESULTS}/study.yaml"
             " && python -m rsm figures --study {RESULTS}/study.yaml"
+            " && python -m rsm page --study {RESULTS}/study.yaml --source {source:q}"
             " && python -m snakemake --snakefile {SNAKEFILE:q} --report {RESULTS}/report.html"
             " --configfile {RESULTS}/study.yaml --config study={configured:q} rebuild=true"
             " -- {RESULTS}/figures/zeta.png {RESULTS}/tables/main.html)"
             " > {RESULTS}/logs/without_broken_runs.log 2>&1"
-            " && echo 'Tables, figures and report show the others.' >&2 || true"
+            " && echo 'Tables, figures and page show the others.' >&2 || true"
         )
         shell(
             "python -m rsm sync --study {RESULTS}/study.yaml > {RESULTS}/logs/sync.log 2>&1 || true"

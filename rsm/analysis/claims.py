@@ -52,13 +52,16 @@ class Finding(NamedTuple):
     seeds: int | None  # pairs of seeds; None where the number is not of seeds
 
 
-def findings(folders: Sequence[Path]) -> list[Finding]:
+def findings(folders: Sequence[Path], study: str | None = None) -> list[Finding]:
     """All claims in their order, a row per variant, from the first of `folders` that has the study.
 
-    A folder holds `<study>/tables/`. Raises ConfigError for a table that cannot be read.
+    `study`: only the claims that this one decides. A folder holds `<study>/tables/`. Raises
+    ConfigError for a table that cannot be read.
     """
     found: list[Finding] = []
     for claim in load_yaml(CLAIMS)["claims"]:
+        if study is not None and claim["study"] != study:
+            continue
         tables = next((f / claim["study"] / "tables" for f in folders if _has(f, claim)), None)
         try:
             judged = list(_judged(claim, tables))

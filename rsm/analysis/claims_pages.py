@@ -135,10 +135,11 @@ def said(finding: Finding) -> str:
     """Verdict, number, and its interval or points."""
     if finding.verdict == Verdict.NOT_RUN:
         return str(Verdict.NOT_RUN)
-    return f"**{finding.verdict}**: {_number(finding)}"
+    return f"**{finding.verdict}**: {number(finding)}"
 
 
-def _number(finding: Finding) -> str:
+def number(finding: Finding) -> str:
+    """The number of a finding with its interval or points."""
     low, value, high = (_figures(x) for x in (finding.low, finding.value, finding.high))
     if finding.happened is not None:
         spread = f", {finding.low:.3g} % to {finding.high:.3g} %" if finding.happened else ""

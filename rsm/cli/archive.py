@@ -69,7 +69,7 @@ def texts(study: Study, results: Path, files: dict[str, Path]) -> dict[str, str]
     from rsm.runs.crate import METADATA, metadata
     from rsm.runs.folder import read_summary
 
-    claims = [claim for claim in findings([results.parent]) if claim.study == study.name]
+    claims = findings([results.parent], study.name)
     table = pd.DataFrame(claims, columns=list(Finding._fields))
     made = {
         "README.md": README.format(

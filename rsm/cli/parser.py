@@ -221,6 +221,16 @@ def parser() -> argparse.ArgumentParser:
     )
     study_option(tables)
 
+    page = command(
+        "page", results.run_page, "write the page of a study, one HTML file that needs no network"
+    )
+    study_option(page)
+    page.add_argument(
+        "--source",
+        metavar="NAME|FILE",
+        help="the study's own file, whose comments hold its questions; default: the one of its name",
+    )
+
     compare = command(
         "compare",
         comparing.run_compare,

@@ -1,12 +1,17 @@
-"""`rsm tables`, `rsm figures` and `rsm theory`: what is computed from finished runs."""
+"""`rsm tables`, `figures`, `page`, `claims` and `theory`: what is computed from finished runs."""
 
 from __future__ import annotations
 
 import argparse
 from functools import partial
+from typing import TYPE_CHECKING
 
 from rsm.cli.studies import RESULTS, finished_study
 from rsm.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
 
 COMMITTED = RESULTS / "committed"
 
@@ -34,16 +39,38 @@ def run_figures(options: argparse.Namespace) -> None:
 
 def redraw_figures(options: argparse.Namespace) -> None:
     """Draw the figures of a folder again from their CSVs: those of a study and those of the theory."""
+    from rsm.analysis import figures
+
+    out = options.source / "figures" if options.out is None else options.out
+    for path in figures.redraw_folder(options.source, out, _known_figures(), options.only):
+        print(path)
+
+
+def _known_figures() -> dict[str, Callable[[], ModuleType]]:
+    """Name → what gives its module, of all figures in their order: those of studies and those of the theory."""
     from rsm import analysis, theory
     from rsm.analysis import figures
     from rsm.theory import figures as theory_figures
 
-    known = {name: partial(figures.module, name) for name in analysis.FIGURES}
+    known: dict[str, Callable[[], ModuleType]] = {
+        name: partial(figures.module, name) for name in analysis.FIGURES
+    }
     for name in (name for part in theory.FIGURES.values() for name in part):
         known[name] = partial(theory_figures.module, name)
-    out = options.source / "figures" if options.out is None else options.out
-    for path in figures.redraw_folder(options.source, out, known, options.only):
-        print(path)
+    return known
+
+
+def run_page(options: argparse.Namespace) -> None:
+    from rsm.analysis.figures import heading
+    from rsm.analysis.page.write import write_page
+    from rsm.config.study import studies, study_file
+
+    study = finished_study(options.study)
+    shipped = studies() / f"{study.name}.yaml"
+    source = shipped if options.source is None else study_file(options.source)
+    headings = {name: heading(module()) for name, module in _known_figures().items()}
+    path = write_page(study, RESULTS / study.name, headings, source)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 
 def run_claims(options: argparse.Namespace) -> None:

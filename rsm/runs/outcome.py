@@ -81,11 +81,14 @@ def places(study: str, results: Path, page: str | None) -> list[str]:
     """Lines on where the results of a finished study are, and its `page` in MLflow; none without a report."""
     if not (results / "report.html").is_file():
         return []
+    index = results / "index.html"
+    first = f"  page      {index}  (start here: one file with all of it; open it in a browser)"
     lines = [
         f"Study {study!r} is done:",
+        *([first] if index.is_file() else []),
         f"  figures   {results}/figures/  (PDF, PNG, and the data as CSV)",
         f"  tables    {results}/tables/   (start with main.md)",
-        f"  report    {results}/report.html  (one file; open it in a browser)",
+        f"  report    {results}/report.html  (the archive: Snakemake's own report)",
         f"  runs      {results}/runs/     (a folder for each: settings, manifest, tables, policy)",
     ]
     return [*lines, f"  MLflow    {page}  (after 'make ui')"] if page else lines

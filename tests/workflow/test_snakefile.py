@@ -33,7 +33,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("command")
 parser.add_argument("folders", nargs="*")
 parser.add_argument("--force", action="store_true")
-for name in ("study", "set", "out", "config", "receipt"):
+for name in ("study", "set", "out", "config", "receipt", "source"):
     parser.add_argument("--" + name)
 options = parser.parse_args()
 def write(path, text="x"):
@@ -75,6 +75,8 @@ elif done == "figures":
     for name in analysis.FIGURES:
         for suffix in analysis.FORMATS:
             write(Path(options.study).parent / "figures" / (name + "." + suffix))
+elif done == "page":
+    write(Path(options.study).parent / "index.html", options.source)
 elif done == "verify":
     print("agrees  human-seed0")
 with open("calls", "a") as file:
