@@ -42,9 +42,10 @@ def settings_page() -> str:
     known = schemas["$defs"] | RunConfig.model_json_schema()["$defs"]
     parts = [
         "# Settings",
-        "A run file and the block `run` of a study hold these sections. What is left out has its default: that of "
-        "the published experiment, unless *not published* stands beside it. An unknown key is rejected with those "
-        "that are known. `rsm schema` prints all of this as JSON schema, for editors.",
+        "A run file and the block `run` of a study hold these sections. A key that is left out has its "
+        "default. Defaults are those of the published experiment, unless *not published* stands beside them. "
+        "An unknown key is rejected, with the keys that are known. `rsm schema` prints the same as JSON "
+        "schema, for editors.",
         "## The run itself",
         _settings(RunConfig, RunConfig.model_json_schema()["properties"], ("method", "seed")),
     ]
@@ -128,7 +129,7 @@ def columns_page() -> str:
 
 OPTIONAL = {
     schema.GATE: "Only of runs that measure their gate (`gate.replicas`): a row per replica and judge.",
-    schema.AGENTS: "Only of runs whose agents have a loop each (fleets): a row per evaluation episode and agent.",
+    schema.AGENTS: "Only of runs whose agents have a loop each (fleets): a row per evaluation and agent.",
 }
 
 
@@ -146,13 +147,20 @@ def commands_page() -> str:
     top = parser()
     parts = [
         "# Commands",
-        "`rsm COMMAND --help` prints the same. In a checkout whose environment is not activated it is "
-        "`.venv/bin/rsm`. Exit codes: 0; 2 after a mistake of the user, in one line; 1 after a failure outside rsm "
-        "(disk, SUMO, store) and for findings of `verify` and `doctor`; 130 after an interrupt; 143 after SIGTERM.",
+        "`rsm COMMAND --help` prints the same. If the environment is not activated, call `.venv/bin/rsm`.",
+        _table(("exit code", "meaning"), EXIT_CODES),
     ]
     for name, command in _commands(top):
         parts += [f"## `rsm {name}`", f"```text\n{command.format_help().strip()}\n```"]
     return "\n\n".join(parts) + "\n"
+
+
+EXIT_CODES = (
+    ("0", "success"),
+    ("1", "a failure outside rsm (disk, SUMO, store), or a finding of `verify` or `doctor`"),
+    ("2", "a mistake of the user, said in one line"),
+    ("130, 143", "interrupted; stopped by SIGTERM"),
+)
 
 
 def _commands(top: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
@@ -167,8 +175,8 @@ def methods_page() -> str:
     modules = [traits.module for traits in METHODS.own.values()]
     parts = [
         "# API of methods",
-        "A method is a module with two functions, `ask` and `mix`. [Extending](../how-to/extending.md) adds one from "
-        "another package; [the algorithm](../concepts/algorithm.md#methods) says what each of ours does.",
+        "A method is a module with two functions, `ask` and `mix`. [Extending](../how-to/extending.md) adds "
+        "one from another package. [The algorithm](../concepts/algorithm.md#methods) says what ours do.",
         "## What a method sees",
         "::: rsm.methods.context",
         "::: rsm.exchange.replicas",

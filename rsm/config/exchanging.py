@@ -115,7 +115,7 @@ class Mixing(Settings):
     published_code: Literal["aug", "jul"] | None = Field(
         None,
         description="Judge and mix as in one of the two public versions of the code; null: the method as "
-        "written (docs/concepts/algorithm.md).",
+        "written (docs/concepts/published-code.md).",
     )
     advantage: Literal["direct", "importance"] = Field(
         "direct",

@@ -71,7 +71,7 @@ def _topology_schema() -> dict[str, Any]:
 
 def _encoding_schema() -> dict[str, Any]:
     return {
-        "description": f"Encoding of parameters in frames: one of {encoding_forms()} (docs/concepts/algorithm.md)."
+        "description": f"Encoding of parameters in frames: one of {encoding_forms()} (docs/concepts/exchange.md)."
     }
 
 

@@ -2,7 +2,7 @@
 
 Top-k sends a difference to what *this* receiver last confirmed, and so keeps what it did not send in the
 difference until it is sent: the compression and the error feedback of CHOCO-SGD (Koloskova, Stich and Jaggi
-2019, docs/concepts/algorithm.md). Mixing stays that of the method.
+2019, docs/concepts/exchange.md). Mixing stays that of the method.
 """
 
 from __future__ import annotations

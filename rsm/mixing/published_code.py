@@ -11,7 +11,7 @@ with w = (p̃ − p) / (μ + 10⁻⁵), and in both versions
 - A⁺ the mean and ε the maximum of the *signed* samples, C = 2γε / (1−γ)²;
 - q₁ = (mean of ∂ log p along θ̃ − θ)², the square of one mean, where eq. (4) has the mean of squares.
 
-Written from formulas that describe the code (docs/concepts/algorithm.md); neither version has a licence.
+Written from formulas that describe the code (docs/concepts/published-code.md); neither version has a licence.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Against a scalar transcription of the formulas of docs/concepts/algorithm.md: loops, math, autograd."""
+"""Against a scalar transcription of the formulas of docs/concepts/published-code.md: loops, math, autograd."""
 
 from __future__ import annotations
 
