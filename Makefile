@@ -26,13 +26,19 @@ endif
 
 setup: $(SETUP)
 
-# Our own package is built with the pinned versions too (no build isolation).
-$(SETUP): pyproject.toml constraints.txt
+# constraints.txt has every package with its hashes but torch, whose builds (CPU, CUDA) differ in files and in what they
+# need: pip takes the one of this machine, or of PIP_FLAGS, in the version of constraints-torch.txt, unhashed.
+# What comes as source, our own package too, is built with the pinned setuptools (no build isolation), so that is first.
+# Modules are compiled when first imported: most never are.
+INSTALL = $(BIN)/pip install --quiet --no-compile --no-build-isolation $(PIP_FLAGS)
+$(SETUP): pyproject.toml constraints.txt constraints-torch.txt
 	@echo "== environment: .venv from constraints.txt"
 	@command -v $(PYTHON) >/dev/null || { echo "setup: $(PYTHON) was not found; name another interpreter with PYTHON=..."; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet $(PIP_FLAGS) -c constraints.txt setuptools
-	$(BIN)/pip install --quiet $(PIP_FLAGS) -c constraints.txt --no-build-isolation -e '.[dev,docs]'
+	sed -n '/^setuptools==/,/[^\\]$$/p' constraints.txt > .venv/setuptools.txt
+	$(INSTALL) --no-deps --require-hashes -r .venv/setuptools.txt
+	$(INSTALL) --no-deps --require-hashes -r constraints.txt
+	$(INSTALL) -r constraints-torch.txt -e .
 	@touch $@
 
 reproduce: setup
@@ -120,15 +126,18 @@ clean:
 	rm -rf site .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info results/ci
 	@echo "results/ is kept; to remove the results of a study, except committed ones: git clean -fdX results/NAME"
 
-# For maintainers: resolve the version ranges of pyproject.toml again and pin the result.
+# For maintainers, after a change of the packages in pyproject.toml: pins what is new with its hashes and keeps the
+# other pins; `make constraints UPGRADE=1` resolves every range anew. environment.yml gets the same versions.
+UPGRADE ?=
 constraints:
 	rm -rf .venv-new
 	$(PYTHON) -m venv .venv-new
-	.venv-new/bin/pip install --quiet $(PIP_FLAGS) 'torch==2.13.0' setuptools
-	.venv-new/bin/pip install --quiet $(PIP_FLAGS) --no-build-isolation -e '.[dev,docs]'
-	{ echo "# Every version of the environment, exact; written by 'make constraints'."; \
-	  .venv-new/bin/pip freeze --all --exclude-editable --exclude pip | sed 's/+cpu$$//'; } > constraints.txt
-	{ sed '/^      - /d' environment.yml; sed '/^#/d; s/^/      - /' constraints.txt; } > environment.new
+	.venv-new/bin/pip install --quiet uv
+	.venv-new/bin/uv pip compile --quiet pyproject.toml --all-extras --python-version 3.11 --generate-hashes \
+	  --no-emit-package torch --constraints constraints-torch.txt $(if $(UPGRADE),--upgrade) --no-annotate \
+	  --custom-compile-command "make constraints" --output-file constraints.txt
+	{ sed '/^      - /d' environment.yml; sed -n 's/^\([^ #]*==[^ ]*\).*/      - \1/p' constraints.txt constraints-torch.txt; } \
+	  > environment.new
 	mv environment.new environment.yml
 	rm -rf .venv-new
 

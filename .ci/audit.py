@@ -13,7 +13,7 @@ import tempfile
 import venv
 from pathlib import Path
 
-PINS = Path(__file__).parents[1] / "constraints.txt"
+ROOT = Path(__file__).parents[1]
 
 
 def skipped(reason: str) -> int:
@@ -48,7 +48,9 @@ def main() -> int:
         if subprocess.run(install, stderr=subprocess.DEVNULL).returncode:
             return skipped("pip-audit cannot be installed from here")
         audit = [binaries / "pip-audit", "--no-deps", "--disable-pip", "--format", "json"]
-        audit += ["--progress-spinner", "off", "--timeout", "15", "--requirement", PINS]
+        audit += ["--progress-spinner", "off", "--timeout", "15"]
+        for name in ("constraints.txt", "constraints-torch.txt"):
+            audit += ["--requirement", ROOT / name]
         try:
             done = subprocess.run(audit, capture_output=True, text=True, timeout=300)
         except subprocess.TimeoutExpired:

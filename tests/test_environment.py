@@ -1,11 +1,12 @@
-"""environment.yml and constraints.txt agree with pyproject.toml."""
+"""environment.yml, constraints.txt and constraints-torch.txt agree with pyproject.toml."""
 
 from __future__ import annotations
 
 import ast
+import re
 import sys
 import tomllib
-from importlib.metadata import packages_distributions
+from importlib import metadata
 from pathlib import Path
 
 import yaml
@@ -18,26 +19,49 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CONDA = yaml.safe_load((ROOT / "environment.yml").read_text())
 
 
-def constraints() -> list[str]:
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
-    return [line for line in lines if not line.startswith("#")]
+def pinned(name: str) -> list[tuple[str, str, str]]:
+    """Package, version and the rest of each requirement of a file."""
+    text = re.sub(r"^#.*\n", "", (ROOT / name).read_text(), flags=re.M).replace("\\\n", "")
+    return [
+        (*line.partition(" ")[0].split("=="), line.partition(" ")[2]) for line in text.splitlines()
+    ]
+
+
+HASHED, TORCH = pinned("constraints.txt"), pinned("constraints-torch.txt")
 
 
 def pins() -> dict[str, str]:
     """Package to exact version, as constrained."""
-    split = (line.split("==") for line in constraints())
-    return {canonicalize_name(name): version for name, version in split}
+    return {canonicalize_name(name): version for name, version, _ in HASHED + TORCH}
 
 
 def requirements() -> list[Requirement]:
-    extras = PROJECT["optional-dependencies"]
-    asked = PROJECT["dependencies"] + extras["dev"] + extras["docs"]
-    return [Requirement(text) for text in asked]
+    extras = [text for extra in PROJECT["optional-dependencies"].values() for text in extra]
+    return [Requirement(text) for text in PROJECT["dependencies"] + extras]
+
+
+def test_every_file_of_every_package_but_torch_is_known_by_its_hash() -> None:
+    """Torch's builds for CPU and CUDA are different files of one version, from different indexes."""
+    for name, _, hashes in HASHED:
+        assert re.fullmatch(r"( *--hash=sha256:[0-9a-f]{64})+", hashes), name
+    assert "torch" not in {name for name, *_ in HASHED}
+    assert [(name, rest) for name, _, rest in TORCH] == [("torch", "")]
+
+
+def test_no_file_of_the_environment_names_a_registry() -> None:
+    for name in ("constraints.txt", "constraints-torch.txt", "environment.yml", "pyproject.toml"):
+        assert "://" not in (ROOT / name).read_text(), name
 
 
 def test_environment_yml_pins_what_constraints_txt_pins() -> None:
     (from_pip,) = [entry["pip"] for entry in CONDA["dependencies"] if isinstance(entry, dict)]
-    assert from_pip == constraints()
+    assert from_pip == [f"{name}=={version}" for name, version, _ in HASHED + TORCH]
+
+
+def test_installed_is_what_is_pinned() -> None:
+    """Of a build of torch the version counts, not what was built into it (`+cpu`)."""
+    found = {name: metadata.version(name).split("+")[0] for name in pins()}
+    assert found == pins()
 
 
 def test_environment_yml_holds_every_requirement_of_pyproject_in_its_range() -> None:
@@ -55,7 +79,7 @@ def test_environment_yml_asks_for_a_python_that_pyproject_allows() -> None:
 
 def test_every_package_that_rsm_imports_is_asked_for() -> None:
     asked = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
-    providers = packages_distributions()
+    providers = metadata.packages_distributions()
     for source in sorted((ROOT / "rsm").rglob("*.py")):
         for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

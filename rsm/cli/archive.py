@@ -13,14 +13,14 @@ from rsm.config.shipped import shipped
 from rsm.config.study import RESOLVED, Study
 from rsm.errors import ConfigError, one_line
 
-SHIPPED = ("Snakefile", "environment.yml", "constraints.txt", "workflow")
+SHIPPED = ("Snakefile", "environment.yml", "constraints.txt", "constraints-torch.txt", "workflow")
 README = """# rsm, study {name}
 
 {description}
 
 - `study.yaml`: the study with every default; `runs/`: one folder per run (settings, manifest, tables, policies)
 - `tables/main.md`, `figures/`, `claims.csv`: results; `Snakefile`, `workflow/`: the workflow
-- `environment.yml`, `constraints.txt`: exact versions; `ro-crate-metadata.json`: machine-readable metadata
+- `environment.yml`, `constraints*.txt`: exact versions; `ro-crate-metadata.json`: machine-readable metadata
 
 With rsm {version} installed:
 

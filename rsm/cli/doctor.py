@@ -22,10 +22,13 @@ from rsm.errors import ConfigError, obstacle, one_line, shown
 # Nothing that may be broken (torch above all) is imported at the top: a failed import is a finding.
 DISK_GB = 5  # more than the study `quick` and its store need
 CACHE_GB = 0.1  # for a road network and SUMO's temporary files
+PINS = ("constraints.txt", "constraints-torch.txt")
 SETUP = (
     "run `make setup`"
     if checkout()
-    else f"run `pip install --force-reinstall -c {shipped('constraints.txt')} PACKAGE`"
+    else "run `{}`".format(
+        " && ".join(f"pip install --no-deps -r {shipped(name)}" for name in PINS)
+    )
 )
 
 
@@ -68,17 +71,14 @@ def python() -> Iterator[Finding]:
 
 
 def packages() -> Iterator[Finding]:
-    """Installed versions against constraints.txt."""
-    path = shipped("constraints.txt")
-    if not path.is_file():
-        yield Finding(
-            "constraints.txt",
-            "missing",
-            "install rsm again, or run from a checkout",
-        )
-        return
-    lines = (line.partition("==") for line in path.read_text(encoding="utf-8").splitlines())
-    pins = {canonical(name): pin for name, _, pin in lines if pin}
+    """Installed versions against the pinned ones."""
+    text = ""
+    for name in PINS:
+        if not shipped(name).is_file():
+            yield Finding(name, "missing", "install rsm again, or run from a checkout")
+            return
+        text += shipped(name).read_text(encoding="utf-8")
+    pins = {canonical(name): pin for name, pin in re.findall(r"^([\w.-]+)==(\S+)", text, re.M)}
     advice = f"{SETUP} (it installs the pinned versions)"
     try:
         names = direct()

@@ -80,8 +80,8 @@ class Installed:
 
 NOT_KEPT = ("PYTHONPATH", "MLFLOW_TRACKING_URI", "VIRTUAL_ENV")
 PACKED = (
-    "rsm", "workflow", "profiles", "Snakefile", "environment.yml", "constraints.txt", "pyproject.toml",
-    "README.md", "LICENSE", "results/committed",
+    "rsm", "workflow", "profiles", "Snakefile", "environment.yml", "constraints.txt", "constraints-torch.txt",
+    "pyproject.toml", "README.md", "LICENSE", "results/committed",
 )  # fmt: skip
 
 

@@ -109,7 +109,7 @@ def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`make` in a folder with a finished environment whose python writes down what it is asked."""
     shutil.copy(ROOT / "Makefile", folder)
     (folder / ".venv/bin").mkdir(parents=True)
-    for name in ("pyproject.toml", "constraints.txt", ".venv/.setup-done"):
+    for name in ("pyproject.toml", "constraints.txt", "constraints-torch.txt", ".venv/.setup-done"):
         (folder / name).touch()
     python = folder / ".venv/bin/python"
     python.write_text('#!/bin/sh\necho "$@" > asked\n')

@@ -13,7 +13,7 @@ from .conftest import ROOT
 def test_study_runs_on_the_cores_that_this_process_may_use(tmp_path: Path) -> None:
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / ".venv/bin").mkdir(parents=True)
-    for name in ("pyproject.toml", "constraints.txt", ".venv/.setup-done"):
+    for name in ("pyproject.toml", "constraints.txt", "constraints-torch.txt", ".venv/.setup-done"):
         (tmp_path / name).touch()
     for name, does in (("python", "echo 5"), ("snakemake", 'echo "$@" > asked')):
         command = tmp_path / ".venv/bin" / name
