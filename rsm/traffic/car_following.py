@@ -79,7 +79,10 @@ class HumanTraffic:
         self._driver, self._car_length = driver, list(car_length)
         self._length, self._dt = loop_length, dt
         self._sumo_drives_inside = junction == "sumo"
-        self._noise: Iterator[list[float]] = iter(())
+        self._noise: Iterator[Floats] = iter(())
+        self._many = len(self._car_length) >= _MANY_VEHICLES
+        # Of many, who drives ahead of each and how long that vehicle is, while `ahead` is the same list.
+        self._followed: tuple[Sequence[int], NDArray[np.intp], Floats] | None = None
 
     def begin(self, generator: np.random.Generator) -> None:
         """A new episode, with its noise."""
@@ -99,11 +102,12 @@ class HumanTraffic:
         away, which gets no command), `ahead` (who drives ahead). A vehicle inside a junction gets
         RELEASE where SUMO drives there.
         """
-        noise = next(self._noise)
+        drawn = next(self._noise)
+        if self._many:
+            return self._commands_of_many(vehicles, drawn, position, speed, lane, ahead)
+        noise: list[float] = drawn.tolist()
         length, dt, car_length = self._length, self._dt, self._car_length
         drive = self._driver.acceleration
-        many = len(car_length) >= _MANY_VEHICLES
-        accelerations = self._accelerations(position, speed, ahead) if many else []
         targets = []
         for vehicle in vehicles:
             name = lane[vehicle]
@@ -114,30 +118,45 @@ class HumanTraffic:
                 targets.append((vehicle, RELEASE))
                 continue
             leader, own = ahead[vehicle], speed[vehicle]
-            if many:
-                acceleration = accelerations[vehicle] + noise[vehicle]
-            else:
-                gap = (position[leader] - position[vehicle]) % length - car_length[leader]
-                acceleration = drive(own, gap, speed[leader]) + noise[vehicle]
-            target = own + acceleration * dt
+            gap = (position[leader] - position[vehicle]) % length - car_length[leader]
+            target = own + (drive(own, gap, speed[leader]) + noise[vehicle]) * dt
             # Compared, since a call of max costs more than the arithmetic.
             targets.append((vehicle, 0.0 if target < 0.0 else target))
         return targets
 
-    def _accelerations(
-        self, position: Sequence[float], speed: Sequence[float], ahead: Sequence[int]
-    ) -> list[float]:
-        """What the driver would do (m/s²) in the place of every vehicle, noise aside."""
-        places, speeds, leaders = np.array(position), np.array(speed), np.array(ahead)
-        gap = (places[leaders] - places) % self._length - np.array(self._car_length)[leaders]
-        driven: list[float] = self._driver.accelerations(speeds, gap, speeds[leaders]).tolist()
-        return driven
+    def _commands_of_many(
+        self,
+        vehicles: Iterable[int],
+        noise: Floats,
+        position: Sequence[float],
+        speed: Sequence[float],
+        lane: Sequence[str],
+        ahead: Sequence[int],
+    ) -> list[tuple[int, float]]:
+        """The same by arrays, as if the driver sat in every vehicle."""
+        if self._followed is None or self._followed[0] is not ahead:
+            leaders = np.array(ahead)
+            self._followed = ahead, leaders, np.array(self._car_length)[leaders]
+        _, leaders, lengths = self._followed
+        places, speeds = np.array(position), np.array(speed)
+        gap = (places[leaders] - places) % self._length - lengths
+        driven = self._driver.accelerations(speeds, gap, speeds[leaders]) + noise
+        further = speeds + driven * self._dt
+        further[further < 0.0] = 0.0
+        targets: list[float] = further.tolist()
+        if self._sumo_drives_inside:
+            return [
+                (vehicle, RELEASE if name[0] == ":" else targets[vehicle])
+                for vehicle in vehicles
+                if (name := lane[vehicle])
+            ]
+        return [(vehicle, targets[vehicle]) for vehicle in vehicles if lane[vehicle]]
 
-    def _draw_noise(self, generator: np.random.Generator) -> Iterator[list[float]]:
-        """Acceleration noise (m/s²) of every vehicle, step by step, as plain floats."""
+    def _draw_noise(self, generator: np.random.Generator) -> Iterator[Floats]:
+        """Acceleration noise (m/s²) of every vehicle `[V]`, step by step."""
         shape = (_NOISE_BLOCK, len(self._car_length))
         while True:
-            yield from generator.normal(0.0, self._driver.noise, shape).tolist()
+            yield from generator.normal(0.0, self._driver.noise, shape)
 
 
 def neighbours(positions: Sequence[float], present: Sequence[bool]) -> tuple[list[int], list[int]]:
