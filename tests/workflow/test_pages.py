@@ -14,7 +14,10 @@ from .conftest import ROOT
 PAGE = re.compile(r"(?<![\w*{}/])[\w.-]+(?:/[\w.-]+)*\.md\b")
 CITING = [
     path
-    for where in ("rsm", "docs", "workflow", "Snakefile", "Makefile", "pyproject.toml", "README.md")
+    for where in (
+        *("rsm", "docs", "workflow", "examples", "Snakefile", "Makefile", "pyproject.toml"),
+        *("README.md", "CONTRIBUTING.md", "CHANGELOG.md"),
+    )
     for path in ([ROOT / where] if (ROOT / where).is_file() else sorted((ROOT / where).rglob("*")))
     if path.suffix in {".py", ".md", ".smk", ".yaml", ".rst", ".toml", ".json", ""}
     and path.is_file()
