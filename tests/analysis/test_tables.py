@@ -327,4 +327,4 @@ def test_readable_tables_take_the_column_of_the_target_return(tmp_path: Path) ->
         ("tex", r"rounds to\\0.3"),
     ):
         text = (results / "tables" / f"main.{name}").read_text()
-        assert head in text and "Rounds to 0.3: until the mean" in text
+        assert head in text and "Rounds to 0.3: communication rounds until" in text
