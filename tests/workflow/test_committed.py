@@ -133,6 +133,21 @@ def test_make_committed_gathers_the_named_studies_and_computes_the_claims(tmp_pa
     assert "rsm claims --readme README.md" in (tmp_path / "asked").read_text()
 
 
+@pytest.mark.parametrize(("size", "copied"), [(2_999_999, True), (3_000_000, False)])
+def test_make_committed_copies_a_page_only_if_it_is_small_and_says_so(
+    size: int, copied: bool, tmp_path: Path
+) -> None:
+    for part in ("figures/a.csv", "tables/runs.csv", "study.yaml", "index.html"):
+        path = tmp_path / "results/mine" / part
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "results/mine/index.html").write_bytes(b" " * size)
+    done = make(tmp_path, "committed", "STUDIES=mine")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "results/committed/mine/index.html").exists() == copied
+    assert ("results/mine/index.html is not copied" in done.stdout) != copied
+
+
 @pytest.mark.parametrize("studies", ["", "STUDIES=absent"])
 def test_make_committed_of_nothing_or_of_an_unfinished_study_changes_nothing(
     studies: str, tmp_path: Path

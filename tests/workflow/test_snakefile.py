@@ -194,6 +194,7 @@ def test_study_by_its_path_has_its_results_beside_its_name(stand_in: Workflow) -
     assert sum(line.startswith("train rsm-") for line in calls(stand_in)) == 1
     results = stand_in.folder / "results/own"
     assert (results / "report.html").is_file()
+    assert (results / "index.html").read_text() == str(file), "which holds its questions"
     assert load_study(results / "study.yaml") == load_study(file)
     again = stand_in.snakemake("--cores", "1", "--config", f"study={file}")
     assert "Nothing to be done" in again.stdout + again.stderr
@@ -293,6 +294,7 @@ def test_override_without_a_name_goes_to_a_folder_of_its_own(stand_in: Workflow)
     assert done.returncode == 0, done.stdout + done.stderr
     (folder,) = (stand_in.folder / "results").glob("ci*")
     said = done.stdout.partition(f"Study '{folder.name}' is done:")[2]
+    assert said.split()[:2] == ["page", f"results/{folder.name}/index.html"], "named first"
     assert f"results/{folder.name}/report.html" in said and "/#/experiments/7/runs" in said
     assert re.fullmatch("ci-[0-9a-f]{6}", folder.name)
     assert f"is the study {folder.name}, in results/{folder.name}" in done.stderr
@@ -317,6 +319,7 @@ def test_run_that_breaks_does_not_keep_the_others_from_their_tables(stand_in: Wo
     assert (results / "tables/main.html").is_file() and (results / "figures/zeta.png").is_file()
     log = (results / "logs/without_broken_runs.log").read_text()
     assert (results / "report.html").is_file(), log
+    assert (results / "index.html").is_file(), log
     assert not (results / "runs/fmarl-seed0/summary.json").exists()
 
 

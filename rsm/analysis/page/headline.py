@@ -80,7 +80,7 @@ def _against_independent(learned: pd.DataFrame, names: dict[str, str]) -> list[F
     if not groups:
         return []
     lines = [
-        f"{word}: {', '.join(groups[verdict])}"
+        f"{word}: {'; '.join(groups[verdict])}"
         for verdict, word in _WORDS.items()
         if verdict in groups
     ]
@@ -88,10 +88,11 @@ def _against_independent(learned: pd.DataFrame, names: dict[str, str]) -> list[F
 
 
 def named(table: pd.DataFrame) -> list[str]:
-    """Names of configurations: the label, and where it ran if the label alone does not tell."""
-    shown = selection.records(readable(table)[list(HEADINGS[:4])])
-    twice = table["label"].duplicated(keep=False)
-    return [
-        f"{label} ({where})" if double and (where := place(texts)) else str(label)
-        for label, double, texts in zip(table["label"], twice, shown, strict=True)
-    ]
+    """Names of configurations: the label, and of topology, P and K what tells those of one label apart."""
+    shown = readable(table)[list(HEADINGS[:4])].astype(str)
+    names = []
+    for label, row in zip(table["label"], selection.records(shown), strict=True):
+        alike = shown[shown["method"] == label]
+        words = {name: row[name] if alike[name].nunique() > 1 else "–" for name in HEADINGS[1:4]}
+        names.append(" · ".join(filter(None, [str(label), place({HEADINGS[0]: label} | words)])))
+    return names

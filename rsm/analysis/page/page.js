@@ -66,13 +66,21 @@ for (const image of document.querySelectorAll(".picture img")) {
   panels.forEach((panel, number) => control("panel").add(new Option(panel.name, number)));
   document.querySelector(".of-panels").hidden = panels.length < 2;
   if (panels.length < 2) document.querySelector(".of-panels").style.display = "none";
+  const across = (line, x) => x === "bytes_sent" ? line[x].map((bytes) => bytes / 1e6) : line[x];
+  const decades = (from, to) => {
+    const steps = to / from > 100 ? [1] : [1, 2, 5], tickvals = [];
+    for (let power = Math.floor(Math.log10(from)); power <= Math.log10(to) + 1; power += 1) {
+      tickvals.push(...steps.map((step) => Number(`${step}e${power}`)));
+    }
+    return { tickmode: "array", tickvals, ticktext: tickvals.map(String) };
+  };
   const title = (name) => control(name).selectedOptions[0].textContent;
   const pale = (color, share) => color + Math.round(255 * share).toString(16).padStart(2, "0");
   const dashes = { human: "dot", untrained: "dashdot", go: "dash", platoon: "longdash", meter: "longdash" };
 
   const traces = (panel, x, y) => panel.lines.flatMap((line) => {
     const keep = (column) => x === "bytes_sent" ? column.map((value, i) => line[x][i] > 0 ? value : null) : column;
-    const own = { x: line[x], legendgroup: line.label, name: line.label };
+    const own = { x: across(line, x), legendgroup: line.label, name: line.label };
     const spread = control("spread").checked, hidden = { showlegend: false, hoverinfo: "skip" };
     const found = [];
     if (spread && line[`${y}_low`].some((value) => value !== null)) {
@@ -81,7 +89,7 @@ for (const image of document.querySelectorAll(".picture img")) {
       found.push({ ...edge, y: keep(line[`${y}_high`]), fill: "tonexty", fillcolor: pale(line.color, 0.14) });
     }
     for (const seed of spread ? line.seeds : []) {
-      found.push({ ...own, x: seed[x], y: seed[y], showlegend: false, mode: "markers",
+      found.push({ ...own, x: across(seed, x), y: seed[y], showlegend: false, mode: "markers",
         marker: { size: 4.5, color: pale(line.color, 0.5) },
         hovertemplate: `seed ${seed.seed}: %{y:.4g}<extra></extra>`, hoverinfo: "skip" });
     }
@@ -96,7 +104,7 @@ for (const image of document.querySelectorAll(".picture img")) {
     const panel = panels[Number(control("panel").value) || 0];
     const data = traces(panel, x, y);
     const values = data.flatMap((trace) => trace.y).filter((value) => value !== null);
-    const ends = panel.lines.flatMap((line) => line[x]).filter((value) => value > 0 || x !== "bytes_sent");
+    const ends = panel.lines.flatMap((line) => across(line, x)).filter((value) => value > 0 || x !== "bytes_sent");
     const from = Math.min(...ends), to = Math.max(...ends), low = Math.min(...values), high = Math.max(...values);
     const far = [], reach = Math.max(high - low, 0.02 * Math.abs(high));
     for (const level of control("levels").checked ? levels : []) {
@@ -114,8 +122,8 @@ for (const image of document.querySelectorAll(".picture img")) {
     const axis = { gridcolor: "#e8ecf0", linecolor: "#9aa5b1", zeroline: false, ticks: "outside", tickcolor: "#9aa5b1" };
     Plotly.react("plot", data, {
       font: { family: "system-ui, Segoe UI, Roboto, Helvetica Neue, Arial, sans-serif", size: 13, color: "#1c2430" },
-      margin: { l: narrow ? 48 : 62, r: 12, t: 34, b: 52 }, hovermode: "x unified", hoverlabel: { font: { size: 12 } },
-      xaxis: { ...axis, title: { text: title("x") }, type: x === "bytes_sent" ? "log" : "linear" },
+      margin: { l: narrow ? 48 : 62, r: 12, t: 34, b: 52 }, hovermode: x === "bytes_sent" ? "closest" : "x unified", hoverlabel: { font: { size: 12 } },
+      xaxis: { ...axis, title: { text: title("x") }, ...(x === "bytes_sent" ? { type: "log", ...decades(from, to) } : {}) },
       yaxis: { ...axis, title: { text: title("y"), standoff: 8 } },
       legend: narrow || panel.lines.length > 18
         ? { orientation: "h", y: -0.16, yanchor: "top", font: { size: 11.5 } } : { font: { size: 12.5 } },

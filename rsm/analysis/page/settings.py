@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
+from rsm.config.grid import Grid
 from rsm.config.run import RunSettings
-from rsm.config.study import Grid, Study
+from rsm.config.study import Study
 
 
 class Setting(NamedTuple):
