@@ -1,4 +1,4 @@
-"""Pages of the site that the code describes itself: settings, columns, commands, methods."""
+"""Pages of the site made from code (settings, columns, commands, methods) or from the root of the repository."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -16,10 +17,12 @@ from pydantic import BaseModel
 
 from rsm.cli.parser import parser
 from rsm.config.catalogue import METHODS
+from rsm.config.grid import Grid
 from rsm.config.run import RunConfig, RunSettings
-from rsm.config.study import Grid, Study
+from rsm.config.study import Study
 from rsm.runs import schema
 
+ROOT = Path(__file__).parents[2]
 CITED = re.compile(r"docs/([\w-]+)/([\w-]+)\.md")  # a page that a description cites
 
 
@@ -33,7 +36,18 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     }
     for name, page in pages.items():
         files.append(File.generated(config, f"reference/{name}.md", content=page()))
+    for name in ("CONTRIBUTING", "CHANGELOG"):
+        files.append(File.generated(config, f"project/{name.lower()}.md", content=root_page(name)))
     return files
+
+
+def root_page(name: str) -> str:
+    """A page of the root of the repository; links to other pages are those of the site."""
+    text = (ROOT / f"{name}.md").read_text(encoding="utf-8")
+    text = re.sub(
+        r"\[[^\]]*\]\(docs/([\w/-]+)\.md", lambda link: link[0].replace("docs/", "../"), text
+    )
+    return re.sub(r"\((CONTRIBUTING|CHANGELOG)\.md", lambda link: link[0].lower(), text)
 
 
 def settings_page() -> str:
