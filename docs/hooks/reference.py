@@ -1,4 +1,4 @@
-"""Pages of the site made from code (settings, columns, commands, methods) or from the root of the repository."""
+"""Pages of the site made from code (settings, columns, commands, methods) or from pages of the root."""
 
 from __future__ import annotations
 

@@ -12,12 +12,13 @@ from rsm.analysis import TABLES
 from .conftest import ROOT
 
 PAGE = re.compile(r"(?<![\w*{}/])[\w.-]+(?:/[\w.-]+)*\.md\b")
+PLACES = (
+    "rsm", "docs", "workflow", "examples", "Snakefile", "Makefile", "pyproject.toml", "README.md",
+    "CONTRIBUTING.md", "CHANGELOG.md",
+)  # fmt: skip
 CITING = [
     path
-    for where in (
-        *("rsm", "docs", "workflow", "examples", "Snakefile", "Makefile", "pyproject.toml"),
-        *("README.md", "CONTRIBUTING.md", "CHANGELOG.md"),
-    )
+    for where in PLACES
     for path in ([ROOT / where] if (ROOT / where).is_file() else sorted((ROOT / where).rglob("*")))
     if path.suffix in {".py", ".md", ".smk", ".yaml", ".rst", ".toml", ".json", ""}
     and path.is_file()
@@ -31,14 +32,12 @@ WRITTEN = {
 }
 # Pages of the site that docs/hooks makes.
 MADE = {
-    *(
-        ROOT / f"docs/reference/{name}.md"
-        for name in ("settings", "columns", "commands", "methods")
-    ),
-    *(
-        ROOT / f"docs/results/{path.parent.name}.md"
-        for path in ROOT.glob("results/committed/*/study.yaml")
-    ),
+    ROOT / f"docs/{name}.md"
+    for name in (
+        *("reference/settings", "reference/columns", "reference/commands", "reference/methods"),
+        *("project/contributing", "project/changelog", "results/claims"),
+        *(f"results/{path.parent.name}" for path in ROOT.glob("results/committed/*/study.yaml")),
+    )
 }
 
 
