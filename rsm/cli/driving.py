@@ -45,7 +45,7 @@ def _with_spread(found: dict[str, Any], digits: int) -> str:
 
 def run_render(options: argparse.Namespace) -> None:
     from rsm.runs.archive import run_folder
-    from rsm.traffic.rendering import check_output
+    from rsm.traffic.films import check_output
 
     check_output(options.out)
     if options.at is not None and options.out.suffix.lower() != ".png":

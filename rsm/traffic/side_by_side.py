@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +13,8 @@ from PIL import Image, ImageDraw, ImageFont
 from rsm.config.learning import Traffic
 from rsm.errors import ConfigError
 from rsm.traffic.environment import TrafficEnv
-from rsm.traffic.rendering import FILMS, Frame, Links, Picture, top_speed, write_frames
+from rsm.traffic.films import Frame, steps_a_frame, write_frames
+from rsm.traffic.picture import Links, Picture, top_speed
 from rsm.traffic.trajectory import Act, Trajectory, drive_trajectory
 
 STRIP, SIZE = 44, 24  # height of the strip with the clock and of its letters, pixels
@@ -39,8 +39,7 @@ def drive(
 ) -> Side:
     """One side: the episode of `seed`, with as many moments as the file `out` shows."""
     with TrafficEnv(traffic) as env:
-        ending = out.suffix.lower()
-        every = 1 if ending == ".png" else math.ceil(env.horizon / FILMS[ending][0])
+        every = steps_a_frame(out, env.horizon)
         return Side(env, drive_trajectory(env, lambda: driver(env, seed), seed, every), links, who)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -51,23 +53,46 @@ def held_out_trajectory(folder: Path) -> pa.Table:
     return trajectory_table(dict(columns), about)
 
 
-def last_exchange(name: str) -> NDArray[np.int64]:
-    """Who exchanged in the last round of the run that `--controller` names, [E, 3]: agent, agent, bytes.
+def last_exchange(name: str) -> NDArray[np.float64]:
+    """Who exchanged in the last round of the run that `--controller` names, [E, 4]: agent, agent, bytes, ζ.
 
-    A pair stands once, with the bytes both ways; −1 is the server. Empty where nothing was exchanged, and
-    for a control or a run that did not record it. Raises ConfigError for a file that cannot be read.
+    A pair stands once, with the bytes both ways; −1 is the server. ζ is the largest with which one of the two
+    accepted a replica that has a segment of the other, 0 if neither did, and NaN where no replica was judged.
+    Empty where nothing was exchanged, and for a control or a run that did not record it. Raises ConfigError for
+    a file that cannot be read.
     """
-    path = Path(name) / "exchange.parquet"
     pairs: dict[tuple[int, int], int] = {}
-    if os.path.isfile(path):
-        try:
-            rows = pq.read_table(path).to_pylist()
-            for row in rows:
-                one, other = sorted((row["sender"], row["receiver"]))
-                sent = row.get("last_round_bytes") or 0  # no such column in older runs
-                if sent:
-                    pairs[one, other] = pairs.get((one, other), 0) + sent
-        except (OSError, KeyError, TypeError, pa.ArrowException):
-            raise ConfigError(f"{path}: cannot be read: it is not the table of a run") from None
-    found = [(*pair, sent) for pair, sent in pairs.items()]
-    return np.array(found, dtype=np.int64).reshape(-1, 3)
+    with _table(Path(name) / "exchange.parquet") as table:
+        for row in table.to_pylist() if table else ():
+            one, other = sorted((row["sender"], row["receiver"]))
+            sent = row.get("last_round_bytes") or 0  # no such column in older runs
+            if sent:
+                pairs[one, other] = pairs.get((one, other), 0) + sent
+    with _table(Path(name) / "zeta.parquet") as table:
+        accepted = _last_accepted(table) if table else None
+    other_zeta = np.nan if accepted is None else 0.0
+    found = [(*pair, sent, (accepted or {}).get(pair, other_zeta)) for pair, sent in pairs.items()]
+    return np.array(found, dtype=np.float64).reshape(-1, 4)
+
+
+def _last_accepted(table: pa.Table) -> dict[tuple[int, int], float]:
+    """Pair of agents → the largest ζ with which either accepted the other in its last judged round."""
+    agents, rounds = (table.column(name).to_numpy() for name in ("agent", "round"))
+    last = np.zeros(agents.max() + 1, dtype=rounds.dtype)
+    np.maximum.at(last, agents, rounds)
+    found: dict[tuple[int, int], float] = {}
+    for row in table.filter(pa.array(rounds == last[agents])).to_pylist():
+        for sender in row["sources"] if row["outcome"] == "accepted" else ():
+            one, other = sorted((row["agent"], sender))
+            found[one, other] = max(found.get((one, other), 0.0), row["zeta"])
+    return found
+
+
+@contextlib.contextmanager
+def _table(path: Path) -> Iterator[pa.Table | None]:
+    """A table of a run, None where it has no rows or no file; raises ConfigError for another kind of file."""
+    try:
+        table = pq.read_table(path) if os.path.isfile(path) else None
+        yield table if table and table.num_rows else None
+    except (OSError, KeyError, TypeError, pa.ArrowException):
+        raise ConfigError(f"{path}: cannot be read: it is not the table of a run") from None

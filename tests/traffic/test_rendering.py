@@ -10,9 +10,11 @@ from PIL import Image
 
 from rsm.config.learning import Traffic
 from rsm.errors import ConfigError
-from rsm.traffic import rendering
+from rsm.traffic import films
 from rsm.traffic.environment import TrafficEnv
-from rsm.traffic.rendering import Picture, check_output, render
+from rsm.traffic.films import check_output
+from rsm.traffic.picture import Links, Picture, gathered
+from rsm.traffic.rendering import render
 from rsm.traffic.trajectory import Act, Trajectory, drive_trajectory
 
 
@@ -76,9 +78,15 @@ def texts(picture: Picture) -> list[str]:
     return [text.get_text() for text in picture.figure.legends[0].get_texts()]
 
 
-def changed_by(env: TrafficEnv, trajectory: Trajectory, links: list[list[int]]) -> Any:
+def made(*links: tuple[float, ...]) -> Links:
+    """Links of agent, agent, bytes and maybe ζ, of a run that judges nothing without one."""
+    rows = [(*link, np.nan)[:4] for link in links]
+    return np.array(rows, dtype=np.float64).reshape(-1, 4)
+
+
+def changed_by(env: TrafficEnv, trajectory: Trajectory, links: Links) -> Any:
     """Which pixels the links change in the first frame, [height, width], and the picture."""
-    picture = Picture(env, trajectory, np.array(links, dtype=np.int64).reshape(-1, 3))
+    picture = Picture(env, trajectory, links)
     linked, plain = (p.frame(0).astype(int) for p in (picture, Picture(env, trajectory)))
     return np.abs(linked - plain).sum(axis=2)[:400] > 30, picture  # the legend lies below
 
@@ -89,7 +97,7 @@ def test_links_run_between_learning_vehicles_and_are_thicker_with_more_bytes(
     trajectory = drive_trajectory(env, humans, seed=0)
     areas = []
     for sent in (1, 1000):
-        changed, picture = changed_by(env, trajectory, [[1, 4, sent], [7, 8, 1000]])
+        changed, picture = changed_by(env, trajectory, made((1, 4, sent), (7, 8, 1000)))
         ends = trajectory.xy[0][trajectory.learners[[1, 4]]]
         x, y = picture.figure.axes[0].transData.transform(ends.mean(axis=0))
         assert changed[round(540 - y) - 2 : round(540 - y) + 3, round(x) - 2 : round(x) + 3].any()
@@ -98,9 +106,48 @@ def test_links_run_between_learning_vehicles_and_are_thicker_with_more_bytes(
     assert any("last exchange" in text for text in texts(picture))
 
 
+def test_link_is_as_wide_as_the_zeta_it_was_accepted_with_and_a_hairline_if_it_was_not(
+    env: TrafficEnv,
+) -> None:
+    trajectory = drive_trajectory(env, humans, seed=0)
+    picture = Picture(env, trajectory, made((0, 5, 90, 0.1), (1, 2, 10, 0.4), (3, 4, 90, 0.0)))
+    picture.frame(0)
+    some, most, none = picture.links.get_linewidth()
+    assert none < some < most
+    assert some - none == pytest.approx((most - none) / 4)
+    assert "accepted in the last round\n(width: ζ, at most 0.4)" in texts(picture)
+    assert "exchanged, not accepted" in texts(picture)
+
+
+def test_strip_below_the_road_has_the_mean_speeds_up_to_the_moment(env: TrafficEnv) -> None:
+    trajectory = drive_trajectory(env, humans, seed=0)
+    picture = Picture(env, trajectory)
+    strip = picture.figure.axes[1]
+    for moment in (0, 12, -1):
+        picture.frame(moment)
+        every, learning = (line for line in strip.lines if line.get_animated())
+        until = len(trajectory.time) if moment == -1 else moment + 1
+        assert every.get_ydata() == pytest.approx(trajectory.speed.mean(axis=1)[:until])
+        chosen = trajectory.speed[:, trajectory.learners].mean(axis=1)
+        assert learning.get_ydata() == pytest.approx(chosen[:until])
+
+
+def test_separate_loops_stand_close_to_each_other_with_their_vehicles_on_them() -> None:
+    with TrafficEnv(Traffic(scenario="fleet-figure-eight:4", horizon=30)) as env:
+        trajectory = drive_trajectory(env, humans, seed=0, every=30)
+        shapes, moved = gathered(env, trajectory)
+    inner = [(shape.min(axis=0), shape.max(axis=0)) for shape in shapes]
+    for one, (low, high) in enumerate(inner):
+        apart = [np.maximum(low - top, bottom - high).max() for bottom, top in inner[:one]]
+        assert all(0 < gap < 100 for gap in apart[-1:])
+        own = moved.xy[0][trajectory.route[0] == one]
+        assert len(own) == 14
+        assert (own > low - 5).all() and (own < high + 5).all()
+
+
 def test_links_move_with_the_vehicles(env: TrafficEnv) -> None:
     trajectory = drive_trajectory(env, humans, seed=0)
-    picture = Picture(env, trajectory, np.array([[0, 5, 10]]))
+    picture = Picture(env, trajectory, made((0, 5, 10)))
     for moment in (0, 30):
         picture.frame(moment)
         [link] = picture.links.get_segments()
@@ -111,23 +158,23 @@ def test_a_teleported_vehicle_loses_its_links_and_others_keep_theirs(env: Traffi
     trajectory = drive_trajectory(env, humans, seed=0)
     xy = trajectory.xy.copy()
     xy[0, trajectory.learners[0]] = np.nan
-    picture = Picture(env, trajectory._replace(xy=xy), np.array([[0, 5, 10], [3, 4, 20]]))
+    picture = Picture(env, trajectory._replace(xy=xy), made((0, 5, 10), (3, 4, 20)))
     picture.frame(0)
     assert len(picture.links.get_segments()) == len(picture.links.get_linewidth()) == 1
 
 
 def test_an_exchange_with_the_server_is_said_and_not_drawn(env: TrafficEnv) -> None:
     trajectory = drive_trajectory(env, humans, seed=0)
-    changed, picture = changed_by(env, trajectory, [[-1, agent, 10] for agent in range(9)])
+    changed, picture = changed_by(env, trajectory, made(*((-1, agent, 10) for agent in range(9))))
     assert not changed.any()
     assert texts(picture)[-1] == "all exchange with the server"
-    some = Picture(env, trajectory, np.array([[-1, 4, 10]]))
+    some = Picture(env, trajectory, made((-1, 4, 10)))
     assert texts(some)[-1] == "1 of 9 exchange with the server"
 
 
 def test_without_exchange_nothing_is_drawn_or_said_of_it(env: TrafficEnv) -> None:
     trajectory = drive_trajectory(env, humans, seed=0)
-    changed, picture = changed_by(env, trajectory, [])
+    changed, picture = changed_by(env, trajectory, made())
     assert not changed.any()
     assert texts(picture) == ["human driver", "learning vehicle"]
 
@@ -155,7 +202,7 @@ def test_picture_says_who_drives_and_marks_no_one_where_humans_do(env: TrafficEn
 
 def test_links_of_agents_without_a_seat_are_left_out(env: TrafficEnv) -> None:
     trajectory = drive_trajectory(env, humans, seed=0)
-    picture = Picture(env, trajectory, np.array([[0, 9, 10], [1, 2, 10]]))
+    picture = Picture(env, trajectory, made((0, 9, 10), (1, 2, 10)))
     picture.frame(0)
     assert len(picture.links.get_segments()) == 1
 
@@ -163,7 +210,7 @@ def test_links_of_agents_without_a_seat_are_left_out(env: TrafficEnv) -> None:
 def test_long_episodes_are_thinned_out_to_a_few_hundred_frames(
     env: TrafficEnv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(rendering.FILMS, ".gif", (10, 20))
+    monkeypatch.setitem(films.FILMS, ".gif", (10, 20))
     trajectory = render(env, humans, tmp_path / "film.gif", seed=0)
     assert len(trajectory.time) == 11
 
@@ -177,7 +224,7 @@ def test_a_failed_film_leaves_the_old_file_and_no_remains(
     def fail(*arguments: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(rendering, "write_gif", fail)
+    monkeypatch.setattr(films, "write_gif", fail)
     with pytest.raises(OSError, match="disk full"):
         render(env, humans, out, seed=0)
     assert out.read_bytes() == b"old"

@@ -28,11 +28,27 @@ def test_last_exchange_of_a_run_holds_each_pair_once_with_the_bytes_both_ways(
     assert links[:, 2].sum() == rounds["bytes_sent"].tail(1).sum()
 
 
+def test_link_has_the_largest_zeta_with_which_either_accepted_the_other_in_the_last_round(tmp_path):
+    pairs = pd.DataFrame(
+        {"sender": [0, 1, 2], "receiver": [1, 0, 0], "last_round_bytes": [8, 8, 8]}
+    )
+    pairs.to_parquet(tmp_path / "exchange.parquet")
+    columns = ["round", "agent", "sources", "zeta", "outcome"]
+    rows = [
+        (1, 0, [2, 1], 0.9, "accepted"),  # an earlier round
+        (2, 0, [1, 1], 0.2, "accepted"),
+        (2, 1, [0, 2], 0.3, "accepted"),
+        (2, 0, [2, 2], 0.0, "rejected"),
+    ]
+    pd.DataFrame(rows, columns=columns).to_parquet(tmp_path / "zeta.parquet")
+    assert last_exchange(str(tmp_path)).tolist() == [[0, 1, 16, 0.3], [0, 2, 8, 0.0]]
+
+
 def test_no_exchange_is_known_of_a_control_and_of_an_older_run(tmp_path):
-    assert last_exchange("human").shape == (0, 3)
+    assert last_exchange("human").shape == (0, 4)
     older = pd.DataFrame({"sender": [0], "receiver": [1], "payload_bytes": [8]})
     older.to_parquet(tmp_path / "exchange.parquet")
-    assert last_exchange(str(tmp_path)).shape == (0, 3)
+    assert last_exchange(str(tmp_path)).shape == (0, 4)
     (tmp_path / "exchange.parquet").write_bytes(b"damaged")
     with pytest.raises(ConfigError, match=r"exchange\.parquet: cannot be read"):
         last_exchange(str(tmp_path))
