@@ -8,6 +8,7 @@ from rsm.config.extensions import Registry
 # Ours are a module of rsm.analysis.figures each, in this order; installed packages add theirs.
 _FIGURES = (
     "learning_curves",
+    "differences",
     "return_vs_bytes",
     "pareto",
     "segments",

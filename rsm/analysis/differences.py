@@ -25,6 +25,9 @@ NOTE = (
 _COLUMNS = (
     "episode", "env_steps", "pairs", "difference", "difference_low", "difference_high", "above",
 )  # fmt: skip
+_SUMMARY = (
+    "quantity", "seed", "difference", "difference_iqm", "difference_low", "difference_high",
+)  # fmt: skip
 
 
 def differences(runs: Runs) -> pd.DataFrame:
@@ -73,6 +76,43 @@ def differences(runs: Runs) -> pd.DataFrame:
         )
         frames.append(pd.DataFrame([row] * len(frame)).join(frame))
     return facets.gathered(frames, _COLUMNS)
+
+
+def summaries(runs: Runs) -> pd.DataFrame:
+    """How far every learning configuration at one P ends above `independent`, and is above it on average.
+
+    Columns: those of `selection.counts`, quantity (`final`: final return; `training`: mean over all
+    deterministic evaluations), seed, difference (of this seed), and difference_iqm over seeds with its 95 %
+    interval as difference_low and difference_high. A row per quantity and seed that both finished, or one
+    without seed where there is none. Empty where no run of `independent` finished.
+    """
+    index = selection.representative(selection.learners(runs))
+    finished = selection.with_return(index)
+    scores = facets.scores_by_seed(runs, index)
+    every = finished[finished["method"] == ALONE]
+    frames = []
+    for row in selection.records(selection.counts(index)):
+        world = row["world"]
+        alone = in_world(every, world) if isinstance(world, str) else every
+        if alone.empty or row["method"] == ALONE:
+            continue
+        alone = alone[alone["configuration"] == alone["configuration"].iloc[0]]
+        own = finished[finished["configuration"] == row["configuration"]]
+        final, base = (side.set_index("seed")["final_return"] for side in (own, alone))
+        ways = {"final": final - base}
+        names = row["configuration"], alone["configuration"].iloc[0]
+        if all(name in scores for name in names):
+            sides = (pd.DataFrame(scores[name]["return"]) for name in names)
+            apart = next(sides) - next(sides)
+            ways["training"] = apart.dropna(axis="columns", how="all").dropna().mean()
+        for quantity, found in ways.items():
+            known = found.dropna()
+            value = dict(zip(_SUMMARY[3:], selection.estimate(known), strict=True))
+            seeds = {"seed": known.index, "difference": known.to_numpy()}
+            frame = pd.DataFrame(seeds if len(known) else {"seed": [np.nan]})
+            frame = frame.assign(quantity=quantity, **value)
+            frames.append(pd.DataFrame([row] * len(frame)).join(frame))
+    return facets.gathered(frames, _SUMMARY)
 
 
 def _unchanging(control: pd.DataFrame, like: pd.DataFrame) -> pd.DataFrame:

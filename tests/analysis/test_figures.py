@@ -11,12 +11,11 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from rsm.analysis import FIGURES, facets, figures
 from rsm.analysis.figures import learning_curves, level_lines, marks, style, zeta
-from rsm.analysis.figures.looks import looks
+from rsm.analysis.figures.looks import looks, luminance
 from rsm.analysis.load import Runs
 from rsm.config.catalogue import METHODS
 from rsm.errors import ConfigError
@@ -219,11 +218,23 @@ def test_an_unknown_figure_is_refused_by_name() -> None:
         figures.module("pie")
 
 
-def test_a_method_has_one_colour_and_its_variants_differ_otherwise() -> None:
+def test_variants_of_a_method_differ_in_shade_line_and_marker() -> None:
+    labels = [
+        f"{method} ({loss} % loss)" for method in ("fmarl", "rsm") for loss in (0, 10, 30, 50)
+    ]
+    found = looks(labels)
+    for method in ("fmarl", "rsm"):
+        own = [look for label, look in found.items() if label.startswith(method)]
+        grey = sorted(luminance(look.color) for look in own)
+        assert min(np.diff(grey)) > 0.08  # in a print without colours
+        assert grey[-1] < 0.7  # still seen on white
+        assert len({look.dash for look in own}) == len({look.marker for look in own}) == 4
+
+
+def test_a_rule_has_one_look_whoever_else_is_drawn() -> None:
     found = looks(["rsm", "rsm (trust-region)", "rsm (certified)", "rsm (K = 1)", "fmarl"])
     rsm = [look for label, look in found.items() if label.startswith("rsm")]
-    assert len({look.color for look in rsm}) == 1
-    assert len({(look.dash, look.marker, look.filling) for look in rsm}) == 4
+    assert len({(look.color, look.dash, look.marker, look.filling) for look in rsm}) == 4
     assert looks(["rsm (trust-region)"])["rsm (trust-region)"] == found["rsm (trust-region)"]
 
 
@@ -248,10 +259,11 @@ def test_colours_of_the_published_methods_and_one_more_differ_in_lightness(
     published = ["independent", "average", "segment-average", "fmarl", "rsm"]
     monkeypatch.setattr("rsm.analysis.figures.looks.METHODS", published)
     found = looks([*published, "later"])
-    grey = sorted(np.dot(to_rgb(look.color), (0.299, 0.587, 0.114)) for look in found.values())
+    grey = sorted(luminance(look.color) for look in found.values())
     assert len(grey) == 6
     assert min(np.diff(grey)) > 0.1
-    assert grey[-1] < 0.8  # still seen on white
+    assert grey[-1] < 0.65  # still seen on white
+    assert luminance(found["independent"].color) < 0.55  # it is in every figure
 
 
 def test_names_of_levels_keep_their_distance_and_their_order() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from textwrap import fill
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,13 +13,15 @@ from matplotlib.image import AxesImage
 
 from rsm.analysis import facets, selection
 from rsm.analysis.figures import style
+from rsm.analysis.groups import agents_table
 from rsm.analysis.labels import topology_label, without
 from rsm.analysis.load import Runs
 from rsm.runs.schema import SERVER
 
 TITLE, CATEGORY = "Who sent to whom", "Communication"
 
-_COLUMNS = ("sender", "receiver", "payload_megabytes", "judged", "accepted")
+_COLUMNS = ("sender", "receiver", "payload_megabytes", "judged", "accepted", "sender_kind")
+_SIGNS = {"attackers": "×", "newcomers": "n", "slow": "s"}  # behind the number of an agent
 MOST = 5  # panels in a row
 
 
@@ -26,12 +29,14 @@ def data(runs: Runs) -> pd.DataFrame:
     """One configuration per method that exchanges: one P, the first world and the first topology of the study.
 
     Columns: those of `selection.counts`, sender, receiver (−1 the server), payload_megabytes (mean over
-    seeds), judged and accepted (sums over seeds; of replicas for which a segment was asked of the sender). A
-    configuration without traffic has one row without sender.
+    seeds), judged and accepted (sums over seeds; of replicas for which a segment was asked of the sender), and
+    sender_kind (`rsm.analysis.groups.KINDS`) where agents are told apart. A configuration without traffic has
+    one row without sender.
     """
     learners = facets.one_world(selection.representative(selection.learners(runs)))
     chosen = learners[learners["share"].notna()]
     chosen = facets.on_topology(chosen, facets.topologies(chosen)[0])
+    agents = agents_table(runs, chosen).drop_duplicates("agent").set_index("agent")["kind"]
     frames = []
     for row in selection.records(selection.counts(chosen)):
         part = chosen[chosen["configuration"] == row["configuration"]]
@@ -40,6 +45,7 @@ def data(runs: Runs) -> pd.DataFrame:
         pairs = runs.table("exchange", part, columns).groupby(["sender", "receiver"])
         frame = pairs[columns[2:]].sum().reset_index()
         frame["payload_megabytes"] = frame.pop("payload_bytes").astype(float) / 1e6 / finished
+        frame["sender_kind"] = frame["sender"].map(agents.to_dict())
         if frame.empty:
             frame = pd.DataFrame([{"payload_megabytes": np.nan}])
         frames.append(pd.DataFrame([row] * len(frame)).join(frame))
@@ -58,6 +64,8 @@ def draw(data: pd.DataFrame) -> Figure:
     grid = figure.subplots(sum(rows), columns, squeeze=False)
     nodes = sorted(set(data["sender"].dropna()) | set(data["receiver"].dropna()))
     nodes = [node for node in nodes if node != SERVER] + [node for node in nodes if node == SERVER]
+    kinds_of = dict(zip(data["sender"], data["sender_kind"], strict=True))
+    names_of = {node: _name(node, kinds_of.get(node)) for node in nodes}
     most = data["payload_megabytes"].max()
     share = max((_part(data, name)["accepted_share"].max() for name in regulated), default=0.0)
     kinds = (
@@ -71,14 +79,24 @@ def draw(data: pd.DataFrame) -> Figure:
                 axis.set_axis_off()
                 continue
             part = _part(data, names[position])
-            image = _draw_panel(axis, part, column, nodes, top)
+            image = _draw_panel(axis, part, column, names_of, top)
         if image is not None:
             bar = figure.colorbar(
                 image, ax=block.ravel().tolist(), pad=0.01, aspect=14 * len(block)
             )
             bar.set_label(unit)
             bar.outline.set_visible(False)
+    signs = {"S": "the central server", "×": "an attacker", "n": "a newcomer", "s": "a slow agent"}
+    told = [f"{sign}: {word}" for sign, word in signs.items() if sign in "".join(names_of.values())]
+    if told:
+        figure.suptitle(
+            "; ".join(["Numbers: agents", *told]), x=0.01, ha="left", fontsize=6.5, color=style.GREY
+        )
     return figure
+
+
+def _name(node: float, kind: Any) -> str:
+    return "S" if node == SERVER else f"{node:.0f}{_SIGNS.get(kind, '')}"
 
 
 def _layout(configurations: int, regulated: int, text: float) -> tuple[int, list[int], float]:
@@ -101,15 +119,16 @@ def _part(data: pd.DataFrame, label: str) -> pd.DataFrame:
 
 
 def _draw_panel(
-    axis: Axes, part: pd.DataFrame, column: str, nodes: list[float], top: float
+    axis: Axes, part: pd.DataFrame, column: str, nodes: dict[float, str], top: float
 ) -> AxesImage:
-    """Draw a node × node matrix, white where nothing was exchanged; returns the image."""
+    """Draw a node × node matrix, white where nothing was exchanged, of `nodes` and their names; returns
+    the image."""
     place = {node: number for number, node in enumerate(nodes)}
     matrix = np.full((max(len(nodes), 1),) * 2, np.nan)
     for row in part.dropna(subset=["sender"]).to_dict("records"):
         matrix[place[row["sender"]], place[row["receiver"]]] = row[column]
     image = axis.imshow(matrix, cmap="cividis_r", vmin=0, vmax=top, interpolation="nearest")
-    names = ["S" if node == SERVER else f"{node:.0f}" for node in nodes]
+    names = list(nodes.values())
     every = max(1, -(-len(names) // 15))
     axis.set_xticks(range(0, len(names), every), names[::every])
     axis.set_yticks(range(0, len(names), every), names[::every])

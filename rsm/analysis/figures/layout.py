@@ -60,6 +60,13 @@ def y_range(row: list[Axes]) -> tuple[float, float]:
     return min(low for low, _ in limits), max(high for _, high in limits)
 
 
+def points(axis: Axes, columns: int = 1) -> float:
+    """About how wide `columns` such panels beside each other are, in points, without their numbers."""
+    spec = axis.get_subplotspec()
+    row = spec.get_gridspec().ncols if spec is not None else 1
+    return columns * (axis.get_figure(root=True).get_figwidth() * 72 - 60) / row - 15
+
+
 def holds_data(axis: Axes) -> bool:
     """Whether a line or an image of finite data is in the panel; levels across it do not count."""
     lines = (line for line in axis.lines if line.get_transform() == axis.transData)

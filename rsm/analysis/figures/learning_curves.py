@@ -31,10 +31,11 @@ def draw(data: pd.DataFrame) -> Figure:
     shown = looks(curves["label"])
     figure, axes = layout.panels(len(QUANTITIES), len(panels))
     named: dict[Axes, dict[str, float]] = {}
+    most = max(panel.part["label"].nunique() for panel in panels)
     for (column, unit), row in zip(QUANTITIES.items(), axes, strict=True):
         values = dict(zip(levels["label"], levels[column], strict=True))
         for (topology, words, part), axis in zip(panels, row, strict=True):
-            _draw_panel(axis, part, column, shown)
+            _draw_panel(axis, part, column, shown, most)
             axis.set_title(layout.panel_title(topology, part["segments"].max(), words))
             axis.set_ylabel(unit)
             axis.set_xlabel("environment steps (thousand)")
@@ -47,12 +48,13 @@ def draw(data: pd.DataFrame) -> Figure:
     return figure
 
 
-def _draw_panel(axis: Axes, part: pd.DataFrame, column: str, shown: dict[str, Look]) -> None:
+def _draw_panel(
+    axis: Axes, part: pd.DataFrame, column: str, shown: dict[str, Look], most: int
+) -> None:
     known = part.dropna(subset=[column])
-    count = known["label"].nunique()
     for number, (label, curve) in enumerate(known.groupby("label", sort=False)):
         steps, look, line = curve["env_steps"] / 1e3, shown[str(label)], curve["seed"].isna()
-        marks.curve(axis, steps[line], curve[line], column, look, (number, count))
-        marks.seeds(axis, steps[~line], curve.loc[~line, column], look)
+        marks.curve(axis, steps[line], curve[line], column, look, (number, most))
+        marks.seed_curves(axis, curve[~line], steps, column, look)
     if known.empty:
         style.note(axis, selection.NONE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -14,15 +14,20 @@ from rsm.analysis.figures.style import PAGE
 
 
 def legend(
-    figure: Figure, data: pd.DataFrame, shown: Mapping[str, Look], lines: bool = True
+    figure: Figure,
+    data: pd.DataFrame,
+    shown: Mapping[str, Look],
+    lines: bool = True,
+    more: Sequence[Line2D] = (),
 ) -> None:
-    """A legend below the panels: every label once, with runs that failed or are missing."""
+    """A legend below the panels: every label once, with runs that failed or are missing, and then `more`."""
     gaps = selection.gaps(data)
     handles = []
     for label, look in shown.items():
         text = f"{label} [{gaps[label]}]" if gaps.get(label) else label
         style = look.line() if lines else look.point() | {"linestyle": ""}
         handles.append(Line2D([], [], label=text, **style))
+    handles += more
     if handles:
         longest = max(len(str(handle.get_label())) for handle in handles)
         fitting = max(1, int(PAGE * 72 / (longest * 3.7 + 36)))

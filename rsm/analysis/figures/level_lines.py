@@ -41,8 +41,8 @@ def draw_levels(row: list[Axes], values: Mapping[str, float]) -> None:
                 axis.axhline(value, zorder=1.5, **level_line(name))
 
 
-def upright_levels(axis: Axes, values: Mapping[str, float]) -> None:
-    """Controls as vertical lines across a panel that holds its data, named in a corner with their numbers.
+def upright_levels(axis: Axes, values: Mapping[str, float]) -> list[Line2D]:
+    """Controls as vertical lines across a panel that holds its data; their handles for a legend, with numbers.
 
     A level farther from the data than these lie apart would flatten them: it is only named.
     """
@@ -59,9 +59,7 @@ def upright_levels(axis: Axes, values: Mapping[str, float]) -> None:
             line["linestyle"] = ""
         outside = "" if near else " →" if value > high else " ←"
         handles.append(Line2D([], [], label=f"{name} {value:.3f}{outside}", **line))
-    if handles:
-        names = axis.legend(handles=handles, loc="lower left", labelcolor=GREY, prop={"size": 6})
-        names.set_in_layout(False)  # it is within the panel
+    return handles
 
 
 def level_line(name: str) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """What a method looks like in every figure.
 
 Colours are told apart by colour-blind readers and, by their lightness, in greyscale; line style and
-marker repeat the difference. A method has one colour everywhere; its variants differ in line style,
-marker and filling.
+marker repeat the difference. A method has one hue everywhere, and a rule of it one shade of that hue; what
+else varies, such as how much is lost, goes from the shade to lighter or darker ones, with lines, markers and
+fillings of their own.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from matplotlib.colors import to_hex, to_rgb
 
 from rsm.config.catalogue import METHODS
 
@@ -39,32 +43,33 @@ class Look(NamedTuple):
         }
 
 
-# Relative luminance from dark to light: fmarl, rsm, average, segment-average, independent.
+# Relative luminance from dark to light: fmarl, rsm, average, independent, segment-average.
 _METHODS: dict[str, tuple[str, Dash, str]] = {
     "fmarl": ("#000000", (0, (4, 1.5)), "P"),
-    "rsm": ("#0B56A4", "-", "o"),
-    "average": ("#C8500A", (0, (5, 1.5, 1, 1.5)), "D"),
-    "segment-average": ("#CF9420", (0, (2.5, 1)), "v"),
-    "independent": ("#86C5EA", "-", "s"),
+    "rsm": ("#0B4F9C", "-", "o"),
+    "average": ("#B8450A", (0, (5, 1.5, 1, 1.5)), "D"),
+    "independent": ("#34A57E", "-", "s"),
+    "segment-average": ("#D09A2A", (0, (2.5, 1)), "v"),
 }
 # Methods that came later, in the order of the registry: a new one needs no line here.
 _OTHERS = (
     ("#5C0A48", "d"),
-    ("#4E8A52", "<"),
+    ("#C2588C", "<"),
     ("#B58FC2", "p"),
     ("#7A5C3A", ">"),
     ("#2F7F8F", "h"),
     ("#9A9A2E", "8"),
 )
-_VARIANTS: dict[str, tuple[Dash, str]] = {
-    "trust-region": ((0, (1, 0.8)), "^"),
-    "certified": ((0, (3, 1, 1, 1)), "*"),
-    "line-search": ((0, (3, 1)), "X"),
-    "fixed": ((0, (1, 2.2)), "h"),
-    "coin": ((0, (6, 1, 1, 1, 1, 1)), "8"),
+# Rules, which `rsm` alone has: shades from blue to violet.
+_VARIANTS: dict[str, tuple[str, Dash, str]] = {
+    "trust-region": ("#4C93EA", (0, (1, 0.8)), "^"),
+    "certified": ("#062A5C", (0, (3, 1, 1, 1)), "*"),
+    "line-search": ("#2E74C8", (0, (3, 1)), "X"),
+    "fixed": ("#8FA9DC", (0, (1, 2.2)), "h"),
+    "coin": ("#8A63D2", (0, (6, 1, 1, 1, 1, 1)), "8"),
     # Not rules: the two versions of the published code, named in the same place of a label.
-    "code aug": ((0, (4, 2, 1, 2)), "<"),
-    "code jul": ((0, (2, 2)), ">"),
+    "code aug": ("#5B2A91", (0, (4, 2, 1, 2)), "<"),
+    "code jul": ("#B093DC", (0, (2, 2)), ">"),
 }
 # Further variants of one method and rule, such as how much is lost.
 _FURTHER: tuple[tuple[Dash, str], ...] = (
@@ -74,6 +79,8 @@ _FURTHER: tuple[tuple[Dash, str], ...] = (
     ((0, (2, 1, 2, 3)), "d"),
     ((0, (4, 3, 1, 3)), "<"),
 )
+_LIGHTEST, _MIDDLE, _DARKEST = 0.68, 0.45, 0.12  # luminances on white paper
+_STEPS = (0.0, 0.45, 0.75, 1.0)  # of a variant on the way from its shade to the lightest or darkest
 _FILLINGS: tuple[Literal["full", "none", "left", "bottom"], ...] = (
     "full",
     "none",
@@ -83,13 +90,13 @@ _FILLINGS: tuple[Literal["full", "none", "left", "bottom"], ...] = (
 
 
 def looks(labels: Iterable[str]) -> dict[str, Look]:
-    """Label → look. Method and rule decide colour, line and marker wherever they occur;
-    other variants (`2 % loss`) take further lines, markers and fillings in order."""
+    """Label → look. Method and rule decide shade, line and marker wherever they occur;
+    other variants (`2 % loss`) take further shades, lines, markers and fillings in order."""
     found: dict[str, Look] = {}
     first: dict[tuple[str, str], str] = {}
     further: dict[
         str, list[tuple[str, str]]
-    ] = {}  # of a method, whatever the rule: they have its colour
+    ] = {}  # of a method, whatever the rule: they have its hue
     names = list(dict.fromkeys(labels))
     later = [method for method in METHODS if method not in _METHODS]
     later += sorted({_parts(name)[0] for name in names} - {*_METHODS, *later})
@@ -102,7 +109,8 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
             dash = "-"
         rule = next((word for word in words if word in _VARIANTS), "")
         if rule:
-            dash, marker = _VARIANTS[rule]
+            own, dash, marker = _VARIANTS[rule]
+            color = own if method == "rsm" else color
         rest = ", ".join(word for word in words if word not in (rule, "theorem2"))
         number = 0
         if first.setdefault((method, rule), rest) != rest:
@@ -111,8 +119,24 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
                 variants.append((rule, rest))
             number = 1 + variants.index((rule, rest))
             dash, marker = _FURTHER[(number - 1) % len(_FURTHER)]
-        found[name] = Look(color, dash, marker, _FILLINGS[number % len(_FILLINGS)])
+        shade = _shade(color, _STEPS[number % len(_STEPS)])
+        found[name] = Look(shade, dash, marker, _FILLINGS[number % len(_FILLINGS)])
     return found
+
+
+def luminance(color: str) -> float:
+    """How light a colour is in greyscale, from 0 (black) to 1."""
+    return float(np.dot(to_rgb(color), (0.299, 0.587, 0.114)))
+
+
+def _shade(color: str, step: float) -> str:
+    """A dark colour made lighter, or a light one darker: by the part `step` of what white paper allows."""
+    if not step:
+        return color
+    light = luminance(color)
+    end, other = (_LIGHTEST, 1.0) if light < _MIDDLE else (_DARKEST, 0.0)
+    mixed = step * (end - light) / (other - light)  # with white or black
+    return to_hex(np.array(to_rgb(color)) * (1 - mixed) + other * mixed)
 
 
 def _parts(label: str) -> tuple[str, list[str]]:

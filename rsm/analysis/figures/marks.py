@@ -11,6 +11,7 @@ from rsm.analysis.figures.looks import Look
 from rsm.analysis.statistics import Floats
 
 MOST_BANDS = 6  # lines in a panel; the intervals of more hide each other
+ASIDE = 3.2  # points between an interval and its seeds
 
 
 def markers_at(count: int) -> int:
@@ -29,7 +30,8 @@ def curve(
 ) -> None:
     """A line with its interval, the columns `_low` and `_high`: number `place[0]` of `place[1]` lines.
 
-    The interval is a band. Those of more than `most` lines would hide each other: they are bars at every
+    `place[1]` is the number in the fullest panel of the figure, so that all its panels show intervals in one
+    way. The interval is a band. Those of more than `most` lines would hide each other: they are bars at every
     third marker instead, of neighbouring lines at others and the last of all of them, a little apart.
     """
     number, count = place
@@ -54,19 +56,35 @@ def curve(
     axis.plot(x, rows[column], markevery=every, **look.line())
 
 
-def side_by_side(count: int, width: float) -> tuple[Floats, float]:
-    """Offsets of `count` neighbours within `width` of a category, and how far left of its interval the
-    runs of one stand: well short of the next."""
-    step = width / max(count, 1)
-    return np.asarray((np.arange(count) - (count - 1) / 2) * step), min(0.35 * step, 0.13)
+def side_by_side(count: int, room: float, most: float) -> tuple[Floats, float]:
+    """Offsets of `count` neighbours from the middle of a category, in widths of a category, and how many
+    points left of its interval the runs of one stand: close to it, and well short of the next.
+
+    A category is `room` points wide; neighbours are at most `most` points apart.
+    """
+    step = min(0.8 * room / max(count, 1), most)
+    offsets = (np.arange(count) - (count - 1) / 2) * step / room
+    return np.asarray(offsets), min(0.35 * step, ASIDE)
 
 
-def seeds(axis: Axes, x: pd.Series, values: pd.Series, look: Look) -> None:
-    """Every run as a small pale point."""
+def seeds(axis: Axes, x: pd.Series, values: pd.Series, look: Look, aside: float = 0.0) -> None:
+    """Every run as a small pale point, `aside` points to the left of `x`."""
+    left = offset_copy(axis.transData, axis.get_figure(root=True), -aside, units="points")
     axis.plot(
         x, values, linestyle="", marker=look.marker, markersize=2.2, alpha=0.55,
-        color=look.color, markeredgewidth=0, zorder=2.2,
+        color=look.color, markeredgewidth=0, zorder=2.2, transform=left,
     )  # fmt: skip
+    axis.update_datalim(np.column_stack([x, values]))  # a transform of its own is kept out of it
+    axis.autoscale_view()
+
+
+def seed_curves(axis: Axes, rows: pd.DataFrame, x: pd.Series, column: str, look: Look) -> None:
+    """The curve of every seed, the column `seed`, as a thin pale line; one evaluation is a point."""
+    for _, own in rows.groupby("seed"):
+        axis.plot(
+            x[own.index], own[column], linewidth=0.5, alpha=0.55, color=look.color, zorder=1.9,
+            marker=look.marker if len(own) == 1 else "", markersize=2.2, markeredgewidth=0,
+        )  # fmt: skip
 
 
 def intervals(axis: Axes, x: pd.Series, rows: pd.DataFrame, column: str, look: Look) -> None:

@@ -28,7 +28,7 @@ _GROUPS: dict[str, Look] = {
     KINDS["slow"]: Look("#C8500A", (0, (5, 1.5, 1, 1.5)), "D", "full"),
     KINDS["newcomer"]: Look("#4E8A52", (0, (3, 1)), "^", "none"),
     KINDS["attacker"]: Look("#000000", (0, (1.5, 0.8)), "X", "full"),
-    WORST: Look("#8A8A8A", (0, (1, 1.2)), "v", "none"),
+    WORST: Look("#6B6B6B", (0, (1, 1.2)), "v", "none"),
 }
 _FURTHER = (  # kinds of loops
     Look("#5C0A48", "-", "s", "full"),

@@ -36,18 +36,17 @@ def draw(data: pd.DataFrame) -> Figure:
     known = data.dropna(subset=["return_iqm", "megabytes_iqm"])
     sent = known.loc[known["megabytes_iqm"] > 0, "megabytes"]
     edges = (sent.min(), sent.max()) if len(sent) else (0.1, 1.0)
-    nothing = edges[0] / 3  # where x = 0 stands on the log axis
-    axis.set_xscale("log")
-    known = known.assign(place=known["megabytes"].clip(lower=nothing))
-    known["place_iqm"] = known["megabytes_iqm"].clip(lower=nothing)
+    zero = edges[0] / 3  # where x = 0 stands on the log axis
+    log_axes.bytes_axis(axis, edges, zero if (known["megabytes_iqm"] <= 0).any() else None)
+    known = known.assign(place=known["megabytes"].clip(lower=zero))
+    known["place_iqm"] = known["megabytes_iqm"].clip(lower=zero)
     _draw_front(axis, known)
     aside = _aside(known)
     for label, runs in known.groupby("label", sort=False):
         row, shift = runs.head(1), aside[str(label)]
-        marks.seeds(axis, runs["place"] * shift, runs["return"], shown[str(label)])
+        marks.seeds(axis, runs["place"] * shift, runs["return"], shown[str(label)], marks.ASIDE)
         marks.intervals(axis, row["place_iqm"] * shift, row, "return", shown[str(label)])
     _mark_fmarl(axis, known)
-    log_axes.label_zero(axis, nothing, edges)
     axis.set_xlabel("bytes sent by all nodes in the whole run (MB, log scale)")
     axis.set_ylabel("final return")
     values = dict(zip(levels["label"], levels["return"], strict=True))

@@ -134,12 +134,12 @@ def draw(data: pd.DataFrame) -> Figure:
     grid = figure.subplots(len(parts), 3, squeeze=False, width_ratios=(1.5, 1, 1))
     for part, (left, *others) in zip(parts, grid, strict=True):
         _draw_profiles(left, part[part["panel"] == "profile"], shown)
-        level_lines.upright_levels(left, levels)
+        controls_named = level_lines.upright_levels(left, levels)
         for method, axis in zip(selection.REFERENCES, others, strict=True):
             rows = part[(part["panel"] == "improvement") & (part["reference"] == method)]
             _draw_improvement(axis, rows, method, shown)
         others[1].set_yticklabels([])  # the labels of its neighbour
-    legends.legend(figure, pd.concat(parts), shown)
+    legends.legend(figure, pd.concat(parts), shown, more=controls_named)
     return figure
 
 

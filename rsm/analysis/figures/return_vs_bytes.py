@@ -35,10 +35,15 @@ def draw(data: pd.DataFrame) -> Figure:
     shown = looks(curves["label"])
     figure, [row] = layout.panels(1, len(panels), height=2.3, most=2)
     values = dict(zip(levels["label"], levels["return"], strict=True))
-    positive = curves.loc[curves["bytes_sent"] > 0, "bytes_sent"] / 1e6
+    sent = curves["bytes_sent"] > 0
+    positive = curves.loc[sent, "bytes_sent"] / 1e6
     edges = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
+    silent = set(curves.dropna(subset=["return"])["label"]) - set(curves.loc[sent, "label"])
+    zero = edges[0] / 3 if silent else None  # where x = 0 stands on the log axis
+    most = max(panel.part["label"].nunique() for panel in panels)
     for (topology, words, part), axis in zip(panels, row, strict=True):
-        _draw_panel(axis, part, shown, edges)
+        _draw_panel(axis, part, shown, zero, most)
+        log_axes.bytes_axis(axis, edges, zero)
         axis.set_title(layout.panel_title(topology, part["segments"].max(), words))
         axis.set_ylabel("return")
         axis.set_xlabel("bytes sent by all nodes so far (MB, log scale)")
@@ -50,27 +55,23 @@ def draw(data: pd.DataFrame) -> Figure:
 
 
 def _draw_panel(
-    axis: Axes, part: pd.DataFrame, shown: dict[str, Look], edges: tuple[float, float]
+    axis: Axes, part: pd.DataFrame, shown: dict[str, Look], zero: float | None, most: int
 ) -> None:
-    nothing = edges[0] / 3  # where x = 0 stands on the log axis
-    axis.set_xscale("log")
     silent, known = 0, part.dropna(subset=["return"])
-    count = known["label"].nunique()
     for number, (label, curve) in enumerate(known.groupby("label", sort=False)):
         look, sent = shown[str(label)], curve[curve["bytes_sent"] > 0]
         if len(sent):
             megabytes, line = sent["bytes_sent"] / 1e6, sent["seed"].isna()
-            marks.curve(axis, megabytes[line], sent[line], "return", look, (number, count))
-            marks.seeds(axis, megabytes[~line], sent.loc[~line, "return"], look)
-        else:
+            marks.curve(axis, megabytes[line], sent[line], "return", look, (number, most))
+            marks.seed_curves(axis, sent[~line], megabytes, "return", look)
+        elif zero is not None:
             last = curve[curve["episode"] == curve["episode"].max()]
             [iqm] = selection.records(last[last["seed"].isna()])
             seeds = last.loc[last["seed"].notna(), "return"]
-            place = nothing * 1.25**silent  # two silent methods stand side by side
+            place = zero * 1.25**silent  # two silent methods stand side by side
             silent += 1
             axis.plot([place] * 2, [iqm["return_low"], iqm["return_high"]], color=look.color)
             axis.plot([place], [iqm["return"]], **look.point())
-            marks.seeds(axis, pd.Series(place, index=seeds.index), seeds, look)
+            marks.seeds(axis, pd.Series(place, index=seeds.index), seeds, look, marks.ASIDE)
     if known.empty:
         style.note(axis, selection.NONE)
-    log_axes.label_zero(axis, nothing, edges)

@@ -14,6 +14,7 @@ from rsm.analysis.load import Runs
 
 TITLE, CATEGORY = "Number of segments P", "Communication"
 
+NEIGHBOURS = 7  # points between two methods at one P: close to its tick
 QUANTITIES = {"return": "final return", "megabytes": "bytes sent by all nodes (MB)"}
 
 
@@ -44,7 +45,7 @@ def draw(data: pd.DataFrame) -> Figure:
             axis.set_ylabel(unit)
             axis.set_xlabel("segments P")
             if column == "megabytes":
-                axis.set_ylim(bottom=-0.03 * axis.get_ylim()[1])
+                axis.set_ylim(0, 1.06 * axis.get_ylim()[1])
         if column == "return":
             level_lines.draw_levels(facets.at_home(panels, row), values)
         layout.share_y(row)
@@ -64,19 +65,27 @@ def _draw_panel(
     split = part[part["segments"].notna()]
     for label, level in part[part["segments"].isna()].groupby("label", sort=False):
         look, value = shown[str(label)], level[f"{column}_iqm"].iloc[0]
-        # Markers in the margins keep the level recognisable and clear of the points.
-        axis.plot([-0.46, len(numbers) - 0.54], [value] * 2, zorder=1.8, **look.line())
-    labels = list(dict.fromkeys(split["label"]))
-    offsets, aside = marks.side_by_side(len(labels), 0.8)
-    for label, offset in zip(labels, offsets, strict=True):
-        look, runs = shown[label], split[split["label"] == label]
-        places = runs["segments"].map(numbers.index) + offset
-        marks.seeds(axis, places - aside, runs[column], look)
+        # Markers on the edges keep the level recognisable and clear of the points.
+        ends = [-0.5, len(numbers) - 0.5]
+        axis.plot(ends, [value] * 2, zorder=1.8, clip_on=False, **look.line())
+    room = layout.points(axis) / len(numbers)
+    beside = {  # P → where the methods that ran with it stand
+        number: list(dict.fromkeys(own["label"])) for number, own in split.groupby("segments")
+    }
+    most = max(map(len, beside.values()), default=1)
+    for label, runs in split.groupby("label", sort=False):
+        look = shown[str(label)]
         rows = runs.drop_duplicates("segments").sort_values("segments")
-        places = rows["segments"].map(numbers.index) + offset
+        at = {}
+        for number in rows["segments"]:
+            offsets, _ = marks.side_by_side(len(beside[number]), room, NEIGHBOURS)
+            at[number] = numbers.index(number) + offsets[beside[number].index(str(label))]
+        _, aside = marks.side_by_side(most, room, NEIGHBOURS)
+        marks.seeds(axis, runs["segments"].map(at), runs[column], look, aside)
+        places = rows["segments"].map(at)
         marks.intervals(axis, places, rows, column, look)
         axis.plot(places, rows[f"{column}_iqm"], linestyle=look.dash, color=look.color)
-    axis.set_xlim(-0.55, len(numbers) - 0.45)
+    axis.set_xlim(-0.5, len(numbers) - 0.5)
     axis.set_xticks(range(len(numbers)), [f"{number:g}" for number in numbers])
     axis.grid(visible=False, axis="x")
     if split[column].isna().all():

@@ -18,6 +18,8 @@ from rsm.analysis.load import Runs
 
 TITLE, CATEGORY = "Return by topology", "Performance"
 
+NEIGHBOURS = 24  # points between two methods on one topology
+
 
 def data(runs: Runs) -> pd.DataFrame:
     """`facets.final_scores` (return) of every learning run at one P in one world, then a row per control."""
@@ -50,7 +52,7 @@ def draw(data: pd.DataFrame) -> Figure:
     widths = [len(names) for names in groups]
     row = list(figure.subplots(1, len(parts), squeeze=False, width_ratios=widths).flat)
     for place, axis in enumerate(row):
-        _draw_panel(axis, groups[place], shown)
+        _draw_panel(axis, groups[place], shown, layout.points(axis, len(parts)) / sum(widths))
         share = shares[place] if varied else None
         axis.set_title(layout.panel_title(None, parts[place]["segments"].max(), share))
     level_lines.draw_levels(row, values)
@@ -69,10 +71,10 @@ def _groups(part: pd.DataFrame) -> list[Group]:
     return groups if plain.empty else [*groups, Group("no topology", plain)]
 
 
-def _draw_panel(axis: Axes, groups: list[Group], shown: Mapping[str, Look]) -> None:
+def _draw_panel(axis: Axes, groups: list[Group], shown: Mapping[str, Look], room: float) -> None:
     for place, (name, group) in enumerate(groups):
         labels = list(dict.fromkeys(group["label"]))
-        offsets, aside = marks.side_by_side(len(labels), 0.8)
+        offsets, aside = marks.side_by_side(len(labels), room, NEIGHBOURS)
         for label, offset in zip(labels, offsets, strict=True):
             runs, look = group[group["label"] == label], shown[label]
             x = pd.Series(place + offset, index=runs.index)
@@ -83,7 +85,7 @@ def _draw_panel(axis: Axes, groups: list[Group], shown: Mapping[str, Look]) -> N
                 axis.axhline(
                     first["return_iqm"], color=look.color, linestyle=look.dash, linewidth=0.9
                 )
-            marks.seeds(axis, x - aside, runs["return"], look)
+            marks.seeds(axis, x, runs["return"], look, aside)
             marks.intervals(axis, x.iloc[:1], runs.iloc[:1], "return", look)
             if runs["return"].isna().all():
                 axis.text(

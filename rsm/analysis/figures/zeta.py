@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rsm.analysis import facets, selection
-from rsm.analysis.figures import layout, legends, marks, style
+from rsm.analysis.figures import layout, legends, log_axes, marks, style
 from rsm.analysis.figures.looks import Look, looks
 from rsm.analysis.load import Runs
 
@@ -21,7 +21,8 @@ QUANTITIES = {  # in two lines: a study of many topologies has low panels
     "advantage": "A⁺ (learner's\nreward)",
     "quadratic_form": "quadratic form\nq (nats)",
 }
-MOST_BANDS = 2  # in a panel: all lines have the colour of `rsm`, and so have their deciles
+FEWEST = 3  # bins with an accepted replica; fewer are no curve, and their number is said
+MOST_BANDS = 2  # in a panel: deciles of more hide each other
 _COLUMNS = (
     "env_steps", "judged", "acceptance", "zeta", "zeta_low", "zeta_high", "advantage",
     "advantage_low", "advantage_high", "quadratic_form", "quadratic_form_low", "quadratic_form_high",
@@ -78,23 +79,27 @@ def draw(data: pd.DataFrame) -> Figure:
     data = pd.concat([panel.part for panel in panels])
     shown = looks(data["label"])
     last = np.nan_to_num(data["env_steps"].max() / 1e3, nan=1.0)  # none where no run finished
+    most = max(panel.part["label"].nunique() for panel in panels)
     figure, axes = layout.panels(len(QUANTITIES), len(panels), height=1.5)
     for (column, unit), row in zip(QUANTITIES.items(), axes, strict=True):
         for (topology, words, part), axis in zip(panels, row, strict=True):
-            _draw_panel(axis, part, column, shown)
+            _draw_panel(axis, part, column, shown, most)
             axis.set_title(layout.panel_title(topology, part["segments"].max(), words))
             axis.set_ylabel(unit)
             axis.set_xlabel("environment steps (thousand)")
             axis.set_xlim(0, 1.03 * last)  # the same where hardly a replica was accepted
         layout.share_y(row)
+        for axis in row if _log(column) else ():
+            log_axes.number_axis(axis.yaxis, *axis.get_ylim())
     layout.once(axes)
     legends.legend(figure, data, shown)
     return figure
 
 
-def _draw_panel(axis: Axes, part: pd.DataFrame, column: str, shown: dict[str, Look]) -> None:
+def _draw_panel(
+    axis: Axes, part: pd.DataFrame, column: str, shown: dict[str, Look], most: int
+) -> None:
     silent: dict[str, str] = {}
-    count = part["label"].nunique()
     for number, (label, trace) in enumerate(part.groupby("label", sort=False)):
         known = trace.dropna(subset=[column])
         if _log(column):
@@ -102,6 +107,9 @@ def _draw_panel(axis: Axes, part: pd.DataFrame, column: str, shown: dict[str, Lo
         if known.empty:
             silent[str(label)] = _why(trace)
             continue
+        if column == "zeta" and len(known) < FEWEST:  # points that say nothing of how ζ went
+            count = round(float((known["acceptance"] / 100 * known["judged"]).sum()))
+            silent[str(label)] = f"{count} accepted"
         look, steps = shown[str(label)], known["env_steps"] / 1e3
         if column == "acceptance":
             axis.plot(steps, known[column], markevery=marks.markers_at(len(known)), **look.line())
@@ -110,14 +118,14 @@ def _draw_panel(axis: Axes, part: pd.DataFrame, column: str, shown: dict[str, Lo
             # A decile of 0 has no place on a log axis: the band ends far below the line instead.
             low = known[f"{column}_low"].clip(lower=known[column].min() / 1e3)
             known = known.assign(**{f"{column}_low": low})
-        marks.curve(axis, steps, known, column, look, (number, count), MOST_BANDS)
+        marks.curve(axis, steps, known, column, look, (number, most), MOST_BANDS)
     if _log(column):
         axis.set_yscale("log")
     elif column == "acceptance":
         axis.set_ylim(bottom=0)
     else:
         axis.axhline(0, color="0.6", linewidth=0.6)
-    if len(silent) == part["label"].nunique():
+    if not layout.holds_data(axis):
         style.note(axis, "\n".join(dict.fromkeys(silent.values())))
     elif silent:
         lines = [f"{label}:\n{why}" for label, why in silent.items()]
