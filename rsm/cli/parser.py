@@ -272,7 +272,18 @@ def parser() -> argparse.ArgumentParser:
     sync = command(
         "sync", tracking.run_sync, "publish every finished run of a study to the MLflow store"
     )
-    study_option(sync)
+    sync.add_argument(
+        "--study", metavar="NAME|FILE", help="a name in workflow/studies, or a YAML file"
+    )
+    sync.add_argument(
+        "--live",
+        action="store_true",
+        help="bring runs under way too, again and again until interrupted; without --study of all studies",
+    )
+    sync.add_argument("--run", dest="run_id", metavar="RUN_ID", help="with --live: this run alone")
+    sync.add_argument(
+        "--pid", type=positive, metavar="PID", help="with --live: until this process has ended"
+    )
 
     store = command(
         "store", tracking.run_store, "create the MLflow store and the experiment of a study"

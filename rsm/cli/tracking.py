@@ -7,6 +7,7 @@ from typing import Any
 
 from rsm.cli.studies import RESULTS, finished_study, named_study
 from rsm.cli.writing import writing
+from rsm.errors import ConfigError
 
 
 def run_store(options: argparse.Namespace) -> None:
@@ -39,10 +40,38 @@ def run_publish_results(options: argparse.Namespace) -> None:
 
 
 def run_sync(options: argparse.Namespace) -> None:
+    if options.live:
+        _sync_live(options)
+        return
+    for name, value in (("run", options.run_id), ("pid", options.pid)):
+        if value is not None:
+            raise ConfigError(f"--{name}: belongs to --live")
+    if options.study is None:
+        raise ConfigError(
+            "--study: is missing: a study's name or file is expected, or --live for all"
+        )
     from rsm.tracking import sync
 
     study = finished_study(options.study)
     print(f"{study.name}: {sync(study.name, study.description)}")
+
+
+def _sync_live(options: argparse.Namespace) -> None:
+    """Runs under way of one study, or of all below results/, until interrupted."""
+    from rsm.tracking import create_store, follow
+
+    if options.run_id is not None:
+        if options.study is None:
+            raise ConfigError("--run: belongs to --study")
+        follow(lambda: [options.study], options.run_id, options.pid)
+    elif options.study is not None:
+        study = finished_study(options.study)
+        create_store(study.name, study.description)
+        follow(lambda: [study.name], pid=options.pid)
+    else:
+        follow(
+            lambda: sorted(place.parent.name for place in RESULTS.glob("*/runs")), pid=options.pid
+        )
 
 
 def write_receipt(options: argparse.Namespace, receipt: dict[str, Any]) -> None:

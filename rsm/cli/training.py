@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+from pathlib import Path
 
 from rsm.cli.studies import named_study
-from rsm.config.run import load_run
+from rsm.config.run import RunConfig, load_run
 from rsm.errors import ConfigError, shown
 
 
@@ -28,7 +30,9 @@ def run_train(options: argparse.Namespace) -> None:
     from rsm.training.run import train
 
     check_run(config)
-    content = train(config, options.out, device_of(options.device), options.force)
+    device = device_of(options.device)
+    with logged(config, options.out):
+        content = train(config, options.out, device, options.force)
     if content["status"] == "failed":
         print(f"{content['run_id']}: failed: {content['reason']}")
     else:
@@ -37,3 +41,12 @@ def run_train(options: argparse.Namespace) -> None:
             f"{content['final_mean_speed']:.2f} m/s, {content['bytes_sent'] / 1e6:.2f} MB sent, "
             f"{content['wall_s']:.0f} s, in {options.out}"
         )
+
+
+def logged(config: RunConfig, folder: Path) -> contextlib.AbstractContextManager[None]:
+    """Context in which the run may bring its curves to a server (`tracking.live`)."""
+    if not config.tracking.live:
+        return contextlib.nullcontext()
+    from rsm.tracking.job import logged_live  # loads pandas
+
+    return logged_live(config, folder)

@@ -221,6 +221,16 @@ class Training(Settings):
     )
 
 
+class Tracking(Settings):
+    """What a run tells an MLflow server while it trains; decides no number."""
+
+    live: bool = Field(
+        False,
+        description="The job brings its curves to the server in MLFLOW_TRACKING_URI while it trains; a server "
+        "that dies costs nothing. Without it `rsm sync --live` does so for all runs of a study.",
+    )
+
+
 class Evaluation(Settings):
     """How a run is measured, on seeds that training never uses."""
 

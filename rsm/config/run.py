@@ -26,7 +26,7 @@ from rsm.config.catalogue import (
 )
 from rsm.config.combinations import COMBINATIONS
 from rsm.config.exchanging import Attack, Churn, Communication, Mixing, Restarts, Slow
-from rsm.config.learning import Evaluation, Gate, InitFrom, Sac, Traffic, Training
+from rsm.config.learning import Evaluation, Gate, InitFrom, Sac, Tracking, Traffic, Training
 from rsm.config.loading import explain, load_yaml
 from rsm.config.names import MethodName
 from rsm.errors import ConfigError, one_line
@@ -50,6 +50,7 @@ class RunSettings(Settings):
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
     gate: Gate = Gate()
+    tracking: Tracking = Tracking()
 
 
 class RunConfig(RunSettings):
@@ -111,12 +112,13 @@ class RunConfig(RunSettings):
 
         Settings at the default of this version are left out, so that a new setting with a
         neutral default changes no hash; a changed default is a new version. `training.episodes` is left out
-        too, since a run may be continued, and `varied` and `training.keep_checkpoint`, which decide no number.
-        Of `init_from` the content of the policy file counts, not its path; the path stands in where there is no
-        such file (yet).
+        too, since a run may be continued, and `varied`, `tracking` and `training.keep_checkpoint`, which
+        decide no number. Of `init_from` the content of the policy file counts, not its path; the path stands in
+        where there is no such file (yet).
         """
         content = self.model_dump(mode="json", exclude_defaults=True)
-        content.pop("varied", None)
+        for key in ("varied", "tracking"):
+            content.pop(key, None)
         for key in ("episodes", "keep_checkpoint"):
             content.get("training", {}).pop(key, None)
         if self.init_from.run is None:

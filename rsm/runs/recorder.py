@@ -48,19 +48,21 @@ class Recorder:
 
     def write(self, folder: Path) -> None:
         """Write every table into the run folder."""
-        for name in self._names():
+        for name in self.names:
             write_table(folder, name, self.table(name))
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps: each table as the bytes of a parquet file."""
         state = {}
-        for name in self._names():
+        for name in self.names:
             sink = pa.BufferOutputStream()
             pq.write_table(self.table(name), sink)
             state[name] = torch.frombuffer(bytearray(sink.getvalue()), dtype=torch.uint8)
         return state
 
-    def _names(self) -> list[str]:
+    @property
+    def names(self) -> list[str]:
+        """The tables of the run, those of a part of the runs only where it has them."""
         known = {*self._rows, *self._tables}
         return [*TABLES, *(name for name in OPTIONAL if name in known)]
 

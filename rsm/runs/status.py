@@ -78,8 +78,7 @@ def status(runs: Mapping[str, RunConfig], results: Path, now: float | None = Non
                 continue
         sign = read_json(folder / PROGRESS)
         if sign is not None and sign.get("settings_hash") == wanted:
-            age = _age(folder / PROGRESS, now)
-            per_episode = sign.get("episode_s")
+            age, per_episode = _age(folder / PROGRESS, now), sign.get("episode_s")
             if age <= _patience(per_episode):
                 found.running.append(_running(run_id, sign, age))
                 if per_episode:
@@ -94,6 +93,14 @@ def status(runs: Mapping[str, RunConfig], results: Path, now: float | None = Non
         found.queued.append(run_id)
     found.left_s = _left(found, [runs[run_id] for run_id in found.queued], took)
     return found
+
+
+def sign_of_life(folder: Path, now: float | None = None) -> dict[str, Any] | None:
+    """The progress of the run that a process trains in the folder; None where none does, or it is silent."""
+    sign = read_json(folder / PROGRESS)
+    now = time.time() if now is None else now
+    alive = sign is not None and _age(folder / PROGRESS, now) <= _patience(sign.get("episode_s"))
+    return sign if alive else None
 
 
 def _age(path: Path, now: float) -> float:

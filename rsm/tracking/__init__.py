@@ -9,15 +9,18 @@ of the seeds of a configuration, recreated whenever a seed changes, and `results
 """
 
 from rsm.tracking.folders import content_hash
+from rsm.tracking.live import LiveStudy, follow
 from rsm.tracking.locations import moved
 from rsm.tracking.pages import published_page, runs_page, show
 from rsm.tracking.publishing import publish, publish_all, publish_results, sync
 from rsm.tracking.store import create_store, experiments, tracking_uri, unanswered
 
 __all__ = [
+    "LiveStudy",
     "content_hash",
     "create_store",
     "experiments",
+    "follow",
     "moved",
     "publish",
     "publish_all",

@@ -17,12 +17,6 @@ if TYPE_CHECKING:
 PARENT = "mlflow.parentRunId"
 
 
-def configuration_settings(settings: dict[str, str]) -> str:
-    """Twelve hex digits of the settings without the seed: what the seeds of a configuration have in common."""
-    shared = {key: value for key, value in settings.items() if key != "seed"}
-    return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:12]
-
-
 def sum_up(client: MlflowClient, experiment: str, configuration: str) -> None:
     """Give the published seeds of a configuration a parent run that holds their numbers together.
 
@@ -69,7 +63,8 @@ def _create_parent(
     ranked = [(run.data.tags["seed"], run.data.metrics) for run in finished]
     ranked.sort(key=lambda seed: -seed[1].get("final/return", float("-inf")))
     failed = [run.data.tags["seed"] for run in seeds if run not in finished]
-    tags = {key: value for key, value in seeds[0].data.tags.items() if key in TAGS}
+    varied = json.loads(seeds[0].data.params.get("varied", "[]"))
+    tags = {key: value for key, value in seeds[0].data.tags.items() if key in (*TAGS, *varied)}
     tags |= {
         "kind": "configuration",
         "configuration": configuration,

@@ -6,6 +6,7 @@ replicas) is summed up per episode and logged at the step at which the episode e
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -72,7 +73,19 @@ def metrics(run_dir: Path) -> list[Point]:
     table = {name: pd.read_parquet(file) for name, file in files.items() if file.is_file()}
     summary = json.loads((run_dir / "summary.json").read_text(encoding="utf-8"))
     settings = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
-    held_out = settings["evaluation"]["episodes"]
+    points = curves(table, settings["evaluation"]["episodes"])
+    for key in FINAL:
+        if summary.get(key) is not None:
+            # MLflow draws a metric as bars only if no run has it at a later step than 0.
+            points.append(Point(f"final/{key.removeprefix('final_')}", 0, float(summary[key])))
+    return [point for point in points if math.isfinite(point.value)]
+
+
+def curves(table: Mapping[str, pd.DataFrame], held_out: int) -> list[Point]:
+    """The training curves in the tables of a run, finished or under way, judged on `held_out` seeds.
+
+    A longer run has the same points and further ones.
+    """
     points = [
         *_episodes(table["episodes"]),
         *_rounds(table["episodes"], table["rounds"], table["zeta"]),
@@ -80,10 +93,6 @@ def metrics(run_dir: Path) -> list[Point]:
     ]
     if AGENTS in table:
         points += _worst(judged(table[AGENTS], held_out), table["evaluations"])
-    for key in FINAL:
-        if summary.get(key) is not None:
-            # MLflow draws a metric as bars only if no run has it at a later step than 0.
-            points.append(Point(f"final/{key.removeprefix('final_')}", 0, float(summary[key])))
     return [point for point in points if math.isfinite(point.value)]
 
 
@@ -98,6 +107,21 @@ def parameters(run_dir: Path) -> dict[str, str]:
                 yield prefix + key, value if isinstance(value, str) else json.dumps(value)
 
     return dict(flatten(yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))))
+
+
+def seed_tags(facts: Mapping[str, Any], settings: Mapping[str, str]) -> dict[str, str]:
+    """Tags of a run: what it is, from its summary or `facts` of the same keys, and what its grid varies."""
+    tags = {key: str(facts[key]) for key in TAGS if facts.get(key) is not None}
+    tags |= {key: str(facts[key]) for key in ("run_id", "configuration", "seed", "settings_hash")}
+    tags |= {key: settings[key] for key in json.loads(settings.get("varied", "[]"))}
+    tags["configuration_settings"] = configuration_settings(settings)
+    return tags | {"kind": "seed"}
+
+
+def configuration_settings(settings: Mapping[str, str]) -> str:
+    """Twelve hex digits of the settings without the seed: what the seeds of a configuration have in common."""
+    shared = {key: value for key, value in settings.items() if key != "seed"}
+    return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _episodes(episodes: pd.DataFrame) -> Iterator[Point]:

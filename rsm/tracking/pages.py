@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -39,6 +40,8 @@ def published_page(receipts: Path) -> str | None:
 def show() -> None:
     """Print the page of every study, and become MLflow's UI where the store has no server of its own.
 
+    Beside it `rsm sync --live` brings the runs under way.
+
     Raises ConfigError where there is no store yet, RunError where it does not answer.
     """
     if ours() and not OURS.is_file():
@@ -59,4 +62,7 @@ def show() -> None:
     environment = os.environ | {"MLFLOW_BACKEND_STORE_URI": uri}
     environment.pop("MLFLOW_TRACKING_URI", None)
     command = [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(PORT)]
+    # Runs under way are shown as long as this process, which the page becomes, lives.
+    live = [sys.executable, "-m", "rsm", "sync", "--live", "--pid", str(os.getpid())]
+    subprocess.Popen(live, stdin=subprocess.DEVNULL)
     os.execve(sys.executable, command, environment)

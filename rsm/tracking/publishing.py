@@ -13,8 +13,8 @@ import pandas as pd
 import yaml
 
 from rsm.errors import ConfigError, RunError, one_line, shown
-from rsm.tracking.configurations import configuration_settings, sum_up
-from rsm.tracking.content import PREVIEWS, TAGS, Point, metrics, parameters, seed_note
+from rsm.tracking.configurations import sum_up
+from rsm.tracking.content import PREVIEWS, Point, metrics, parameters, seed_note, seed_tags
 from rsm.tracking.folders import (
     content_hash,
     digest_of,
@@ -195,11 +195,9 @@ def _create(
 ) -> str:
     """Publish a run that is not there; its status stays RUNNING until all of it is."""
     start, end = time
-    tags = {key: str(summary[key]) for key in TAGS if summary.get(key) is not None}
-    tags |= {key: str(summary[key]) for key in ("run_id", "configuration", "seed", "settings_hash")}
     commit = str(manifest.get("commit") or "unknown")
-    tags |= {"kind": "seed", "commit": commit, "content": content, NOTE: seed_note(summary)}
-    tags["configuration_settings"] = configuration_settings(settings)
+    tags = seed_tags(summary, settings)
+    tags |= {"commit": commit, "content": content, NOTE: seed_note(summary)}
     tags |= SOURCE | {"mlflow.source.git.commit": commit}
     number: str = client.create_run(
         experiment, start_time=start, tags=tags, run_name=summary["run_id"]

@@ -57,7 +57,13 @@ def is_whole(run: Run, content: str | None = None) -> bool:
 
 
 def find(client: MlflowClient, experiment: str, condition: str) -> list[Run]:
-    return list(client.search_runs([experiment], filter_string=condition))
+    found: list[Run] = []
+    token: str | None = ""
+    while token is not None:
+        page = client.search_runs([experiment], filter_string=condition, page_token=token or None)
+        found += page
+        token = page.token or None
+    return found
 
 
 def log(

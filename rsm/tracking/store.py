@@ -65,6 +65,11 @@ def tracking_uri() -> str:
     return uri
 
 
+def serves() -> bool:
+    """Whether the store is a server, which keeps artifacts itself and takes many writers at once."""
+    return tracking_uri().startswith("http")
+
+
 def database_file() -> Path | None:
     """The file of the store where it is SQLite, else None."""
     if ours():
@@ -123,8 +128,8 @@ def experiment_of(client: MlflowClient, study: str) -> str:
         return str(known.experiment_id)
     # A server knows its own place for artifacts; for a bare database it is given here: beside the file,
     # so that checkouts which share a database do not depend on each other.
-    served, file = tracking_uri().startswith("http"), database_file() or OURS
-    location = None if served else (file.parent / "artifacts" / study).absolute().as_uri()
+    file = database_file() or OURS
+    location = None if serves() else (file.parent / "artifacts" / study).absolute().as_uri()
     kind = {"mlflow.experimentKind": "custom_model_development"}  # which pages the UI offers
     tags = kind | views.tags()
     return str(client.create_experiment(study, artifact_location=location, tags=tags))

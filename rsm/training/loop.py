@@ -87,6 +87,7 @@ class Training:
                     self.save(folder)
                 progress.episode(row["return"], row["bytes_sent"])
                 live.episode(self.episode, row["return"], row["bytes_sent"], *self.judged)
+                live.tables(self.recorder)
             if self.episode % every:
                 self.evaluate()
         self.close_accounts()

@@ -14,7 +14,8 @@ def results(tmp_path):
     folder = tmp_path / "results" / "small"
     for name in (
         "study.yaml", "tables/main.csv", "runs/go-seed0/config.yaml", "runs/go-seed0/summary.json",
-        "runs/go-seed0/progress.json", "runs/go-seed0/checkpoint.pt", "runs/go-seed0/.summary.json.x",
+        "runs/go-seed0/progress.json", "runs/go-seed0/partial.zip", "runs/go-seed0/checkpoint.pt",
+        "runs/go-seed0/.summary.json.x",
         "logs/go-seed0.log", "benchmarks/go-seed0.tsv",
     ):  # fmt: skip
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -7,8 +7,11 @@ import time
 import pytest
 
 from rsm.config.run import RunConfig, parse_run
-from rsm.runs.files import PROGRESS
+from rsm.runs.files import PARTIAL, PROGRESS
 from rsm.runs.live import Live
+from rsm.runs.partial import read_partial
+from rsm.runs.recorder import Recorder
+from rsm.runs.schema import TABLES
 from rsm.runs.status import duration, headline, status
 
 NOW = 1_000_000.0
@@ -127,6 +130,34 @@ def test_a_run_tells_how_far_it_is_but_not_after_every_episode(tmp_path, monkeyp
     assert run.episode < 50, "all of them came within two seconds"
     assert (run.acceptance_rate, run.bytes_sent) == (0.4, 1000 * run.episode)
     assert [path.name for path in folder.iterdir()] == [PROGRESS], "no temporary file is left"
+
+
+def test_tables_so_far_are_written_at_most_every_half_minute_and_are_of_one_moment(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("rsm.runs.live.COST", 1e9)  # whatever this disk costs
+    config, recorder = learner(0), Recorder()
+    live = Live(tmp_path, config)
+    row = dict.fromkeys(TABLES["episodes"], 0)
+    recorder.add("episodes", row | {"episode": 1})
+    live.tables(recorder)
+    assert read_partial(tmp_path) is None, "it has only begun"
+    monkeypatch.setattr("rsm.runs.live.TABLES_EVERY_S", 0.0)
+    live.tables(recorder)
+    assert read_partial(tmp_path)["episodes"]["episode"].tolist() == [1]
+    monkeypatch.setattr("rsm.runs.live.TABLES_EVERY_S", 30.0)
+    recorder.add("episodes", row | {"episode": 2})
+    live.tables(recorder)
+    found = read_partial(tmp_path)
+    assert len(found["episodes"]) == 1 and set(found) == {
+        "episodes",
+        "evaluations",
+        "rounds",
+        "zeta",
+    }
+    assert len(recorder.table("episodes")) == 2, "the run's own tables are whole"
+    (tmp_path / PARTIAL).write_bytes(b"cut short")
+    assert read_partial(tmp_path) is None
 
 
 def test_what_is_not_finite_or_cannot_be_written_stops_no_run(tmp_path):
