@@ -69,6 +69,14 @@ class SquashedGaussian(NamedTuple):
         """Unit actions y `[N, B, A]` and log π(y|s) `[N, B]`, from standard normal `noise: [N, B, A]`."""
         return self.squash(self.output(theta, observations), noise)
 
+    @torch.no_grad()
+    def act(
+        self, theta: Tensor | mlp.Layers, observations: Tensor, noise: Tensor | None = None
+    ) -> Tensor:
+        """Those actions alone, the mean actions tanh(μ) by default: what it takes to drive."""
+        mean, log_std = self.gaussian(theta, observations)
+        return torch.tanh(mean if noise is None else mean + log_std.exp() * noise)
+
     def squash(self, output: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Unit actions y `[N, B, A]` and log π(y|s) `[N, B]` from the network's `output: [N, B, 2A]`."""
         mean, log_std = self.split(output)

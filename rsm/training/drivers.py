@@ -43,13 +43,12 @@ def policy_driver(policy: SquashedGaussian, theta: Tensor, mode: str) -> Driver:
         network = mlp.layers(seated, policy.sizes)
         generator = torch_generator(seed, Stream.CONTROLLER)
 
-        @torch.no_grad()
+        shape = (env.n_agents, 1, policy.action_size)
+        sampled = mode == "stochastic"
+
         def act(observation: NDArray[np.float32]) -> Actions:
-            shape = (env.n_agents, 1, policy.action_size)
-            sampled = mode == "stochastic"
-            noise = torch.randn(shape, generator=generator) if sampled else torch.zeros(shape)
-            states = torch.from_numpy(observation).unsqueeze(1)
-            actions, _ = policy.sample(network, states, noise)
+            noise = torch.randn(shape, generator=generator) if sampled else None
+            actions = policy.act(network, torch.from_numpy(observation).unsqueeze(1), noise)
             return (actions * policy.scale).flatten(1).numpy()
 
         return act
