@@ -29,7 +29,7 @@ def write_tables(study: Study, results: Path) -> list[Path]:
     Missing and failed runs are shown as such. Raises ConfigError where a run folder has other settings
     than the study, or cannot be read.
     """
-    from rsm.analysis import differences, export, groups, pareto, tables
+    from rsm.analysis import barrier, differences, export, groups, pareto, tables
 
     runs = load_runs(study, results / "runs")
     table = tables.main_table(runs)
@@ -48,6 +48,9 @@ def write_tables(study: Study, results: Path) -> list[Path]:
     costs = pareto.table(runs)
     write_csv(folder / "pareto.csv", costs)
     write_text(folder / "pareto.md", pareto.markdown(costs, runs.study))
+    waits = barrier.table(runs)
+    write_csv(folder / "barrier.csv", waits)
+    write_text(folder / "barrier.md", barrier.markdown(waits, runs))
     write_text(folder / "manifests.jsonl", export.manifests(runs))
     write_json(folder / "marl_eval.json", export.marl_eval(runs))
     write_text(folder / "settings.html", export.settings(study))

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rsm.analysis.worlds import worlds
+from rsm.analysis.worlds import takes_time, worlds
 from rsm.config.axes import AXES, of_world, setting
-from rsm.config.catalogue import parse_topology
+from rsm.config.catalogue import CONTROL, METHODS, parse_topology
 from rsm.config.run import RunConfig, varied_word
 
 # The axes that legends name; figures have places of their own for the others.
 _NAMED = {axis.name: axis for axis in AXES if axis.label is not None}
+_MODE = "communication.mode"
+MODES = {"synchronous": "sync", "asynchronous": "async"}
 
 
 def labels(configs: Iterable[RunConfig]) -> dict[str, str]:
@@ -65,6 +67,8 @@ def _traits(
 ) -> dict[str, Any]:
     """Settings, beside topology and P, in which configurations of a method differ, in the order of a label."""
     found = {name: config.axes[name] for name in _NAMED if config.axes[name] is not None}
+    if takes_time(config):  # losses are of the world
+        found.pop("loss_rate", None)
     if "published_code" in found:  # which has a ζ of its own
         found.pop("rule")
     # What a grid varies for some runs of the method is named for all that it makes a difference to.
@@ -89,6 +93,8 @@ def _value(config: RunConfig, key: str) -> Any:
 def _word(name: str, value: Any) -> str:
     if name in ("init_from.run", "world"):
         return str(value)
+    if name == _MODE:
+        return MODES[value]
     if name not in _NAMED:  # a dotted key
         return f"{name.rpartition('.')[2].replace('_', ' ')} {value}"
     label = _NAMED[name].label
@@ -97,11 +103,13 @@ def _word(name: str, value: Any) -> str:
 
 def identity(config: RunConfig, label: str, world: str | None) -> dict[str, Any]:
     """The axes of a run as columns; None where they do not apply to its method."""
+    exchanges = METHODS.get(config.method, CONTROL).exchanges
     return {
         "run_id": config.run_id,
         "configuration": config.configuration,
         "label": label,
         "world": world,
+        "communication_mode": config.communication.mode if exchanges else None,
         "method": config.method,
         "control": not config.learns,
         **config.axes,

@@ -29,7 +29,8 @@ from rsm.runs.schema import AGENTS, OPTIONAL, SUMMARY, TABLES, TRAJECTORY, TRAJE
 
 # Identity columns that every table carries beside its own.
 IDENTITY = (
-    "run_id", "configuration", "label", "world", "method", "control", *(axis.name for axis in AXES), "seed",
+    "run_id", "configuration", "label", "world", "communication_mode", "method", "control",
+    *(axis.name for axis in AXES), "seed",
 )  # fmt: skip
 _USUAL = RunSettings()
 _NUMBERS = {axis.name for axis in AXES if isinstance(setting(_USUAL, axis.setting), (int, float))}

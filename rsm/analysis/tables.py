@@ -180,14 +180,10 @@ def _time_to_return(runs: Runs, part: pd.DataFrame) -> dict[str, float]:
     row |= {"episode_to_return": np.nan, "rounds_to_return": np.nan}
     if runs.target_return is None or part.empty or part["control"].iloc[0]:
         return row
-    episodes = runs.table("episodes", part, ["episode", "return"]).sort_values("episode")
+    when = first_reached(runs, part)["episode"].tolist()
     rounds = runs.table("rounds", part, ["episode"])
-    when, held = [], []
-    for seed in part["seed"]:
-        own = episodes[episodes["seed"] == seed]
-        high = own.loc[own["return"].rolling(WINDOW).mean() >= runs.target_return, "episode"]
-        episode = float(high.iloc[0]) if len(high) else np.inf
-        when.append(episode)
+    held = []
+    for seed, episode in zip(part["seed"], when, strict=True):
         by_then = (rounds["seed"] == seed) & (rounds["episode"] <= episode)
         held.append(float(by_then.sum()) if np.isfinite(episode) else np.inf)
     row["reached"] = float(np.isfinite(when).sum())
@@ -196,6 +192,23 @@ def _time_to_return(runs: Runs, part: pd.DataFrame) -> dict[str, float]:
         row["episode_to_return"] = float(np.median(when))
         row["rounds_to_return"] = float(np.median(held)) if len(rounds) else np.nan
     return row
+
+
+def first_reached(runs: Runs, part: pd.DataFrame) -> pd.DataFrame:
+    """When each run of `part` first had the target return of the study, in the order of `part`.
+
+    That is the mean of five training episodes. Columns: seed, episode and env_steps, infinite where it never
+    had.
+    """
+    episodes = runs.table("episodes", part, ["episode", "env_steps", "return"])
+    rows = []
+    for seed in part["seed"]:
+        own = episodes[episodes["seed"] == seed].sort_values("episode")
+        high = own[own["return"].rolling(WINDOW).mean() >= runs.target_return]
+        found = high.iloc[0] if len(high) else dict.fromkeys(("episode", "env_steps"), np.inf)
+        when = {name: float(found[name]) for name in ("episode", "env_steps")}
+        rows.append({"seed": seed} | when)
+    return pd.DataFrame(rows, columns=["seed", "episode", "env_steps"])
 
 
 HEADINGS = (

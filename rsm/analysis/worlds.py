@@ -1,4 +1,4 @@
-"""The world of a configuration: which agents are slow, new, absent or attacking, and on which roads.
+"""The world of a configuration: which agents are unlike the others, how frames travel, and on which roads.
 
 A study may vary it beside the method. Figures have a panel or a row per world; comparisons stay within one.
 """
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from rsm.config.catalogue import CONTROL, METHODS, parse_scenario
+from rsm.config.exchanging import Communication
 from rsm.config.run import RunConfig
 
 EQUAL = "equal agents"
@@ -32,12 +33,14 @@ def _world(config: RunConfig, usual: str | None) -> str | None:
     if not config.learns:
         return None
     words, attack = [], config.attack
+    # Without exchange it makes no difference what attackers would send, whose radio is off, how frames travel.
+    exchanges = METHODS.get(config.method, CONTROL).exchanges
+    if exchanges and takes_time(config):
+        words.append(_channel(config.communication))
     if config.slow.agents and config.slow.factor > 1:
         words.append(f"{config.slow.agents} slow {config.slow.factor}×")
     if config.restarts.agents:
         words.append(f"{config.restarts.agents} new at episode {config.restarts.episode}")
-    # Without exchange it makes no difference what attackers would send, or whose radio is off.
-    exchanges = METHODS.get(config.method, CONTROL).exchanges
     if config.churn.rate and (exchanges or "churn.rate" in config.varied):
         words.append(f"{config.churn.rate:g} absences/h of {config.churn.absence:g} s")
     if attack.agents:
@@ -48,6 +51,23 @@ def _world(config: RunConfig, usual: str | None) -> str | None:
     if config.traffic.scenario == usual:
         return unlike or EQUAL
     return f"{config.traffic.scenario}{_WITH}{unlike}" if unlike else config.traffic.scenario
+
+
+def takes_time(config: RunConfig) -> bool:
+    """Whether a delay or a bandwidth is set. The channel with its losses is of the world then."""
+    return config.communication.delay != "none" or config.communication.bandwidth is not None
+
+
+def _channel(channel: Communication) -> str:
+    words = []
+    if channel.delay != "none":
+        kind = "" if channel.delay == "lognormal" else f"{channel.delay} "
+        words.append(f"{kind}delay {channel.delay_mean:g} s")
+    if channel.bandwidth is not None:
+        words.append(f"{channel.bandwidth * 8 / 1000:g} kbit/s")
+    if channel.loss_rate:
+        words.append(f"{100 * channel.loss_rate:g} % loss")
+    return " + ".join(words)
 
 
 def listed(frame: pd.DataFrame) -> list[str]:

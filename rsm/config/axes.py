@@ -72,7 +72,10 @@ AXES = (
 )  # fmt: skip
 
 
-_WORLD = ("slow.", "restarts.", "churn.", "attack.")  # sections of settings
+# Sections of settings, and single ones.
+_WORLD = (
+    "slow.", "restarts.", "churn.", "attack.", "communication.delay", "communication.bandwidth",
+)  # fmt: skip
 
 
 def of_world(key: str) -> bool:

@@ -70,6 +70,7 @@ class ScenarioTraits(NamedTuple):
     own_returns: bool = False  # every agent has a loop, and so a return, of its own
     decision_interval: int = 1  # where `traffic.decision_interval` says nothing
     horizon: int = 1500  # where `traffic.horizon` says nothing
+    dt: float = 0.1  # simulated time of a step, s
     # Those allowed; the first where `traffic.observation` says nothing.
     observations: tuple[str, ...] = ("absolute", "relative", "gaps")
     slots: bool = False  # agents are slots for vehicles that come and go, and may be empty
@@ -78,7 +79,7 @@ class ScenarioTraits(NamedTuple):
 
 # On an open road nobody has a position on a loop.
 _MERGE = ScenarioTraits(
-    collision="terminate", decision_interval=2, observations=("gaps",), slots=True
+    collision="terminate", decision_interval=2, dt=0.5, observations=("gaps",), slots=True
 )
 # In the published experiment SUMO teleports a vehicle that collided; in Flow a collision ends the episode.
 _SCENARIOS: dict[str, ScenarioTraits] = {

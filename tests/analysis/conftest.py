@@ -224,6 +224,7 @@ def _judge(
     accepted: bool,
 ) -> tuple[int, int]:
     rows, late = 0, number / (2 * config.training.episodes)
+    timed = config.communication.timed
     for agent, others in senders.items():
         for replica in range(1, min(3, len(others)) + 1):
             gain = rng.normal(0.02 * (1 - 1.2 * late), 0.02)
@@ -241,6 +242,8 @@ def _judge(
                     "quadratic_form": form, "constant": 500.0, "bound": bound,
                     "zeta": min(0.8, zeta) if gain > 0 else 0.0,
                     "outcome": "accepted" if gain > 0 else "rejected", "lost_segments": 0,
+                    "segment_ages": [6 * rng.random() if timed else 0.0 for _ in others],
+                    "segment_updates": [number % 5 if timed else 0 for _ in others],
                 }
             )  # fmt: skip
     return len(senders) * min(3, len(next(iter(senders.values())))), rows

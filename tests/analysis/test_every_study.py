@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from rsm.analysis import FIGURES, facets, figures, pareto, selection, worlds
+from rsm.analysis import FIGURES, barrier, facets, figures, pareto, selection, worlds
 from rsm.analysis.figures import layout, style
 from rsm.analysis.figures.looks import looks
 from rsm.analysis.labels import without
@@ -91,6 +91,11 @@ def about(name: str, runs: Runs) -> pd.DataFrame:
             return facets.one_world(index)
         case "topologies" | "profiles":
             return facets.one_world(shown)
+        case "barrier":
+            return barrier.both_modes(runs)
+        case "staleness":
+            timed = barrier.both_modes(runs).index  # of a study of one mode rounds take no time
+            return shown[shown["rule"].notna() & shown.index.isin(timed)]
         case "zeta":
             return shown[shown["rule"].notna()]
         case "exchange_heatmaps":

@@ -49,7 +49,7 @@ def share_y(row: list[Axes]) -> None:
         axis.set_ylim(limits)
         spec = axis.get_subplotspec()
         if spec is not None and not spec.is_first_col():
-            axis.tick_params(labelleft=False)
+            axis.tick_params(labelleft=False, which="both")
             axis.set_ylabel("")
 
 
