@@ -76,7 +76,7 @@ def _binned(segments: pd.DataFrame) -> pd.DataFrame:
             {"acceptance": seeds["acceptance"].mean(), "advantage": seeds["advantage"].median()}
         )
         row: dict[str, float] = about | {"segments_counted": len(part)}
-        for name in by_seed:
+        for name in QUANTITIES:
             found = selection.estimate(by_seed[name])
             row |= dict(zip((name, f"{name}_low", f"{name}_high"), found, strict=True))
         rows.append(row)
