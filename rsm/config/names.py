@@ -71,7 +71,8 @@ def _topology_schema() -> dict[str, Any]:
 
 def _encoding_schema() -> dict[str, Any]:
     return {
-        "description": f"Encoding of parameters in frames: one of {encoding_forms()} (docs/concepts/exchange.md)."
+        "description": f"Encoding of parameters in frames: one of {encoding_forms()} "
+        "(docs/concepts/exchange.md)."
     }
 
 

@@ -112,7 +112,7 @@ def _draw_times(
         style.note(axis, "the study names no target return, or no run finished")
         return
     never = NEVER * longest
-    room = layout.points(axis) / len(places)
+    room = layout.points(axis, min(MOST, len(places))) / len(places)
     offsets, aside = marks.side_by_side(len(shown), room, NEIGHBOURS)
     at = {name: place for place, name in enumerate(places)}
     for offset, (label, look) in zip(offsets, shown.items(), strict=True):
