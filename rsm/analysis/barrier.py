@@ -1,4 +1,4 @@
-"""What a barrier costs and gains: each method in synchronous rounds beside the same where nobody waits."""
+"""What a barrier costs and gains: each method in synchronous rounds and in asynchronous ones."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def table(runs: Runs) -> pd.DataFrame:
     same seed, method and world) with _low and _high, and of how many pairs; target_return, how many seeds
     `reached` it in training (mean of five episodes), and minutes_to_return (simulated time, median over seeds;
     NaN where half of them or more did not); updates_not_made (of an agent, mean over runs) and
-    share_not_made (of the occasions to update); megabytes_sent (by anybody, mean); acceptance_rate.
+    share_not_made (of the occasions to update); megabytes_sent (in total, mean); acceptance_rate.
     """
     index = both_modes(runs)
     rows = []
@@ -142,16 +142,16 @@ def _in_step(own: pd.DataFrame, index: pd.DataFrame) -> pd.DataFrame:
 
 NOTE = (
     "Final return: interquartile mean over seeds with its 95 % bootstrap interval (none below five seeds, "
-    "whose values stand in brackets). *Ahead*: final return of the asynchronous runs minus that of the "
-    "synchronous ones of the same seed. *Updates not made*: those that an agent could have made, had it not "
-    "waited for a round, mean over runs, and of how many occasions. *Sent*: all bytes put on the wire by "
-    "anybody. *Accepted*: of judged replicas."
+    "whose values are given in brackets). *Ahead*: final return of the asynchronous runs minus that of the "
+    "synchronous ones, paired by seed. *Updates not made*: updates that an agent missed while it waited for a "
+    "round, mean over runs, and as a share of its opportunities. *Sent*: total bytes transmitted. *Accepted*: "
+    "share of judged replicas."
 )
 
 
 def markdown(found: pd.DataFrame, runs: Runs) -> str:
     """The table as Markdown with what its columns mean."""
-    heading, note = f"# {runs.study}: with a barrier and without", NOTE
+    heading, note = f"# {runs.study}: synchronous and asynchronous rounds", NOTE
     if found.empty:
         return f"{heading}\n\nThis study has no runs of both modes, synchronous and asynchronous.\n"
     rows = []
@@ -176,8 +176,8 @@ def markdown(found: pd.DataFrame, runs: Runs) -> str:
     if runs.target_return is not None:
         note += (
             f" *Minutes to {runs.target_return:g}*: simulated time of training until the mean return of "
-            f"{WINDOW} episodes first reaches it, median over seeds, those that never do counted as later than "
-            "any; a dash where that is half of them or more."
+            f"{WINDOW} episodes first reaches it, median over seeds. A seed that never reaches it counts as "
+            "later than all others; a dash means that half of the seeds or more never do."
         )
     sides = ["left"] * 3 + ["right"] * (len(rows[0]) - 3)
     text = pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True, colalign=sides)

@@ -278,9 +278,10 @@ def parser() -> argparse.ArgumentParser:
     sync.add_argument(
         "--live",
         action="store_true",
-        help="bring runs under way too, again and again until interrupted; without --study of all studies",
+        help="also publish runs in progress, repeatedly until interrupted; without --study, those of all "
+        "studies",
     )
-    sync.add_argument("--run", dest="run_id", metavar="RUN_ID", help="with --live: this run alone")
+    sync.add_argument("--run", dest="run_id", metavar="RUN_ID", help="with --live: only this run")
     sync.add_argument(
         "--pid", type=positive, metavar="PID", help="with --live: until this process has ended"
     )

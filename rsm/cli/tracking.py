@@ -48,7 +48,7 @@ def run_sync(options: argparse.Namespace) -> None:
             raise ConfigError(f"--{name}: belongs to --live")
     if options.study is None:
         raise ConfigError(
-            "--study: is missing: a study's name or file is expected, or --live for all"
+            "--study: is missing: the name or file of a study is expected, or --live for all studies"
         )
     from rsm.tracking import sync
 

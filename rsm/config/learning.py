@@ -222,12 +222,13 @@ class Training(Settings):
 
 
 class Tracking(Settings):
-    """What a run tells an MLflow server while it trains; decides no number."""
+    """What a run logs to an MLflow server while it trains; does not affect results."""
 
     live: bool = Field(
         False,
-        description="The job brings its curves to the server in MLFLOW_TRACKING_URI while it trains; a server "
-        "that dies costs nothing. Without it `rsm sync --live` does so for all runs of a study.",
+        description="Log training curves to the server in MLFLOW_TRACKING_URI while the run trains; a "
+        "failing server does not affect the run. Without this setting, `rsm sync --live` "
+        "logs them for all runs of a study.",
     )
 
 

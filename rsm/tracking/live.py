@@ -198,8 +198,8 @@ class LiveRun:
         }
         tags = seed_tags(facts, settings) | SOURCE | {"live": "true"}
         tags[NOTE] = (
-            f"Seed {config.seed} of `{config.configuration}`, **under way**: its curves so far. The "
-            "finished run replaces this one."
+            f"Seed {config.seed} of `{config.configuration}`, **in progress**: its curves so far. "
+            "The finished run will replace it."
         )
         began = int(os.stat(self.folder / "config.yaml").st_mtime * 1000)
         number: str = client.create_run(

@@ -68,7 +68,7 @@ class Clock:
         self._answered: dict[tuple[int, int, int], tuple[int, set[tuple[int, int]]]] = {}
 
     def begin(self, rounds: Sequence[OpenRound], view: View) -> None:
-        """Rounds begin now: what they ask for is put on the wire.
+        """Rounds begin now: their requests are sent.
 
         Peers that know without a request what to send (`standing`) send it now. An agent of a central method
         sends the server what it has, which is all that it asks.

@@ -16,7 +16,7 @@ from rsm.analysis.figures.looks import Look, looks
 from rsm.analysis.labels import MODES
 from rsm.analysis.load import Runs
 
-TITLE, CATEGORY = "With a barrier and without", "Communication"
+TITLE, CATEGORY = "Synchronous and asynchronous rounds", "Communication"
 
 MOST = 4  # panels in a row
 NEIGHBOURS = 12  # points between two methods in one world

@@ -31,7 +31,7 @@ def draw(data: pd.DataFrame) -> Figure:
     """A row per configuration, worlds one below the other; all seeds as points beside their interval."""
     if data["difference"].notna().sum() == 0:
         return style.empty(
-            "nothing to compare: no run of independent beside another one has finished"
+            "nothing to compare: finished runs of independent and of another method are needed"
         )
     rows = _rows(data)
     shown = looks(

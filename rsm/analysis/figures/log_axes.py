@@ -46,7 +46,7 @@ def number(value: float) -> str:
 
 
 def bytes_axis(axis: Axes, edges: tuple[float, float], zero: float | None = None) -> None:
-    """The x axis from the fewest to the most bytes, `edges`, that anybody sent.
+    """The x axis of bytes transmitted, from the fewest to the most, `edges`.
 
     Where some send nothing, `zero` is their place, left of a dotted divide.
     """

@@ -17,7 +17,7 @@ TITLE, CATEGORY = "Return against bytes sent", "Communication"
 def data(runs: Runs) -> pd.DataFrame:
     """`facets.curves_and_levels`: evaluations of every method at one P, and the controls.
 
-    bytes_sent counts all bytes transmitted by anybody, requests, headers and lost frames too.
+    bytes_sent is the total number of bytes transmitted, with requests, headers and lost frames.
     """
     return facets.curves_and_levels(runs)
 

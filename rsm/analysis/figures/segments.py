@@ -19,7 +19,7 @@ QUANTITIES = {"return": "final return", "megabytes": "bytes sent by all nodes (M
 
 
 def data(runs: Runs) -> pd.DataFrame:
-    """`facets.final_scores` of every learning run (return, megabytes sent by anybody), then the controls."""
+    """`facets.final_scores` of every learning run (return, megabytes sent in total), then the controls."""
     index = selection.learners(runs)
     index = index.assign(megabytes=index["bytes_sent"] / 1e6)
     scores = facets.final_scores(index, {"final_return": "return", "megabytes": "megabytes"})

@@ -42,9 +42,7 @@ def draw(data: pd.DataFrame) -> Figure:
     """A row per world and topology, a column per method, a line per group and for the worst honest agent."""
     curves, levels = facets.learned_and_levels(data)
     if curves.empty:
-        return style.empty(
-            "nothing to tell apart: no finished run has agents with returns of their own"
-        )
+        return style.empty("no groups: no finished run has agents with returns of their own")
     # All honest agents are a line where there is nobody else to be told from.
     kinds = curves[~curves["group"].isin([HONEST, WORST])].dropna(subset=["group"])
     apart = curves["configuration"].isin(kinds["configuration"])

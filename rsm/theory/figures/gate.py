@@ -15,7 +15,7 @@ from matplotlib.ticker import FormatStrFormatter, NullLocator
 from rsm.analysis.figures.style import PAGE
 from rsm.theory.figures import palette
 
-TITLE, CATEGORY = "Is the gate's yes a gain?", "Theory"
+TITLE, CATEGORY = "Does A⁺ predict gains?", "Theory"
 
 PANELS = {"all": "all replicas", "clear": "clear gains and losses"}
 
@@ -80,5 +80,5 @@ def _draw_curves(axes: Sequence[Axes], data: pd.DataFrame) -> None:
                 bbox_to_anchor=(0.5, -0.15),
             )  # fmt: skip
         else:
-            axis.text(0.5, 0.6, "no gains and losses to tell apart", ha="center")
+            axis.text(0.5, 0.6, "no gains and losses to distinguish", ha="center")
     axes[0].set_ylabel("gains accepted (share)")
