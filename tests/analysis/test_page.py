@@ -138,7 +138,7 @@ def test_every_figure_of_the_folder_is_in_the_page_pixel_for_pixel(
         content = base64.b64decode(source.partition("base64,")[2])
         embedded = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
         assert np.array_equal(embedded, np.asarray(Image.open(files[name]).convert("RGB")))
-    assert "interquartile means over seeds" in page.text, "the caption is in view"
+    assert "Return and mean speed at the evaluations" in page.text, "the caption is in view"
 
 
 def test_curves_are_those_of_the_figure(folder: Path, page: Page) -> None:
