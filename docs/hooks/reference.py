@@ -104,7 +104,7 @@ def _allowed(described: dict[str, Any]) -> str:
         return ", ".join("null" if value is None else f"`{value}`" for value in described["enum"])
     if "const" in described:
         return f"`{described['const']}`"
-    kind = described.get("type", "mapping")
+    kind = described.get("type", "string" if "pattern" in described else "mapping")
     if kind == "array":
         return f"list of: {_allowed(described.get('items', {}))}"
     words = {
@@ -207,9 +207,17 @@ def _prose(text: str | None) -> str:
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    cells = [[_linked(cell).replace("|", "\\|") for cell in row] for row in rows]
+    cells = [[_linked(_plain(cell)).replace("|", "\\|") for cell in row] for row in rows]
     lines = [heads, ["---"] * len(heads), *cells]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f'<div class="described" markdown>\n\n{table}\n\n</div>'
+
+
+def _plain(text: str) -> str:
+    """Text without HTML: `<loops>` outside code would be taken for a tag."""
+    parts = text.split("`")  # every second one is code
+    parts[::2] = [part.replace("<", "&lt;") for part in parts[::2]]
+    return "`".join(parts)
 
 
 def _linked(text: str) -> str:

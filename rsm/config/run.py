@@ -62,8 +62,8 @@ class RunConfig(RunSettings):
         description="Dotted keys of settings that the grid of a study varies beside those with a key of their "
         "own: words of the run id.",
     )
-    method: MethodName = "rsm"
-    seed: int = Field(0, ge=0, le=9_999)
+    method: MethodName = Field("rsm", description="The method, or the control that drives instead.")
+    seed: int = Field(0, ge=0, le=9_999, description="Seed of every random stream of the run.")
 
     @model_validator(mode="after")
     def _settings_go_together(self) -> RunConfig:
