@@ -8,6 +8,9 @@ from pathlib import Path
 
 from rsm import theory
 from rsm.analysis import TABLES
+from rsm.config.loading import parse_yaml
+from rsm.config.run import parse_run
+from rsm.config.study import load_study
 
 from .conftest import ROOT
 
@@ -68,3 +71,20 @@ def test_every_page_that_is_cited_is_in_the_repository() -> None:
         and not any(page.is_file() or page in MADE for page in places(path, name))
     }
     assert not missing
+
+
+def test_study_and_run_of_the_first_pages_are_valid(tmp_path: Path) -> None:
+    page = (ROOT / "docs/start/first-study.md").read_text(encoding="utf-8")
+    [(name, text)] = re.findall(r"\*\*`([\w-]+\.yaml)`\*\*\n\n```yaml\n(.*?)```", page, re.S)
+    (tmp_path / name).write_text(text)
+    runs = load_study(tmp_path / name).runs()
+    assert len({run.seed for run in runs.values()}) == 5, "the fewest that give an interval"
+    assert sum(run.learns for run in runs.values()) == 10, "as the page says"
+    for path in ("README.md", "docs/how-to/one-run.md"):
+        text = (ROOT / path).read_text(encoding="utf-8")
+        [block] = re.findall(r"```yaml\n(.*?)```", text, re.S)
+        assert parse_run(parse_yaml(block, path), path).method == "rsm"
+
+
+def test_readme_is_one_page() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
