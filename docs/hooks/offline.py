@@ -1,4 +1,4 @@
-"""The site fetches nothing: a page that would load a script, style or picture from elsewhere fails the build."""
+"""The site fetches nothing: a page that loads a script, style or picture from elsewhere fails the build."""
 
 from __future__ import annotations
 
