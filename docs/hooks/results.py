@@ -22,6 +22,8 @@ from rsm.theory import figures as theory_figures
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = ROOT / "results/committed"
+PAGE = "index.html"  # the study as one file, where it was small enough to be committed
+SHOWN = (PAGE, "figures/*", "tables/*")
 MOST_ROWS = 200  # of a table on a page; a longer one is a file beside it
 CATEGORIES = ("Theory", "Performance", "Communication", "Regulation", "Further figures")
 TABLES = {
@@ -50,7 +52,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     add("claims.md", content=(COMMITTED / "claims.md").read_text(encoding="utf-8"))
     for folder in studies():
         add(f"{folder.name}.md", content=study_page(folder))
-        for path in sorted([*folder.glob("figures/*"), *folder.glob("tables/*")]):
+        for path in sorted(path for pattern in SHOWN for path in folder.glob(pattern)):
             if path.suffix != ".md":
                 add(f"{folder.name}/{path.relative_to(folder)}", abs_src_path=str(path))
     return files
@@ -64,7 +66,12 @@ def studies() -> list[Path]:
 def study_page(folder: Path) -> str:
     """What a study asks, its figures with their captions, and its tables."""
     study = yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8"))
-    parts = [f"# {folder.name}", study["description"], *_provenance(folder), *_questions(folder)]
+    parts = [f"# {folder.name}", study["description"], *_provenance(folder)]
+    if (folder / PAGE).is_file():
+        parts.append(
+            f"[The study on one page]({folder.name}/{PAGE}), with interactive learning curves."
+        )
+    parts += _questions(folder)
     headings = _headings()
     drawn = {path.stem for path in folder.glob("figures/*.png")}
     ordered = [name for name in headings if name in drawn] + sorted(drawn - set(headings))
