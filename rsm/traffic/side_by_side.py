@@ -17,6 +17,7 @@ from rsm.traffic.films import Frame, steps_a_frame, write_frames
 from rsm.traffic.picture import Links, Picture, top_speed
 from rsm.traffic.trajectory import Act, Trajectory, drive_trajectory
 
+WIDTH = 840  # of a GIF, pixels: what a page shows, and less than two megabytes
 STRIP, SIZE = 44, 24  # height of the strip with the clock and of its letters, pixels
 
 
@@ -46,8 +47,9 @@ def drive(
 def render_sides(sides: Sequence[Side], out: Path, at: float | None = None) -> None:
     """Write the sides beside each other to `out`; a PNG shows the moment `at` (s), or the end.
 
-    All have one scale of speeds. A side whose episode ended earlier stays as it ended. Raises ConfigError for
-    sides that do not share a scenario, its horizon and its steps, and for a moment after the end.
+    All have one scale of speeds; a GIF is WIDTH pixels wide. A side whose episode ended earlier stays as it
+    ended. Raises ConfigError for sides that do not share a scenario, its horizon and its steps, and for a
+    moment after the end.
     """
     kinds = {(side.env.scenario.name, side.env.horizon, side.env.dt) for side in sides}
     if len(kinds) > 1:
@@ -73,7 +75,16 @@ def render_sides(sides: Sequence[Side], out: Path, at: float | None = None) -> N
         wanted = len(moments) - 1 if at is None else int(np.abs(longest.time - at).argmin())
         moments = range(wanted, wanted + 1)
     frames: Iterator[Frame] = map(frame, moments)
+    if out.suffix.lower() == ".gif":
+        frames = map(reduced, frames)
     write_frames(out, frames)
+
+
+def reduced(frame: Frame) -> Frame:
+    """A frame WIDTH pixels wide."""
+    height = round(frame.shape[0] * WIDTH / frame.shape[1])
+    smaller = Image.fromarray(frame).resize((WIDTH, height), Image.Resampling.LANCZOS)
+    return np.asarray(smaller)
 
 
 def clock(time: float, width: int) -> Frame:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rsm.analysis.differences import differences, markdown
+from rsm.analysis.differences import differences, markdown, summaries
 from rsm.analysis.load import Runs
 
 from .conftest import load_study_runs
@@ -38,6 +38,25 @@ def test_interval_of_a_difference_comes_from_five_pairs_or_more(make: Callable[.
     own = differences(load_study_runs(make(**grid)))
     assert (own["difference_low"] <= own["difference"]).all()
     assert (own["difference"] <= own["difference_high"]).all()
+
+
+def test_summaries_are_the_final_and_the_mean_difference_of_each_seed(
+    make: Callable[..., Path],
+) -> None:
+    runs = load_study_runs(make(methods=["independent", "fmarl"], failed=("fmarl-seed1",)))
+    table = summaries(runs)
+    assert set(table["configuration"]) == {"fmarl"}
+    final, training = (
+        table[table["quantity"] == name].set_index("seed") for name in ("final", "training")
+    )
+    ends = runs.finished.set_index(["configuration", "seed"])["final_return"]
+    for seed in (0, 2):
+        expected = ends["fmarl", seed] - ends["independent", seed]
+        assert final.loc[seed, "difference"] == pytest.approx(expected)
+    by_seed = (returns(runs, "fmarl") - returns(runs, "independent")).mean()
+    assert training["difference"].to_dict() == pytest.approx(by_seed.dropna().to_dict())
+    assert list(final.index) == list(training.index) == [0, 2]
+    assert table["difference_low"].isna().all()
 
 
 def test_every_learning_configuration_is_there_but_the_one_compared_with(runs: Runs) -> None:

@@ -87,6 +87,14 @@ def about(name: str, runs: Runs) -> pd.DataFrame:
             return shown if apart else shown[:0]
         case "trust":
             return index[index["rule"].notna() & apart]
+        case "differences":
+            alone = selection.with_return(shown[shown["method"] == "independent"])
+            own = [isinstance(world, str) for world in shown["world"]]
+            there = [
+                named and len(worlds.in_world(alone, world)) > 0
+                for named, world in zip(own, shown["world"], strict=True)
+            ]
+            return shown[there]
         case "pareto":
             return facets.one_world(index)
         case "topologies" | "profiles":

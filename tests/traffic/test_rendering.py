@@ -12,7 +12,7 @@ from rsm.config.learning import Traffic
 from rsm.errors import ConfigError
 from rsm.traffic import films
 from rsm.traffic.environment import TrafficEnv
-from rsm.traffic.films import check_output
+from rsm.traffic.films import check_output, write_gif
 from rsm.traffic.picture import Links, Picture, gathered
 from rsm.traffic.rendering import render
 from rsm.traffic.trajectory import Act, Trajectory, drive_trajectory
@@ -39,6 +39,20 @@ def test_a_gif_has_a_frame_per_moment_and_repeats(env: TrafficEnv, tmp_path: Pat
         assert 10 < film.n_frames <= len(trajectory.time)  # type: ignore[attr-defined]
         assert film.info["loop"] == 0
     assert [path.name for path in out.parent.iterdir()] == ["film.gif"]
+
+
+def test_gif_keeps_only_what_changes_and_every_frame_is_whole_when_played(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frames = np.full((5, 40, 60, 3), 255, dtype=np.uint8)
+    frames[:, 25:] = rng.choice([0, 128, 255], size=(15, 60, 1))  # stands still
+    for moment in range(5):
+        frames[moment, 10:16, 10 * moment : 10 * moment + 6] = (200, 0, 100)
+    write_gif(tmp_path / "film.gif", iter(frames), 10)
+    with Image.open(tmp_path / "film.gif") as film:
+        for moment, frame in enumerate(frames):
+            film.seek(moment)
+            assert np.abs(np.asarray(film.convert("RGB")).astype(int) - frame).max() <= 2
+    assert (tmp_path / "film.gif").stat().st_size < 6000
 
 
 def test_an_mp4_is_a_film_that_can_be_read_back(env: TrafficEnv, tmp_path: Path) -> None:

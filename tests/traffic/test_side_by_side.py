@@ -9,7 +9,7 @@ from PIL import Image
 from rsm.config.learning import Traffic
 from rsm.errors import ConfigError
 from rsm.traffic.environment import TrafficEnv
-from rsm.traffic.side_by_side import STRIP, Side, clock, drive, render_sides
+from rsm.traffic.side_by_side import STRIP, WIDTH, Side, clock, drive, render_sides
 from rsm.traffic.trajectory import Act
 
 
@@ -44,7 +44,7 @@ def test_film_is_as_long_as_the_longer_side_and_as_wide_as_both(
     cut = short._replace(**{name: getattr(short, name)[:5] for name in ("time", "xy", "speed")})
     render_sides([sides[0], sides[1]._replace(trajectory=cut)], tmp_path / "film.gif")
     with Image.open(tmp_path / "film.gif") as film:
-        assert film.size == (2 * 720, 540 + STRIP)
+        assert film.size == (WIDTH, round((540 + STRIP) * WIDTH / 1440))
         assert film.n_frames > 10  # type: ignore[attr-defined]
 
 

@@ -38,7 +38,7 @@ def draw(data: pd.DataFrame) -> Figure:
         without(label, str(world))
         for label, world in zip(data["label"], data["world"], strict=True)
     )
-    height = min(len(rows) * ROW + 0.75, style.TALLEST)
+    height = min(max(len(rows), 3) * ROW + 0.75, style.TALLEST)
     figure = Figure(figsize=(style.PAGE, height))
     [axes] = figure.subplots(1, len(QUANTITIES), squeeze=False, sharex=True, sharey=True)
     for (quantity, title), axis in zip(QUANTITIES.items(), axes, strict=True):
@@ -64,19 +64,19 @@ def draw(data: pd.DataFrame) -> Figure:
 
 def _rows(data: pd.DataFrame) -> list[tuple[str, str]]:
     """Name and configuration of every row; a heading, where the study has several worlds, has none."""
-    several = len(worlds.listed(data)) > 1
-    rows = []
-    for world in worlds.listed(data) or [None]:
-        own = data if world is None else data[data["world"].isin([world])]
-        own = own if several or world is None else data
-        rows += [(world or "", "")] if several else []
+    found, rows = worlds.listed(data), []
+    for world in found if len(found) > 1 else [""]:
+        own = worlds.in_world(data, world) if world else data
+        rows += [(world, "")] if world else []
         topologies = facets.topologies(data)
         for row in selection.records(own.drop_duplicates("configuration")):
             where = []
             if isinstance(row["topology"], str) and len(topologies) > 1:
                 where.append(topology_label(row["topology"]))
             name = ", ".join([without(row["label"], str(row["world"])), *where])
-            rows.append((fill(name, 60), row["configuration"]))
+            gap = selection.gap(row)
+            name += f" [{gap}]" if gap not in ("", selection.NONE) else ""
+            rows.append((fill(name, 60, break_on_hyphens=False), row["configuration"]))
     return rows
 
 

@@ -61,10 +61,10 @@ def y_range(row: list[Axes]) -> tuple[float, float]:
 
 
 def points(axis: Axes, columns: int = 1) -> float:
-    """About how wide `columns` such panels beside each other are, in points, without their numbers."""
+    """About how wide `columns` such panels of a page are beside each other, in points, without numbers."""
     spec = axis.get_subplotspec()
     row = spec.get_gridspec().ncols if spec is not None else 1
-    return columns * (axis.get_figure(root=True).get_figwidth() * 72 - 60) / row - 15
+    return columns * (PAGE * 72 - 60) / row - 15
 
 
 def holds_data(axis: Axes) -> bool:

@@ -19,8 +19,11 @@ def number_axis(axis: Axis, low: float, high: float, zero: float | None = None) 
     """
     found = ticks(low, high)
     axis.set_major_locator(FixedLocator(found if zero is None else [zero, *found]))
+    plain = all(1e-3 <= tick < 1e5 for tick in found)
     axis.set_major_formatter(
-        FuncFormatter(lambda tick, _: "0" if zero and np.isclose(tick, zero) else number(tick))
+        FuncFormatter(
+            lambda tick, _: "0" if zero and np.isclose(tick, zero) else number(tick, plain)
+        )
     )
     axis.set_minor_locator(NullLocator())
 
@@ -36,9 +39,9 @@ def ticks(low: float, high: float) -> list[float]:
     return found[:: -(-len(found) // MOST) or 1]
 
 
-def number(value: float) -> str:
-    """A number of an axis: as it is, or with its power of ten where it is long."""
-    if 1e-3 <= value < 1e5:
+def number(value: float, plain: bool) -> str:
+    """A number of an axis: as it is, or with its power of ten where some on the axis are long."""
+    if plain:
         return f"{value:g}"
     power = math.floor(math.log10(value) + 1e-9)
     times = value / 10**power

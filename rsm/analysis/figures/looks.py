@@ -118,7 +118,8 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
             if (rule, rest) not in variants:
                 variants.append((rule, rest))
             number = 1 + variants.index((rule, rest))
-            dash, marker = _FURTHER[(number - 1) % len(_FURTHER)]
+            others = [look for look in _FURTHER if look[1] != marker]
+            dash, marker = others[(number - 1) % len(others)]
         shade = _shade(color, _STEPS[number % len(_STEPS)])
         found[name] = Look(shade, dash, marker, _FILLINGS[number % len(_FILLINGS)])
     return found
@@ -136,7 +137,8 @@ def _shade(color: str, step: float) -> str:
     light = luminance(color)
     end, other = (_LIGHTEST, 1.0) if light < _MIDDLE else (_DARKEST, 0.0)
     mixed = step * (end - light) / (other - light)  # with white or black
-    return to_hex(np.array(to_rgb(color)) * (1 - mixed) + other * mixed)
+    red, green, blue = (own * (1 - mixed) + other * mixed for own in to_rgb(color))
+    return to_hex((red, green, blue))
 
 
 def _parts(label: str) -> tuple[str, list[str]]:
