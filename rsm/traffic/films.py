@@ -22,6 +22,7 @@ Frame = NDArray[np.uint8]  # [height, width, 3]
 # of two megabytes, and 25 s, three times as smooth, as MP4.
 FILMS = {".gif": (150, 10), ".mp4": (500, 20)}
 UNCHANGED = 255  # number of the colour of a GIF that is none
+NEARLY = 247  # of 255: what is lighter was white before it shared a colour
 
 
 def steps_a_frame(out: Path, steps: int) -> int:
@@ -71,6 +72,8 @@ def write_gif(path: Path, frames: Iterator[Frame], rate: int) -> None:
     """
     first = next(frames)
     palette = Image.fromarray(first).quantize(UNCHANGED, dither=Image.Dither.NONE)
+    colours = np.array(palette.getpalette())
+    palette.putpalette(np.where(colours > NEARLY, 255, colours).tolist())  # white paper stays white
     pictures = changes(itertools.chain([first], frames), palette)
     next(pictures).save(
         path, save_all=True, append_images=pictures, duration=1000 // rate, loop=0, optimize=False,

@@ -31,6 +31,7 @@ def draw(data: pd.DataFrame) -> Figure:
     shown = looks(curves["label"])
     figure, axes = layout.panels(len(QUANTITIES), len(panels))
     named: dict[Axes, dict[str, float]] = {}
+    beside = True  # whether names of levels stand beside the last panels
     most = max(panel.part["label"].nunique() for panel in panels)
     for (column, unit), row in zip(QUANTITIES.items(), axes, strict=True):
         values = dict(zip(levels["label"], levels[column], strict=True))
@@ -39,12 +40,14 @@ def draw(data: pd.DataFrame) -> Figure:
             axis.set_title(layout.panel_title(topology, part["segments"].max(), words))
             axis.set_ylabel(unit)
             axis.set_xlabel("environment steps (thousand)")
-        level_lines.draw_levels(facets.at_home(panels, row), values)
+        home = facets.at_home(panels, row)
+        level_lines.draw_levels(home, values)
         layout.share_y(row)
         named |= dict.fromkeys(layout.last_of_rows(row), values)
+        beside &= set(home) >= set(layout.last_of_rows(row))
     layout.once(axes)
-    legends.legend(figure, curves, shown)
-    level_lines.name_levels(figure, named)
+    legends.legend(figure, curves, shown, more=() if beside else level_lines.legend_lines(values))
+    level_lines.name_levels(figure, named if beside else {})
     return figure
 
 

@@ -62,6 +62,11 @@ def upright_levels(axis: Axes, values: Mapping[str, float]) -> list[Line2D]:
     return handles
 
 
+def legend_lines(values: Mapping[str, float]) -> list[Line2D]:
+    """Controls for a legend, where the last panels of the rows have no levels to stand beside."""
+    return [Line2D([], [], label=name, **level_line(name)) for name in values]
+
+
 def level_line(name: str) -> dict[str, Any]:
     """How the level of a control is drawn: keywords of a line."""
     return {"color": GREY, "linewidth": 0.9, "linestyle": _LEVELS.get(name, "-")}

@@ -47,10 +47,12 @@ def draw(data: pd.DataFrame) -> Figure:
         axis.set_title(layout.panel_title(topology, part["segments"].max(), words))
         axis.set_ylabel("return")
         axis.set_xlabel("bytes sent by all nodes so far (MB, log scale)")
-    level_lines.draw_levels(facets.at_home(panels, row), values)
+    home, ends = facets.at_home(panels, row), layout.last_of_rows(row)
+    level_lines.draw_levels(home, values)
     layout.share_y(row)
-    legends.legend(figure, curves, shown)
-    level_lines.name_levels(figure, dict.fromkeys(layout.last_of_rows(row), values))
+    beside = set(home) >= set(ends)  # names of levels stand beside the last panels
+    legends.legend(figure, curves, shown, more=() if beside else level_lines.legend_lines(values))
+    level_lines.name_levels(figure, dict.fromkeys(ends, values) if beside else {})
     return figure
 
 

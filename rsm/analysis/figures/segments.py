@@ -38,20 +38,24 @@ def draw(data: pd.DataFrame) -> Figure:
     shown = looks(data["label"])
     values = dict(zip(levels["label"], levels["return"], strict=True))
     figure, axes = layout.panels(len(QUANTITIES), len(panels))
+    home: list[Axes] = []
     for (column, unit), row in zip(QUANTITIES.items(), axes, strict=True):
         for (topology, words, part), axis in zip(panels, row, strict=True):
             _draw_panel(axis, part, column, numbers, shown)
             axis.set_title(layout.panel_title(topology, np.nan, words))
             axis.set_ylabel(unit)
-            axis.set_xlabel("segments P")
+            axis.set_xlabel("segments P" if len(numbers) > 1 else "segments P (the only one run)")
             if column == "megabytes":
                 axis.set_ylim(0, 1.06 * axis.get_ylim()[1])
         if column == "return":
-            level_lines.draw_levels(facets.at_home(panels, row), values)
+            home = facets.at_home(panels, row)
+            level_lines.draw_levels(home, values)
         layout.share_y(row)
     layout.once(axes)
-    legends.legend(figure, data, shown)
-    level_lines.name_levels(figure, dict.fromkeys(layout.last_of_rows(axes[0]), values))
+    ends = layout.last_of_rows(axes[0])
+    beside = set(home) >= set(ends)  # names of levels stand beside the last panels
+    legends.legend(figure, data, shown, more=() if beside else level_lines.legend_lines(values))
+    level_lines.name_levels(figure, dict.fromkeys(ends, values) if beside else {})
     return figure
 
 
