@@ -185,6 +185,9 @@ def test_controls_are_no_levels_of_agents_on_other_roads(tmp_path: Path) -> None
             for axis in figure.axes
         ]
         assert levels[0] == 1 and levels[1] == 0, name
+        assert not any(item.get_text() == "go" for axis in figure.axes for item in axis.texts), name
+        [legend] = figure.legends
+        assert "go" in {item.get_text() for item in legend.get_texts()}, name
     groups_there = groups(runs).set_index("configuration").loc["independent-scenariomixed-fleet-9"]
     assert set(groups_there["group"]) == {
         "honest", "worst", "14 vehicles", "10 vehicles", "18 vehicles",
