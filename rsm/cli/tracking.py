@@ -11,10 +11,11 @@ from rsm.errors import ConfigError
 
 
 def run_store(options: argparse.Namespace) -> None:
-    from rsm.tracking import create_store, runs_page
+    from rsm.tracking import columns, create_store, runs_page
 
     study = named_study(options.study, options.set)
-    print(f"{study.name}: {runs_page(create_store(study.name, study.description))}")
+    experiment = create_store(study.name, study.description, columns(study.runs().values()))
+    print(f"{study.name}: {runs_page(experiment)}")
 
 
 def run_ui(options: argparse.Namespace) -> None:
@@ -50,15 +51,15 @@ def run_sync(options: argparse.Namespace) -> None:
         raise ConfigError(
             "--study: is missing: the name or file of a study is expected, or --live for all studies"
         )
-    from rsm.tracking import sync
+    from rsm.tracking import columns, sync
 
     study = finished_study(options.study)
-    print(f"{study.name}: {sync(study.name, study.description)}")
+    print(f"{study.name}: {sync(study.name, study.description, columns(study.runs().values()))}")
 
 
 def _sync_live(options: argparse.Namespace) -> None:
     """Runs under way of one study, or of all below results/, until interrupted."""
-    from rsm.tracking import create_store, follow
+    from rsm.tracking import columns, create_store, follow
 
     if options.run_id is not None:
         if options.study is None:
@@ -66,7 +67,7 @@ def _sync_live(options: argparse.Namespace) -> None:
         follow(lambda: [options.study], options.run_id, options.pid)
     elif options.study is not None:
         study = finished_study(options.study)
-        create_store(study.name, study.description)
+        create_store(study.name, study.description, columns(study.runs().values()))
         follow(lambda: [study.name], pid=options.pid)
     else:
         follow(

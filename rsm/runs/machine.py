@@ -1,15 +1,20 @@
-"""The machine of a run: its processor, and how many cores may be used."""
+"""The machine of a run: its processor, how many cores may be used, and what a process has used of it."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import platform
 import re
+import resource
+import sys
 from pathlib import Path
+from typing import NamedTuple
 
 CGROUPS = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
+PROCESS = Path("/proc/self/status")
 
 
 def cpu_name() -> str:
@@ -31,6 +36,28 @@ def cpu_capability() -> str:
     import torch  # here, so that `rsm doctor` can name the processor where torch is broken
 
     return str(torch.backends.cpu.get_cpu_capability())
+
+
+class Usage(NamedTuple):
+    """CPU time (s) of all threads and peak memory (MB) of a process, or of several attempts at one run."""
+
+    cpu_s: float
+    peak_memory_mb: float
+
+    def and_then(self, later: Usage) -> Usage:
+        """Of an attempt and of the one that went on from its checkpoint."""
+        return Usage(self.cpu_s + later.cpu_s, max(self.peak_memory_mb, later.peak_memory_mb))
+
+
+def usage() -> Usage:
+    """Of this process since it began."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    # The number above counts the process that started this one, too.
+    with contextlib.suppress(OSError, StopIteration):
+        lines = PROCESS.read_text().splitlines()
+        peak = 1024 * int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
+    return Usage(used.ru_utime + used.ru_stime, peak / 1e6)
 
 
 def usable_cores() -> int:

@@ -14,7 +14,7 @@ from typing import Any
 from rsm import __version__
 from rsm.config.run import RunConfig
 from rsm.config.shipped import checkout, shipped
-from rsm.runs.machine import cpu_capability, cpu_name
+from rsm.runs.machine import Usage, cpu_capability, cpu_name
 
 _CODE = (":/", ":(exclude,top)results")  # results are not part of the code
 PACKAGES = ("torch", "numpy", "libsumo", "eclipse-sumo", "networkx", "pyarrow", "pydantic")
@@ -59,9 +59,16 @@ def installation(gpu: str | None = None) -> dict[str, Any]:
     }
 
 
-def ended(resumed: int) -> dict[str, Any]:
-    """Entries known only at the end of a run, which is now: the time (UTC) and how often it was resumed."""
-    return {"ended": _now(), "resumed": resumed}
+def ended(resumed: int, used: Usage) -> dict[str, Any]:
+    """Entries known only at the end of a run, which is now: the time (UTC), how often it was resumed,
+    and what it `used`, all attempts together, as far as checkpoints tell.
+    """
+    return {
+        "ended": _now(),
+        "resumed": resumed,
+        "cpu_s": round(used.cpu_s, 2),
+        "peak_memory_mb": round(used.peak_memory_mb, 1),
+    }
 
 
 def _now() -> str:

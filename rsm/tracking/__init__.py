@@ -14,9 +14,11 @@ from rsm.tracking.locations import moved
 from rsm.tracking.pages import published_page, runs_page, show
 from rsm.tracking.publishing import publish, publish_all, publish_results, sync
 from rsm.tracking.store import create_store, experiments, tracking_uri, unanswered
+from rsm.tracking.tags import columns
 
 __all__ = [
     "LiveStudy",
+    "columns",
     "content_hash",
     "create_store",
     "experiments",

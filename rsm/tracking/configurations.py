@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import TYPE_CHECKING
 
-from rsm.tracking.content import OF_A_CONFIGURATION, TAGS, configuration_metrics, configuration_note
+from rsm.tracking.models import BEST, models_of, promote
+from rsm.tracking.over_seeds import OF_A_CONFIGURATION, configuration_metrics, configuration_note
 from rsm.tracking.runs import SOURCE, find, is_whole, keep_first, keep_one, log
 from rsm.tracking.store import NOTE
+from rsm.tracking.tags import configuration_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,6 +32,7 @@ def sum_up(client: MlflowClient, experiment: str, configuration: str) -> None:
     parents: dict[str, list[Run]] = {}
     for run in find(client, experiment, condition + "'configuration'"):
         parents.setdefault(run.data.tags.get("configuration_settings", ""), []).append(run)
+    study = client.get_experiment(experiment).name
     for settings in parents.keys() - together.keys():
         keep_one(client, parents[settings], "")
     for settings, seeds in together.items():
@@ -39,7 +41,9 @@ def sum_up(client: MlflowClient, experiment: str, configuration: str) -> None:
         content = digest.hexdigest()[:16]
         number = keep_one(client, parents.get(settings, []), content)
         if number is None:
-            number = _create_parent(client, experiment, configuration, content, seeds)
+            # Those of other settings have another name, as long as there are such.
+            model = f"{study}.{configuration}" + (f".{settings}" if len(together) > 1 else "")
+            number = _create_parent(client, experiment, configuration, content, seeds, model)
             mine = f"{condition}'configuration' and tags.configuration_settings = '{settings}'"
             number = keep_first(client, find(client, experiment, mine), content) or number
         for run in seeds:
@@ -48,8 +52,14 @@ def sum_up(client: MlflowClient, experiment: str, configuration: str) -> None:
 
 
 def _create_parent(
-    client: MlflowClient, experiment: str, configuration: str, content: str, seeds: list[Run]
+    client: MlflowClient,
+    experiment: str,
+    configuration: str,
+    content: str,
+    seeds: list[Run],
+    model: str,
 ) -> str:
+    """A new parent run; the model of its best seed is `best` under the registered name `model`."""
     finished = [run for run in seeds if run.info.status == "FINISHED"]
     curves = {
         key: [
@@ -60,21 +70,24 @@ def _create_parent(
     }
     points = configuration_metrics([run.data.metrics for run in finished], curves)
     shared = set.intersection(*(set(run.data.params.items()) for run in seeds))
-    ranked = [(run.data.tags["seed"], run.data.metrics) for run in finished]
-    ranked.sort(key=lambda seed: -seed[1].get("final/return", float("-inf")))
+    ranked = sorted(finished, key=lambda run: -run.data.metrics.get("final/return", float("-inf")))
     failed = [run.data.tags["seed"] for run in seeds if run not in finished]
-    varied = json.loads(seeds[0].data.params.get("varied", "[]"))
-    tags = {key: value for key, value in seeds[0].data.tags.items() if key in (*TAGS, *varied)}
+    note = configuration_note(
+        [(run.data.tags["seed"], run.data.metrics) for run in ranked],
+        failed,
+        {key: value for key, _, value in points if key.startswith("final/")},
+    )
+    tags = configuration_tags(seeds[0].data.tags, seeds[0].data.params) | SOURCE
     tags |= {
-        "kind": "configuration",
-        "configuration": configuration,
         "content": content,
-        NOTE: configuration_note(ranked, failed),
+        NOTE: note,
+        "seeds": " ".join(run.data.tags["seed"] for run in seeds),
     }
-    tags["configuration_settings"] = seeds[0].data.tags["configuration_settings"]
-    tags |= {"seeds": " ".join(run.data.tags["seed"] for run in seeds)} | SOURCE
     if ranked:
-        tags["best_seed"] = ranked[0][0]
+        tags["best_seed"] = ranked[0].data.tags["seed"]
+        if models_of(ranked[0]):
+            promote(client, model, ranked[0])
+            tags["best_model"] = f"models:/{model}@{BEST}"
     start = min(run.info.start_time for run in seeds)
     end = max(run.info.end_time for run in seeds)
     number: str = client.create_run(

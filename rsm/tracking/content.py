@@ -1,4 +1,4 @@
-"""Metrics, parameters and notes for MLflow: of a run folder, and of all seeds of a configuration.
+"""Metrics, parameters and the note of a run folder for MLflow.
 
 Steps are simulation steps driven in training. What happens within an episode (rounds, judged
 replicas) is summed up per episode and logged at the step at which the episode ended.
@@ -6,23 +6,18 @@ replicas) is summed up per episode and logged at the step at which the episode e
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from statistics import median
 from typing import Any, NamedTuple
 
 import pandas as pd
 import yaml
-from scipy.stats import trim_mean
 
-from rsm.config.axes import AXES
 from rsm.runs.performance import judged
 from rsm.runs.schema import AGENTS, OPTIONAL, TABLES
 
-TAGS = ("method", *(axis.name for axis in AXES), "scenario")
 FINAL = (
     "final_return",
     "final_return_stochastic",
@@ -38,16 +33,16 @@ FINAL = (
     "updates_not_made",
     "collisions",
     "wall_s",
+    "cpu_s",
+    "peak_memory_mb",
 )
+# In MB here, 10⁶ bytes, as in the tables.
+MEGABYTES = {
+    "comm/bytes_sent": "comm/MB_sent",
+    "final/bytes_sent": "final/MB_sent",
+    "final/payload_per_agent": "final/payload_MB_per_agent",
+}
 JUDGED = ("final/return", "final/return_stochastic", "final/return_worst", "final/mean_speed")
-# Curves that every seed of a configuration has at the same episodes.
-OF_A_CONFIGURATION = (
-    "eval/return",
-    "eval/mean_speed",
-    "eval/return_stochastic",
-    "eval/return_worst",
-    "comm/bytes_sent",
-)
 PREVIEWS = (
     "episodes",
     "evaluations",
@@ -72,13 +67,16 @@ def metrics(run_dir: Path) -> list[Point]:
     files = {name: run_dir / f"{name}.parquet" for name in (*TABLES, *OPTIONAL)}
     table = {name: pd.read_parquet(file) for name, file in files.items() if file.is_file()}
     summary = json.loads((run_dir / "summary.json").read_text(encoding="utf-8"))
-    settings = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
-    points = curves(table, settings["evaluation"]["episodes"])
-    for key in FINAL:
-        if summary.get(key) is not None:
-            # MLflow draws a metric as bars only if no run has it at a later step than 0.
-            points.append(Point(f"final/{key.removeprefix('final_')}", 0, float(summary[key])))
-    return [point for point in points if math.isfinite(point.value)]
+    manifest = json.loads((run_dir / "manifest.json").read_text(encoding="utf-8"))
+    settings = read_settings(run_dir)
+    found = manifest | summary
+    # MLflow draws a metric as bars only if no run has it at a later step than 0.
+    final = [
+        Point(f"final/{key.removeprefix('final_')}", 0, float(found[key]))
+        for key in FINAL
+        if found.get(key) is not None
+    ]
+    return [*curves(table, settings["evaluation"]["episodes"]), *_for_readers(final)]
 
 
 def curves(table: Mapping[str, pd.DataFrame], held_out: int) -> list[Point]:
@@ -93,7 +91,22 @@ def curves(table: Mapping[str, pd.DataFrame], held_out: int) -> list[Point]:
     ]
     if AGENTS in table:
         points += _worst(judged(table[AGENTS], held_out), table["evaluations"])
-    return [point for point in points if math.isfinite(point.value)]
+    return _for_readers(points)
+
+
+def _for_readers(points: Iterable[Point]) -> list[Point]:
+    """Without what is not finite, bytes in MB, and rounded."""
+    found = []
+    for key, step, value in points:
+        name = MEGABYTES.get(key, key)
+        if math.isfinite(value):
+            found.append(Point(name, step, rounded(value if name == key else value / 1e6)))
+    return found
+
+
+def rounded(value: float) -> float:
+    """Six significant digits of what is no whole number: the page shows every digit that it is given."""
+    return value if value.is_integer() else float(f"{value:.6g}")
 
 
 def parameters(run_dir: Path) -> dict[str, str]:
@@ -106,22 +119,17 @@ def parameters(run_dir: Path) -> dict[str, str]:
             else:
                 yield prefix + key, value if isinstance(value, str) else json.dumps(value)
 
-    return dict(flatten(yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))))
+    return dict(flatten(read_settings(run_dir)))
 
 
-def seed_tags(facts: Mapping[str, Any], settings: Mapping[str, str]) -> dict[str, str]:
-    """Tags of a run: what it is, from its summary or `facts` of the same keys, and what its grid varies."""
-    tags = {key: str(facts[key]) for key in TAGS if facts.get(key) is not None}
-    tags |= {key: str(facts[key]) for key in ("run_id", "configuration", "seed", "settings_hash")}
-    tags |= {key: settings[key] for key in json.loads(settings.get("varied", "[]"))}
-    tags["configuration_settings"] = configuration_settings(settings)
-    return tags | {"kind": "seed"}
-
-
-def configuration_settings(settings: Mapping[str, str]) -> str:
-    """Twelve hex digits of the settings without the seed: what the seeds of a configuration have in common."""
-    shared = {key: value for key, value in settings.items() if key != "seed"}
-    return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:12]
+def read_settings(run_dir: Path) -> dict[str, Any]:
+    """The resolved settings as they stand in the folder, whatever version of rsm wrote them."""
+    # In C, where it is there: the other one takes ten times as long, for every run of a study.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    content: dict[str, Any] = yaml.load(
+        (run_dir / "config.yaml").read_text(encoding="utf-8"), Loader=loader
+    )
+    return content
 
 
 def _episodes(episodes: pd.DataFrame) -> Iterator[Point]:
@@ -187,55 +195,15 @@ def _points(key: str, steps: Iterable[Any], values: Iterable[Any]) -> Iterator[P
         yield Point(key, int(step), float(value))
 
 
-def configuration_metrics(
-    finals: Sequence[dict[str, float]], curves: Mapping[str, Sequence[Sequence[tuple[int, float]]]]
-) -> list[Point]:
-    """The numbers of a configuration over its seeds, as in the tables and figures.
-
-    Interquartile means of performance, plain means of costs.
-
-    `finals` holds the latest values of each seed, of which those named `final/...` are taken; `curves`
-    maps a metric to the (step, value) of each seed. The i-th values of all seeds belong to the same
-    episode and stand at the median of their steps.
-    """
-    points = []
-    for key in sorted({key for values in finals for key in values if key.startswith("final/")}):
-        values = [found[key] for found in finals if key in found]
-        points.append(Point(key, 0, float(trim_mean(values, 0.25 if key in JUDGED else 0))))
-    for key, seeds in sorted(curves.items()):
-        for together in zip(*seeds, strict=False):
-            step = int(median(step for step, _ in together))
-            mean = float(trim_mean([value for _, value in together], 0.25))
-            points.append(Point(key, step, mean))
-    return points
-
-
 def seed_note(summary: dict[str, Any]) -> str:
     """A line on a run and how it ended."""
     is_what = f"Seed {summary['seed']} of `{summary['configuration']}`"
     if summary["status"] == "failed":
         return f"{is_what}, **failed**: {summary.get('reason')}"
-    return f"{is_what}: {_result(summary.get('final_return'), summary.get('final_mean_speed'))}."
+    return f"{is_what}: {result(summary.get('final_return'), summary.get('final_mean_speed'))}."
 
 
-def configuration_note(seeds: Sequence[tuple[str, dict[str, float]]], failed: Sequence[str]) -> str:
-    """A note on a parent run: its seeds with their latest values, the best first."""
-    ranking = [
-        f"seed {seed}: {_result(values.get('final/return'), values.get('final/mean_speed'))}"
-        for seed, values in seeds
-    ]
-    ranking += [f"seed {seed}: failed" for seed in failed]
-    # The page shows the first lines and hides the others.
-    return (
-        "Best first: "
-        + "; ".join(ranking)
-        + ".\n\nThe numbers of this run are the interquartile means over the seeds that finished, which "
-        "are the runs nested below it (bytes, rounds and times: plain means); its parameters are those "
-        "that all of them share."
-    )
-
-
-def _result(final_return: float | None, mean_speed: float | None) -> str:
+def result(final_return: float | None, mean_speed: float | None) -> str:
     """Final return and mean speed of a run, in words."""
     numbers = [
         f"{name} {value:.3f}{unit}"

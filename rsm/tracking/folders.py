@@ -13,7 +13,7 @@ from rsm.runs.files import parse_json
 from rsm.runs.schema import OPTIONAL, TABLES
 
 # Version of the published layout; when it is raised, the next publish replaces older runs
-LAYOUT = 6
+LAYOUT = 7
 FILES = (
     "config.yaml",
     "manifest.json",

@@ -19,10 +19,12 @@ from rsm.errors import ConfigError, RunError, one_line
 from rsm.runs.files import PARTIAL
 from rsm.runs.partial import read_partial
 from rsm.runs.status import sign_of_life
-from rsm.tracking.content import curves, parameters, seed_tags
+from rsm.tracking.content import curves, parameters
+from rsm.tracking.models import delete_run
 from rsm.tracking.publishing import publish_all
 from rsm.tracking.runs import SOURCE, find, is_whole, log
 from rsm.tracking.store import NOTE, client_of_store, experiment_of, locked_store, serves
+from rsm.tracking.tags import seed_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -186,7 +188,7 @@ class LiveRun:
         """A run of status RUNNING in place of those that former attempts left."""
         experiment = experiment_of(client, self.study)
         for run in find(client, experiment, f"{LIVE} and tags.run_id = '{config.run_id}'"):
-            client.delete_run(run.info.run_id)
+            delete_run(client, run)
         settings = parameters(self.folder)
         facts = config.axes | {
             "method": config.method,

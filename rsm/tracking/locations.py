@@ -10,7 +10,13 @@ import contextlib
 import sqlite3
 from pathlib import Path
 
-TABLES = (("experiments", "artifact_location"), ("runs", "artifact_uri"))
+TABLES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
 MARK = "/results/mlflow/artifacts/"
 
 

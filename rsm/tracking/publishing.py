@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +12,19 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import yaml
 
+from rsm.config.run import POLICY, parse_run
 from rsm.errors import ConfigError, RunError, one_line, shown
 from rsm.tracking.configurations import sum_up
-from rsm.tracking.content import PREVIEWS, Point, metrics, parameters, seed_note, seed_tags
+from rsm.tracking.content import (
+    JUDGED,
+    PREVIEWS,
+    Point,
+    metrics,
+    parameters,
+    read_settings,
+    seed_note,
+)
+from rsm.tracking.datasets import HELD_OUT, datasets, inputs
 from rsm.tracking.folders import (
     content_hash,
     digest_of,
@@ -23,8 +33,11 @@ from rsm.tracking.folders import (
     published_files,
     read_json,
 )
+from rsm.tracking.models import has_model, log_model
 from rsm.tracking.runs import SOURCE, find, is_whole, keep_first, keep_whole, log
 from rsm.tracking.store import NOTE, client_of_store, create_store, experiment_of, locked_store
+from rsm.tracking.tags import seed_tags
+from rsm.tracking.views import AXES
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -97,7 +110,7 @@ def publish_results(study: str, results: Path) -> dict[str, Any]:
     return {"study": study, "files": len(files), "content": content, "mlflow_run_id": number}
 
 
-def sync(study: str, description: str = "") -> str:
+def sync(study: str, description: str = "", axes: Sequence[str] = AXES) -> str:
     """Publish every finished run folder of `study`: rebuilds a store that was wiped.
 
     Returns a line on what was done. Raises ConfigError where the study has no finished run, RunError where
@@ -106,7 +119,7 @@ def sync(study: str, description: str = "") -> str:
     folders = sorted(file.parent for file in Path("results", study, "runs").glob("*/summary.json"))
     if not folders:
         raise ConfigError(f"study: {shown(study)}: results/{study}/runs holds no finished run")
-    create_store(study, description)
+    create_store(study, description, axes)
     receipts, refused = _publish_each(folders, study)
     if refused:
         raise RunError(
@@ -154,7 +167,8 @@ def _publish(run_dir: Path, study: str) -> dict[str, Any]:
         experiment = experiment_of(client, study)
         condition = f"tags.run_id = '{summary['run_id']}'"
         found = find(client, experiment, condition)
-        number = keep_whole(client, found, content, _names(run_dir))
+        model = has_model(run_dir, summary)
+        number = keep_whole(client, found, content, _names(run_dir, summary), model)
         if number is None:
             replaced = [_of(run) for run in found if is_whole(run) and not is_whole(run, content)]
             facts = (summary, manifest, content)
@@ -171,9 +185,15 @@ def _publish(run_dir: Path, study: str) -> dict[str, Any]:
     }
 
 
-def _names(run_dir: Path) -> set[str]:
+def _artifacts(run_dir: Path, summary: dict[str, Any]) -> list[Path]:
+    """The files that become artifacts; policies become a model."""
+    without = {POLICY} if has_model(run_dir, summary) else set()
+    return [file for file in published_files(run_dir) if file.name not in without]
+
+
+def _names(run_dir: Path, summary: dict[str, Any]) -> set[str]:
     """Names of the artifacts of a published run folder."""
-    return {file.name for file in published_files(run_dir)} | {"preview"}
+    return {file.name for file in _artifacts(run_dir, summary)} | {"preview"}
 
 
 def _of(run: Run) -> str:
@@ -202,8 +222,21 @@ def _create(
     number: str = client.create_run(
         experiment, start_time=start, tags=tags, run_name=summary["run_id"]
     ).info.run_id
-    log(client, number, settings, points, end or 0)
-    for file in published_files(run_dir):
+    links: dict[str, dict[str, str]] = {}
+    try:
+        config = parse_run(read_settings(run_dir), str(run_dir))
+    except ConfigError:  # of another version, whose settings are not known here
+        config = None
+    if config is not None:
+        client.log_inputs(number, inputs(config))
+        held_out = datasets(config)[HELD_OUT]
+        measured = {"dataset_name": held_out["name"], "dataset_digest": held_out["digest"]}
+        links = {key: dict(measured) for key in JUDGED}
+    if has_model(run_dir, summary):
+        model = log_model(client, experiment, number, run_dir, summary, tags)
+        links = {key: links.get(key, {}) | {"model_id": model} for key in JUDGED}
+    log(client, number, settings, points, end or 0, links)
+    for file in _artifacts(run_dir, summary):
         client.log_artifact(number, str(file))
     with tempfile.TemporaryDirectory() as folder:
         for table in PREVIEWS:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rsm.tracking.content import Point
+from rsm.tracking.models import delete_run, has_files
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -22,18 +24,22 @@ def keep_one(client: MlflowClient, published: list[Run], content: str) -> str | 
     kept = min(complete, default=None)
     for run in published:
         if run.info.run_id != kept:
-            client.delete_run(run.info.run_id)
+            delete_run(client, run)
     return kept
 
 
 def keep_whole(
-    client: MlflowClient, published: list[Run], content: str, names: set[str]
+    client: MlflowClient, published: list[Run], content: str, names: set[str], model: bool = False
 ) -> str | None:
-    """The same for a run with artifacts of these names: its numbers may be there and its files lost."""
+    """The same for a run with artifacts of these names, and with a model: its files may be lost."""
     kept = keep_one(client, published, content)
-    if kept is None or names <= _artifacts(client, kept, {Path(name).parent for name in names}):
+    run = next((run for run in published if run.info.run_id == kept), None)
+    if kept is None or run is None:
+        return None
+    folders = {Path(name).parent for name in names}
+    if names <= _artifacts(client, kept, folders) and (not model or has_files(client, run)):
         return kept
-    client.delete_run(kept)
+    delete_run(client, run)
     return None
 
 
@@ -67,13 +73,20 @@ def find(client: MlflowClient, experiment: str, condition: str) -> list[Run]:
 
 
 def log(
-    client: MlflowClient, number: str, settings: dict[str, str], points: list[Point], when: int
+    client: MlflowClient,
+    number: str,
+    settings: dict[str, str],
+    points: list[Point],
+    when: int,
+    links: Mapping[str, Mapping[str, str]] | None = None,
 ) -> None:
+    """Log parameters and points in bulk; `links` are further fields of metrics by their keys."""
     from mlflow.entities import Metric, Param
 
     params = [Param(key, value) for key, value in settings.items()]
     for first in range(0, len(params), PARAMS_PER_CALL):
         client.log_batch(number, params=params[first : first + PARAMS_PER_CALL])
-    values = [Metric(key, value, when, step) for key, step, value in points]
+    further = links or {}
+    values = [Metric(key, value, when, step, **further.get(key, {})) for key, step, value in points]
     for first in range(0, len(values), METRICS_PER_CALL):
         client.log_batch(number, metrics=values[first : first + METRICS_PER_CALL])

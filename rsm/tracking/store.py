@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -79,15 +79,18 @@ def database_file() -> Path | None:
     return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if sqlite else None
 
 
-def create_store(study: str, description: str = "") -> str:
-    """Create the store and the experiment of `study` if need be; returns the experiment's id."""
+def create_store(study: str, description: str = "", axes: Sequence[str] = views.AXES) -> str:
+    """Create the store and the experiment of `study` if need be; returns the experiment's id.
+
+    `axes` are the tags by which its runs differ, which its views show.
+    """
     with locked_store(study):
         client = client_of_store()
         experiment = experiment_of(client, study)
         known = client.get_experiment(experiment).tags
         # A note may have been edited since; the views are ours.
         note = {} if NOTE in known else {NOTE: f"{views.HELP}\n\n{description}".strip()}
-        for key, value in (note | views.tags()).items():
+        for key, value in (note | views.tags(axes)).items():
             if known.get(key) != value:
                 client.set_experiment_tag(experiment, key, value)
         return experiment

@@ -9,34 +9,62 @@ from __future__ import annotations
 import base64
 import json
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 # MLflow shows only the first line of a note.
 HELP = "**Views** (top right) has the configurations side by side, the best seeds, and the figures and tables."
 BEST_FIRST = ("metrics.`final/return`", False)
 NEWEST_FIRST = ("attributes.start_time", False)
-AXES = ("tags.`method`", "tags.`topology`", "tags.`segments`", "tags.`rule`", "tags.`share`")
-NUMBERS = tuple(f"metrics.`final/{key}`" for key in ("return", "mean_speed", "bytes_sent"))
-# Chart sections in this order, ahead of what MLflow adds: metric, and whether it is a curve over training.
+KIND, RUNNING = 'tags.kind = "{}"', 'attributes.status = "RUNNING"'
+AXES = ("method", "topology", "segments", "rule", "share")  # where a study says nothing of its own
+NUMBERS = tuple(f"metrics.`final/{key}`" for key in ("return", "mean_speed", "MB_sent"))
+INTERVAL = tuple(f"metrics.`final/return{end}`" for end in ("", "_low", "_high"))
+UNDER_WAY = tuple(f"metrics.`{key}`" for key in ("episode/return", "eval/return", "comm/MB_sent"))
+# Chart sections in this order, ahead of what MLflow adds: metric, whether it is a curve over training, title.
 CHARTS = {
-    "final": (("final/return", False), ("final/mean_speed", False), ("final/bytes_sent", False)),
-    "eval": (("eval/return", True), ("eval/mean_speed", True), ("eval/return_stochastic", True)),
-    "comm": (("comm/bytes_sent", True), ("comm/messages", True)),
-    "mixing": (("mixing/acceptance_rate", True), ("mixing/zeta_mean", True)),
+    "final": (
+        ("final/return", False, "Final return"),
+        ("final/mean_speed", False, "Final mean speed, m/s"),
+        ("final/MB_sent", False, "MB sent in the whole run"),
+    ),
+    "eval": (
+        ("eval/return", True, "Return on held-out seeds, mean actions"),
+        ("eval/return_stochastic", True, "Return on held-out seeds, sampled actions"),
+        ("eval/mean_speed", True, "Mean speed on held-out seeds, m/s"),
+    ),
+    "episode": (("episode/return", True, "Return of training episodes"),),
+    "comm": (
+        ("comm/MB_sent", True, "MB sent so far"),
+        ("comm/messages", True, "Frames sent so far"),
+    ),
+    "mixing": (
+        ("mixing/acceptance_rate", True, "Accepted share of the judged replicas"),
+        ("mixing/zeta_mean", True, "Mean ζ of the accepted replicas"),
+    ),
 }
 
 
-def tags() -> dict[str, str]:
-    """Every view as a tag of an experiment."""
-    best = (*AXES, "tags.`best_seed`", *NUMBERS)
+def tags(axes: Sequence[str] = AXES) -> dict[str, str]:
+    """Every view as a tag of an experiment; `axes` are the tags that tell the runs of the study apart."""
+    by, speed = tuple(f"tags.`{name}`" for name in axes), NUMBERS[1:]
+    best = (*by, "tags.`best_seed`", *INTERVAL, *speed)
+    seed = (*by, "tags.`seed`")
     found = (
-        ("configurations", "Configurations, best first", "configuration", BEST_FIRST, best),
-        ("seeds", "Seeds, best first", "seed", BEST_FIRST, (*AXES, "tags.`seed`", *NUMBERS)),
-        ("results", "Figures and tables", "results", NEWEST_FIRST, ()),
+        (
+            "configurations",
+            "Configurations, best first",
+            KIND.format("configuration"),
+            BEST_FIRST,
+            best,
+        ),
+        ("seeds", "Seeds, best first", KIND.format("seed"), BEST_FIRST, (*seed, *NUMBERS)),
+        ("running", "Under way", RUNNING, NEWEST_FIRST, (*seed, *UNDER_WAY)),
+        ("results", "Figures and tables", KIND.format("results"), NEWEST_FIRST, ()),
     )
     return {
-        f"mlflow.sharedViewState.rsm{key}": _view(name, _state(kind, *order, columns))
-        for key, name, kind, order, columns in found
+        f"mlflow.sharedViewState.rsm{key}": _view(name, _state(search, *order, columns))
+        for key, name, search, order, columns in found
     }
 
 
@@ -49,9 +77,9 @@ def _view(name: str, state: dict[str, Any]) -> str:
     )
 
 
-def _state(kind: str, order: str, ascending: bool, columns: tuple[str, ...]) -> dict[str, Any]:
+def _state(search: str, order: str, ascending: bool, columns: tuple[str, ...]) -> dict[str, Any]:
     return {
-        "searchFilter": f'tags.kind = "{kind}"',
+        "searchFilter": search,
         "orderByKey": order,
         "orderByAsc": ascending,
         "startTime": "ALL",
@@ -67,9 +95,9 @@ def _state(kind: str, order: str, ascending: bool, columns: tuple[str, ...]) -> 
         "runsVisibilityMap": {},
         "runsHiddenMode": "FIRST_20_RUNS",
         "compareRunCharts": [
-            _chart(section, metric, curve)
+            _chart(section, metric, curve, title)
             for section in CHARTS
-            for metric, curve in CHARTS[section]
+            for metric, curve, title in CHARTS[section]
         ],
         "compareRunSections": [
             {
@@ -98,13 +126,13 @@ def _state(kind: str, order: str, ascending: bool, columns: tuple[str, ...]) -> 
     }
 
 
-def _chart(section: str, metric: str, curve: bool) -> dict[str, Any]:
+def _chart(section: str, metric: str, curve: bool, title: str) -> dict[str, Any]:
     chart = {
         "uuid": metric,
         "metricSectionId": section,
         "deleted": False,
         "isGenerated": True,
-        "displayName": metric,
+        "displayName": title,
         "metricKey": metric,
     }
     if not curve:

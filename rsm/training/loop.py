@@ -19,6 +19,7 @@ from rsm.config.run import RunConfig
 from rsm.exchange.ledger import Ledger
 from rsm.runs.checkpoint import Pace, save_checkpoint
 from rsm.runs.live import Live
+from rsm.runs.machine import Usage, usage
 from rsm.runs.recorder import Recorder
 from rsm.runs.schema import AGENTS, GATE, optional_tables
 from rsm.sac.device import CPU
@@ -53,6 +54,7 @@ class Training:
             self.recorder.add(table)
         self.episode = self.env_steps = self.decisions = self.updates = self.resumed = 0
         self._clock, self._wall_before = time.perf_counter(), 0.0
+        self._cpu, self._used_before = usage().cpu_s, Usage(0.0, 0.0)
         self._pace = Pace()
         seed, sac = config.seed, config.sac
         self.learner = initial_learner(config, env, device)
@@ -230,6 +232,12 @@ class Training:
         return self._wall_before + time.perf_counter() - self._clock
 
     @property
+    def used(self) -> Usage:
+        """CPU time and peak memory so far, earlier attempts that were resumed included."""
+        now = usage()
+        return self._used_before.and_then(now._replace(cpu_s=now.cpu_s - self._cpu))
+
+    @property
     def ledger(self) -> Ledger:
         """Bytes sent so far."""
         return self.exchange.channel.ledger if self.exchange else Ledger(self.env.n_agents)
@@ -292,6 +300,7 @@ class Training:
             "device": self.device.type,
             "counters": {name: getattr(self, name) for name in COUNTERS},
             "wall_s": self.wall_s,
+            "used": self.used._asdict(),
             "learner": self.learner.state_dict(),
             "replay": self.replay.state_dict(),
             "exchange": self.exchange.state_dict(),
@@ -307,6 +316,7 @@ class Training:
         for name in COUNTERS:
             setattr(self, name, int(state["counters"][name]))
         self._wall_before = state["wall_s"]
+        self._used_before = Usage(**state["used"]) if "used" in state else Usage(0.0, 0.0)
         self.learner.load_state_dict(state["learner"])
         self.replay.load_state_dict(state["replay"])
         self.exchange.load_state_dict(state["exchange"])

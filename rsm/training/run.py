@@ -135,7 +135,7 @@ def carry_out(run: Training, folder: Path) -> dict[str, Any]:
     content = summary(config, run.recorder, ledger, run.parameters, run.wall_s, failure)
     if config.learns:
         save_policy(folder, run.learner, config.settings_hash)
-    write_run(folder, config, run.recorder, about | ended(run.resumed), content)
+    write_run(folder, config, run.recorder, about | ended(run.resumed, run.used), content)
     if not failure:
         remove_checkpoints(folder, but=CURRENT if config.training.keep_checkpoint else "")
     return content

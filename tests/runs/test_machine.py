@@ -6,7 +6,14 @@ import sys
 import pytest
 
 from rsm.runs import machine
-from rsm.runs.machine import cpu_capability, cpu_quota, too_many_cores, usable_cores
+from rsm.runs.machine import (
+    Usage,
+    cpu_capability,
+    cpu_quota,
+    too_many_cores,
+    usable_cores,
+    usage,
+)
 
 
 def system(folder, files, membership="0::/\n"):
@@ -68,3 +75,13 @@ def test_capability_is_what_torch_computes_with_and_not_what_the_processor_has()
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=asked)
     assert done.stdout.strip() == "DEFAULT"
     assert cpu_capability() == cpu_capability().upper()
+
+
+def test_usage_counts_work_and_memory_and_goes_on_over_attempts():
+    before = usage()
+    block = bytearray(b"1") * (50 * 2**20 + int(before.peak_memory_mb * 1e6))
+    assert sum(block[:1_000_000])
+    after = usage()
+    assert after.cpu_s > before.cpu_s
+    assert after.peak_memory_mb > before.peak_memory_mb + 50
+    assert Usage(2.0, 300.0).and_then(Usage(1.0, 200.0)) == Usage(3.0, 300.0)

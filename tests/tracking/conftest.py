@@ -87,6 +87,7 @@ def write_run(config: RunConfig, final_return: float = 0.25, status: str = "fini
         "topology": config.communication.topology if config.learns else None,
         "segments": 4 if config.learns else None,
         "rule": config.mixing.rule if config.method == "rsm" else None,
+        "loss_rate": config.communication.loss_rate if config.learns else None,
         "seed": config.seed,
         "scenario": "figure-eight",
         "env_steps": 300,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 
+import pandas as pd
 import pytest
 
 from rsm import tracking
+from rsm.analysis.selection import estimate
 from rsm.analysis.statistics import interquartile_mean
 from rsm.config.run import RunConfig, parse_run
-from rsm.tracking.content import configuration_metrics
+from rsm.tracking.over_seeds import configuration_metrics
 
 from .conftest import STUDY, configuration_of, history, published, reader, write_run
 
@@ -43,6 +45,18 @@ def test_costs_of_a_configuration_are_plain_means_as_in_the_tables() -> None:
         "final/return": 1.0,
         "final/bytes_sent": 2.0,
     }
+
+
+def test_interval_of_a_configuration_is_that_of_the_tables_and_needs_five_seeds() -> None:
+    scores = [0.11, 0.27, 0.18, 0.35, 0.22]
+    finals = [{"final/return": x, "final/MB_sent": 10 * x} for x in scores]
+    found = {key: value for key, _, value in configuration_metrics(finals, {})}
+    expected = estimate(pd.Series(scores))
+    assert found["final/return"] == pytest.approx(expected.value, rel=1e-5)
+    assert found["final/return_low"] == pytest.approx(expected.low, rel=1e-5)
+    assert found["final/return_high"] == pytest.approx(expected.high, rel=1e-5)
+    assert set(found) == {f"final/return{end}" for end in ("", "_low", "_high")} | {"final/MB_sent"}
+    assert not [point for point in configuration_metrics(finals[:4], {}) if "_low" in point.key]
 
 
 def test_curve_of_a_parent_joins_the_same_evaluations_of_seeds_with_other_steps() -> None:

@@ -78,6 +78,7 @@ def test_interrupted_run_resumes_to_the_same_end(communication, tiny, tmp_path, 
         assert table["exchange"]["last_round_bytes"].sum() > 0
     manifest = json.loads((tmp_path / "resumed" / "manifest.json").read_text())
     assert manifest["resumed"] == 1
+    assert manifest["cpu_s"] > 0 and manifest["peak_memory_mb"] > 100
 
 
 def test_killed_run_leaves_nothing_that_looks_finished(tiny, tmp_path):

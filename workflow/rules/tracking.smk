@@ -2,7 +2,7 @@
 # then publish steps, one at a time (the resource `mlflow`; `rsm publish` locks as well). Importing
 # MLflow takes seconds, so each step publishes many runs, once all of them are finished; `rsm sync`
 # publishes finished runs at any time.
-TOGETHER = 16
+TOGETHER = 32
 PUBLISHED = {
     str(first): list(runs)[first : first + TOGETHER]
     for first in range(0, len(runs), TOGETHER)

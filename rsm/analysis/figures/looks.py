@@ -1,9 +1,9 @@
 """What a method looks like in every figure.
 
-Colours are told apart by colour-blind readers and, by their lightness, in greyscale; line style and
-marker repeat the difference. A method has one hue everywhere, and a rule of it one shade of that hue; what
-else varies, such as how much is lost, goes from the shade to lighter or darker ones, with lines, markers and
-fillings of their own.
+Colours (those of methods: rsm.config.colours) are told apart by colour-blind readers and, by their
+lightness, in greyscale; line style and marker repeat the difference. A method has one hue everywhere, and a
+rule of it one shade of that hue; what else varies, such as how much is lost, goes from the shade to lighter or
+darker ones, with lines, markers and fillings of their own.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib.colors import to_hex, to_rgb
 
 from rsm.config.catalogue import METHODS
+from rsm.config.colours import COLOURS, OTHERS
 
 Dash = str | tuple[float, tuple[float, ...]]
 
@@ -43,23 +44,15 @@ class Look(NamedTuple):
         }
 
 
-# Relative luminance from dark to light: fmarl, rsm, average, independent, segment-average.
-_METHODS: dict[str, tuple[str, Dash, str]] = {
-    "fmarl": ("#000000", (0, (4, 1.5)), "P"),
-    "rsm": ("#0B4F9C", "-", "o"),
-    "average": ("#B8450A", (0, (5, 1.5, 1, 1.5)), "D"),
-    "independent": ("#34A57E", "-", "s"),
-    "segment-average": ("#D09A2A", (0, (2.5, 1)), "v"),
+_METHODS: dict[str, tuple[Dash, str]] = {
+    "fmarl": ((0, (4, 1.5)), "P"),
+    "rsm": ("-", "o"),
+    "average": ((0, (5, 1.5, 1, 1.5)), "D"),
+    "independent": ("-", "s"),
+    "segment-average": ((0, (2.5, 1)), "v"),
 }
 # Methods that came later, in the order of the registry: a new one needs no line here.
-_OTHERS = (
-    ("#5C0A48", "d"),
-    ("#C2588C", "<"),
-    ("#B58FC2", "p"),
-    ("#7A5C3A", ">"),
-    ("#2F7F8F", "h"),
-    ("#9A9A2E", "8"),
-)
+_OTHERS = tuple(zip(OTHERS, ("d", "<", "p", ">", "h", "8"), strict=True))
 # Rules, which `rsm` alone has: shades from blue to violet.
 _VARIANTS: dict[str, tuple[str, Dash, str]] = {
     "trust-region": ("#4C93EA", (0, (1, 0.8)), "^"),
@@ -103,7 +96,8 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
     for name in names:
         method, words = _parts(name)
         if method in _METHODS:
-            color, dash, marker = _METHODS[method]
+            dash, marker = _METHODS[method]
+            color = COLOURS[method]
         else:
             color, marker = _OTHERS[later.index(method) % len(_OTHERS)]
             dash = "-"
