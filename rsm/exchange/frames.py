@@ -111,7 +111,9 @@ def encode(frame: Frame, key: bytes = b"", checksum: int | None = None) -> bytes
         len(payload),
     )
     header = fields + _CHECKSUM.pack(zlib.crc32(fields, checksum))
-    return b"".join((header, _tag(key, header, payload), payload))
+    if key:
+        header += _tag(key, header, payload)
+    return b"".join((header, payload))
 
 
 def decode(data: bytes, key: bytes = b"") -> Frame:
@@ -122,7 +124,8 @@ def decode(data: bytes, key: bytes = b"") -> Frame:
     start = overhead(key)
     if len(data) < start:
         raise FrameError("shorter than a header")
-    magic, version, kind, code, *numbers, length = _FIELDS.unpack_from(data)
+    fields = _FIELDS.unpack_from(data)
+    magic, version, kind, code, length = *fields[:4], fields[-1]
     if magic != MAGIC or version != VERSION:
         raise FrameError("not a frame of this version")
     if kind > ANSWER or code not in DTYPES:
@@ -130,17 +133,15 @@ def decode(data: bytes, key: bytes = b"") -> Frame:
     dtype = DTYPES[code]
     if length != len(data) - start or length % dtype.itemsize:
         raise FrameError("wrong length")
-    view = memoryview(data)
-    payload = view[start:]
+    payload = memoryview(data)[start:]
     (checksum,) = _CHECKSUM.unpack_from(data, _FIELDS.size)
-    if checksum != zlib.crc32(view[: _FIELDS.size], zlib.crc32(payload)):
+    if checksum != zlib.crc32(data[: _FIELDS.size], zlib.crc32(payload)):
         raise FrameError("wrong checksum")
-    tag = _tag(key, view[:HEADER_SIZE], payload)
-    if key and not hmac.compare_digest(view[HEADER_SIZE:start], tag):
-        raise FrameError("wrong HMAC")
-    run, round_, sender, receiver, replica, segment, count = numbers
-    values = np.frombuffer(payload, dtype)
-    return Frame(kind, run, round_, sender, receiver, replica, segment, count, values)
+    if key:
+        tag = _tag(key, data[:HEADER_SIZE], payload)
+        if not hmac.compare_digest(data[HEADER_SIZE:start], tag):
+            raise FrameError("wrong HMAC")
+    return Frame(kind, *fields[4:-1], np.frombuffer(payload, dtype))
 
 
 def _bytes(values: NDArray[Any]) -> memoryview:
@@ -148,10 +149,8 @@ def _bytes(values: NDArray[Any]) -> memoryview:
     return view
 
 
-def _tag(key: bytes, header: bytes | memoryview, payload: memoryview) -> bytes:
-    """HMAC of a whole frame, empty without a key."""
-    if not key:
-        return b""
+def _tag(key: bytes, header: bytes, payload: memoryview) -> bytes:
+    """HMAC of a whole frame."""
     code = hmac.new(key, header, "sha256")
     code.update(payload)
     return code.digest()
