@@ -141,7 +141,7 @@ def decode(data: bytes, key: bytes = b"") -> Frame:
         tag = _tag(key, data[:HEADER_SIZE], payload)
         if not hmac.compare_digest(data[HEADER_SIZE:start], tag):
             raise FrameError("wrong HMAC")
-    return Frame(kind, *fields[4:-1], np.frombuffer(payload, dtype))
+    return Frame._make((kind, *fields[4:-1], np.frombuffer(payload, dtype)))
 
 
 def _bytes(values: NDArray[Any]) -> memoryview:

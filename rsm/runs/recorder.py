@@ -17,6 +17,8 @@ from rsm.exchange.ledger import COUNTERS, Ledger
 from rsm.runs.files import write_table
 from rsm.runs.schema import OPTIONAL, SERVER, TABLES, schema
 
+_MOST_ROWS = 2048  # of a table as Python objects, which take ten times the memory of its columns
+
 
 class Recorder:
     """Rows of the tables of one run."""
@@ -30,6 +32,8 @@ class Recorder:
     def add(self, table: str, *rows: dict[str, Any]) -> None:
         """Append rows to a table."""
         self._rows[table].extend(rows)
+        if len(self._rows[table]) >= _MOST_ROWS:
+            self.table(table)
 
     def table(self, name: str) -> pa.Table:
         """All rows of a table so far."""

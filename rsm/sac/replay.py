@@ -6,7 +6,6 @@ not: each stores only what its own vehicles did.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -14,6 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from rsm.sac.folds import fold_ages, fold_of_each
 
 
 class Batch(NamedTuple):
@@ -121,8 +122,8 @@ class Replay:
         With a generator of each of some agents these alone draw, in their order: R of them get [R, B].
 
         With several `folds`, of these only those of one fold. Batches of different folds share no transition,
-        and no episode unless the window holds too little but one (`_fold`). Raises ValueError where there are
-        fewer transitions than folds.
+        and no episode unless the window holds too little but one (rsm.sac.folds). Raises ValueError where
+        there are fewer transitions than folds.
         """
         window = min(recent, len(self))
         if window < folds:
@@ -131,7 +132,9 @@ class Replay:
             return self._draw(batch_size, window, generator)
         if not self._in_step:
             return self._draw_fold(batch_size, window, generator, fold, folds)
-        ages, chosen = torch.from_numpy(self._fold(window, fold, folds)).to(self._data.device), None
+        places = (self._added[0] - 1 - np.arange(window)) % self.capacity
+        allowed = fold_ages(self._episodes[0, places], fold, folds)
+        ages, chosen = torch.from_numpy(allowed).to(self._data.device), None
         if isinstance(generator, torch.Generator):
             shape = (self.agents, batch_size)
             drawn = torch.randint(len(ages), shape, generator=generator, device=ages.device)
@@ -152,22 +155,6 @@ class Replay:
         age = torch.arange(min(count, len(self)), device=self._data.device)
         return self._of_age(age.repeat(self.agents, 1))
 
-    def _fold(self, window: int, fold: int, folds: int) -> NDArray[np.int64]:
-        """Ages, below `window`, of the transitions of one fold.
-
-        Fold f has the episodes whose number is f modulo `folds`. This could leave a fold less than a quarter
-        of its fair share: the window holds one episode, or one and the beginning of another. Then the window
-        is parted by time, fold 0 being the latest, and a tenth of it is left out between two folds, since
-        states that follow one another are alike.
-        """
-        ages = np.arange(window)
-        number = self._episodes[0, (self._added[0] - 1 - ages) % self.capacity] % folds
-        if int(np.bincount(number, minlength=folds).min()) * folds * 4 >= window:
-            return ages[number == fold]
-        gap = window // 10 if folds * (window // 10) < window // 2 else 0
-        size = (window - gap * (folds - 1)) // folds
-        return ages[fold * (size + gap) :][:size]
-
     def _draw_fold(
         self,
         batch_size: int,
@@ -183,17 +170,9 @@ class Replay:
         chosen = None if isinstance(generator, torch.Generator) else list(generator)
         rows = slice(None) if chosen is None else chosen
         windows = np.clip(self.stored[rows], 1, window)[:, None]  # [N, 1]
-        ages = np.arange(window)[None, :]
-        inside = ages < windows
-        places = (self._added[rows, None] - 1 - ages) % self.capacity
-        number = np.take_along_axis(self._episodes[rows], places, axis=1) % folds
-        counts = np.stack([((number == f) & inside).sum(axis=1) for f in range(folds)])
-        by_episode = (counts.min(axis=0) * folds * 4 >= windows[:, 0])[:, None]
-        gap = np.where(folds * (windows // 10) < windows // 2, windows // 10, 0)
-        size = np.maximum((windows - gap * (folds - 1)) // folds, 1)
-        start = np.minimum(fold * (size + gap), windows - 1)
-        by_time = (ages >= start) & (ages < start + size)
-        allowed = inside & np.where(by_episode, number == fold, by_time)
+        places = (self._added[rows, None] - 1 - np.arange(window)) % self.capacity
+        episodes = np.take_along_axis(self._episodes[rows], places, axis=1)
+        allowed = fold_of_each(episodes, windows, fold, folds)
         device = self._data.device
         order = torch.from_numpy(np.argsort(~allowed, axis=1, kind="stable")).to(device)
         amount = torch.from_numpy(allowed.sum(axis=1, keepdims=True)).to(device)
@@ -272,85 +251,3 @@ class Replay:
         self._episodes[:, : len(self)] = state["episodes"].numpy()
         self._episode = state["episode"]
         self._began[:] = state["began"]
-
-
-class NStepReturns:
-    """Turns single steps into n-step transitions and stores them (Sutton and Barto, chapter 7).
-
-    A transition holds Σ γᵏ rₜ₊ₖ of up to n steps and γ to their number; a collision cuts both short,
-    for its own agent. The last steps of an episode get fewer. Rewards were collected by older
-    policies, and the entropies of the actions between are left out, as is usual for n-step SAC.
-
-    Where vehicles of agents come and go, a transition ends with its vehicle: a truncation, so that the value
-    is that of what the vehicle observed last. What a slot does with its next vehicle is no part of it.
-    """
-
-    def __init__(self, replay: Replay, steps: int, gamma: float) -> None:
-        self._replay, self._steps, self._gamma = replay, steps, gamma
-        self._pending: deque[_Step] = deque()
-
-    def add(
-        self,
-        observations: Tensor,
-        unit_actions: Tensor,
-        log_density: Tensor,
-        rewards: Tensor,
-        next_observations: Tensor,
-        terminated: Tensor,
-        acted: NDArray[np.bool_] | None = None,
-        left: NDArray[np.bool_] | None = None,
-    ) -> None:
-        """One step of every agent; `terminated: [N]` after a collision. Other shapes as in `Replay.add`.
-
-        `acted: [N]` had a vehicle, which has `left: [N]`; by default everybody has one and nobody leaves. The
-        next observation of one that left is what it observed last.
-        """
-        step = (observations, unit_actions, log_density, rewards, next_observations, terminated)
-        self._pending.append(_Step(*step, acted, left))
-        if len(self._pending) == self._steps:
-            self._store()
-
-    def flush(self) -> None:
-        """The episode is over: store what still waits for more steps."""
-        while self._pending:
-            self._store()
-        self._replay.end_episode()
-
-    def _store(self) -> None:
-        """Store the oldest pending step with all that followed it, and forget it."""
-        first, *later = self._pending
-        rewards, next_observations = first.rewards, self._pending[-1].next_observations
-        discount = self._gamma * (1 - first.terminated.to(rewards.dtype))
-        if first.left is None:
-            for step in later:
-                rewards = rewards + discount * step.rewards
-                discount = self._gamma * discount * (1 - step.terminated.to(rewards.dtype))
-        else:
-            next_observations = first.next_observations
-            stays = ~first.left
-            for step in later:
-                goes_on = torch.from_numpy(stays).to(rewards.device)
-                further = self._gamma * discount * (1 - step.terminated.to(rewards.dtype))
-                rewards = torch.where(goes_on, rewards + discount * step.rewards, rewards)
-                discount = torch.where(goes_on, further, discount)
-                next_observations = torch.where(
-                    goes_on.unsqueeze(1), step.next_observations, next_observations
-                )
-                assert step.left is not None
-                stays = stays & ~step.left
-        parts = (first.observations, first.unit_actions, first.log_density)
-        self._replay.add(*parts, rewards, next_observations, discount, first.acted)
-        self._pending.popleft()
-
-
-class _Step(NamedTuple):
-    """What `NStepReturns.add` is given."""
-
-    observations: Tensor
-    unit_actions: Tensor
-    log_density: Tensor
-    rewards: Tensor
-    next_observations: Tensor
-    terminated: Tensor
-    acted: NDArray[np.bool_] | None
-    left: NDArray[np.bool_] | None

@@ -14,22 +14,20 @@ from torch import Tensor
 from rsm import methods
 from rsm.config.catalogue import METHODS
 from rsm.config.run import RunConfig
-from rsm.errors import ConfigError
 from rsm.exchange.channel import Channel
 from rsm.exchange.codec import Codec
 from rsm.exchange.delays import delay_of
 from rsm.exchange.frames import frame_key
 from rsm.exchange.replicas import Came, Post
 from rsm.exchange.segments import segment_slices
-from rsm.exchange.topology import neighbourhood
 from rsm.methods.context import Context
 from rsm.sac.learner import Learner
 from rsm.sac.replay import Replay
 from rsm.seeding import Stream, numpy_generator
 from rsm.training.accounts import Accounts
-from rsm.training.judging import Generators, Judgement, Judges, Opinion, OwnCritic, PublishedCode
-from rsm.training.jury import Peers
-from rsm.training.roster import Presence
+from rsm.training.judges import judges_of
+from rsm.training.judging import Judgement, Opinion
+from rsm.training.neighbours import Neighbours
 from rsm.training.rounds import Exchange, sequential_round, synchronous_round
 from rsm.training.sharing import Sharing
 from rsm.training.streams import streams_of
@@ -58,12 +56,7 @@ class Communication:
         self._traits = METHODS[config.method]
         if self._traits.segments:
             segment_slices(self.parameters, communication.segments)
-        self._topology = numpy_generator(config.seed, Stream.TOPOLOGY)
-        self._neighbours = neighbourhood(
-            communication.topology if self._traits.topology else "complete",
-            agents,
-            self._topology,
-        )
+        self._graph = Neighbours(config, agents)
         streams = streams_of(config, agents, learner.theta.device)
         bandwidth = math.inf if communication.bandwidth is None else communication.bandwidth
         self.channel = Channel(
@@ -81,10 +74,9 @@ class Communication:
         )
         self._method = methods.load(config.method)
         if self._traits.resilient:
-            self._require_enough_neighbours(agents)
+            self._graph.require(self._method.least)  # type: ignore[attr-defined]
         self._sources = streams.sources
         self._judging = streams.judging
-        self._presence = Presence(config, agents)
         self._judges = judges_of(config, learner, replay, streams.judging, self.attackers)
         # Rounds that take no time are held at once (`hold_round`).
         self.timed: Timed | None = None
@@ -92,11 +84,6 @@ class Communication:
             parts = (self._sharing, self.channel, self._method, self._judges, self._sources)
             self.timed = Timed(config, *parts, self.codec)
         self.in_step = communication.mode == "synchronous"
-        # Peers drawn anew each round, where each agent has rounds of its own: those of its latest.
-        self._peers: NDArray[np.bool_] | None = None
-        drawn_anew = self._traits.topology and communication.topology.startswith("random")
-        if drawn_anew and not self.in_step:
-            self._peers = np.zeros((agents, agents), dtype=np.bool_)
         self.rounds = 0
         self._accounts = Accounts(self.channel.ledger)
         self._links = 0
@@ -109,7 +96,7 @@ class Communication:
         """
         self.rounds += 1
         trace: Rows = []
-        neighbours, present = self._graph(positions, time)
+        neighbours, present = self._graph.at(positions, time)
         post = Post(self.channel, int(self._config.settings_hash, 16), self.rounds, self.codec)
         context = Context(
             self._config.communication,
@@ -138,7 +125,7 @@ class Communication:
         """A synchronous round that takes time begins; `updates: [N]` are those of every agent so far."""
         assert self.timed is not None
         self.rounds += 1
-        self.timed.begin(time, self.rounds, *self._graph(positions, time), updates)
+        self.timed.begin(time, self.rounds, *self._graph.at(positions, time), updates)
 
     def end_round(self, time: float) -> Held | None:
         """The synchronous round that is over by a simulated time (s), its parameters taken."""
@@ -149,7 +136,7 @@ class Communication:
     def listen(self, positions: Places, time: float, updates: NDArray[np.int64]) -> None:
         """Asynchronous: peers answer what came strictly before `time` with what they had until then."""
         if self.timed is not None and self.channel.next_arrival < time:
-            self.timed.listen(time, *self._graph(positions(), time, []), updates)
+            self.timed.listen(time, *self._graph.at(positions(), time, []), updates)
 
     def act(
         self,
@@ -164,7 +151,7 @@ class Communication:
         trace: Rows = []
         began = self.timed.closed(due)
         if began or not self.timed.idle(time):
-            neighbours, present = self._graph(positions(), time, began)
+            neighbours, present = self._graph.at(positions(), time, began)
             began = [agent for agent in began if present[agent]]
             self._links = int(neighbours.sum())
             trace = self.timed.act(time, neighbours, present, updates, began)
@@ -213,35 +200,6 @@ class Communication:
         self._accounts.judged(trace)
         return Held(self._accounts.row(self.rounds, links, self._sharing.spread), trace)
 
-    def _graph(
-        self, positions: NDArray[np.float64], time: float, begin: list[int] | None = None
-    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Who hears whom `[N, N]` of those present `[N]`, where these agents, by default all, begin rounds."""
-        present = self._presence.at(time) & ~np.isinf(positions).any(axis=1)
-        if self._peers is None:
-            heard = self._neighbours(positions)
-        else:
-            heard = self._peers
-            if begin:
-                heard[begin] = self._neighbours(positions)[begin]
-        return heard & present[:, None] & present[None, :], present
-
-    def _require_enough_neighbours(self, agents: int) -> None:
-        """Raises ConfigError where somebody's fixed neighbourhood is too small to outvote `byzantine`."""
-        topology, byzantine = (
-            getattr(self._config.communication, x) for x in ("topology", "byzantine")
-        )
-        if topology.startswith("radius"):
-            return  # decided by the vehicles' positions; who has too few then keeps its own
-        smallest = int(self._neighbours(np.zeros((agents, 2))).sum(axis=1).min()) + 1
-        needed = self._method.least(byzantine)  # type: ignore[attr-defined]
-        if smallest < needed:
-            raise ConfigError(
-                f"communication.byzantine: {byzantine} is not allowed: {self._config.method} needs {needed} "
-                f"values, its own included, and {topology} leaves somebody {smallest} values; allowed: a "
-                "smaller number or a denser topology"
-            )
-
     def _judge(self, neighbours: NDArray[np.bool_], post: Post) -> Judge:
         def judge(came: Came, own: Tensor, referential: Tensor, replica: int) -> Opinion:
             receivers = came.receivers
@@ -259,15 +217,13 @@ class Communication:
             "rounds": self.rounds,
             "channel": self.channel.state_dict(),
             "codec": self.codec.state_dict(),
-            "topology": self._topology.bit_generator.state,
+            "graph": self._graph.state_dict(),
             "sources": [draw.bit_generator.state for draw in self._sources],
             "judging": [draw.get_state() for draw in judging],
             "judges": self._judges.state_dict(),
             "sharing": self._sharing.state_dict(),
-            "presence": self._presence.state_dict(),
             "accounts": self._accounts.state_dict(),
             "links": self._links,
-            "peers": None if self._peers is None else self._peers.tolist(),
             "timed": None if self.timed is None else self.timed.state_dict(),
         }
 
@@ -276,7 +232,7 @@ class Communication:
         self.rounds, self._links = state["rounds"], state["links"]
         self.channel.load_state_dict(state["channel"])
         self.codec.load_state_dict(state["codec"])
-        self._topology.bit_generator.state = state["topology"]
+        self._graph.load_state_dict(state["graph"])
         for draw, drawn in zip(self._sources, state["sources"], strict=True):
             draw.bit_generator.state = drawn
         judging = [self._judging] if isinstance(self._judging, torch.Generator) else self._judging
@@ -284,26 +240,6 @@ class Communication:
             generator.set_state(found)
         self._judges.load_state_dict(state["judges"])
         self._sharing.load_state_dict(state["sharing"])
-        self._presence.load_state_dict(state["presence"])
         self._accounts.load_state_dict(state["accounts"])
-        if self._peers is not None:
-            self._peers[:] = state["peers"]
         if self.timed is not None:
             self.timed.load_state_dict(state["timed"])
-
-
-def judges_of(
-    config: RunConfig,
-    learner: Learner,
-    replay: Replay,
-    generator: Generators,
-    attackers: list[int],
-) -> Judges:
-    """Who judges by these settings, where `attackers` are the agents that send harm."""
-    if config.mixing.published_code:
-        return PublishedCode(config, learner, replay, generator)
-    own = OwnCritic(config, learner, replay, generator)
-    if config.mixing.judge == "own":
-        return own
-    liars = attackers if config.attack.kind == "liar" else []
-    return Peers(config, learner, own, liars)

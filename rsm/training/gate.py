@@ -24,9 +24,9 @@ from rsm.sac.learner import Learner
 from rsm.sac.replay import Replay
 from rsm.seeding import Stream, held_out_seeds, numpy_generator
 from rsm.traffic.environment import TrafficEnv
-from rsm.training.communication import judges_of
 from rsm.training.drivers import policy_driver
 from rsm.training.evaluation import agent_returns
+from rsm.training.judges import judges_of
 from rsm.training.judging import Judgement
 from rsm.training.roster import unlike_agents
 

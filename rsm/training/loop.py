@@ -21,25 +21,29 @@ from rsm.runs.checkpoint import Pace, save_checkpoint
 from rsm.runs.live import Live
 from rsm.runs.machine import Usage, usage
 from rsm.runs.recorder import Recorder
-from rsm.runs.schema import AGENTS, GATE, optional_tables
+from rsm.runs.schema import GATE, optional_tables
 from rsm.sac.device import CPU
 from rsm.sac.exploration import Exploration
 from rsm.sac.learner import Losses
-from rsm.sac.replay import NStepReturns, Replay
+from rsm.sac.n_step import NStepReturns
+from rsm.sac.replay import Replay
 from rsm.seeding import Stream, held_out_seeds, torch_generator, training_seed
 from rsm.traffic.environment import TrafficEnv
 from rsm.training.communication import Communication, Held
 from rsm.training.drivers import learner_drivers
 from rsm.training.driving import Outcome, drive, first_states
-from rsm.training.evaluation import Evaluation, evaluate, honest_return
+from rsm.training.evaluation import evaluate, honest_return
 from rsm.training.finite import Watch
 from rsm.training.gate import gate_rows
 from rsm.training.initial import initial_learner
 from rsm.training.progress import Progress
+from rsm.training.records import driven, learnt, record_evaluation
 from rsm.training.rhythm import Rhythm
 from rsm.training.roster import Roster, agents_of
 
 COUNTERS = ("episode", "env_steps", "decisions", "updates", "resumed")
+PARTS = ("learner", "replay", "exchange", "roster", "recorder")  # with states of their own
+STREAMS = ("acting", "updating")  # random generators
 
 
 class Training:
@@ -212,14 +216,7 @@ class Training:
             "bytes_sent": self.ledger.bytes_sent,
         }
         found = evaluate(self.env, learner_drivers(self.learner), seeds, self.agents)
-        self.record_evaluation(found, now)
-
-    def record_evaluation(self, found: Evaluation, now: dict[str, Any]) -> None:
-        """Record the rows of an evaluation, made `now`: columns of the training loop."""
-        self.recorder.add("evaluations", *(row | now for row in found.evaluations))
-        if self.agents:
-            rows = (row | {"episode": now["episode"]} for row in found.agents)
-            self.recorder.add(AGENTS, *rows)
+        record_evaluation(self.recorder, found, now)
 
     @property
     def steps(self) -> int:
@@ -266,20 +263,13 @@ class Training:
         """Record the row of `episodes` of the episode that just ended, begun at `start`."""
         stats = self.env.stats()
         self.env_steps += stats.steps
-        means = [float(torch.cat(values).mean()) for values in zip(*losses, strict=True)]
-        critic_loss, actor_loss, entropy = means or [float("nan")] * 3
         row = {
             "episode": self.episode,
             "env_steps": self.env_steps,
             "updates": self.updates,
             "return": honest_return(self.env, self.agents),
-            "mean_speed": stats.mean_speed,
-            "collisions": stats.collisions,
-            "teleports": stats.teleports,
-            "steps": stats.steps,
-            "critic_loss": critic_loss,
-            "actor_loss": actor_loss,
-            "entropy": entropy,
+            **driven(stats),
+            **learnt(losses),
             "alpha": float(self.learner.alpha.mean()),
             "bytes_sent": self.ledger.bytes_sent,
             "updates_not_made": self.roster.not_made,
@@ -295,33 +285,23 @@ class Training:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the run depends on: the content of a checkpoint."""
-        assert self.exchange is not None
         return {
             "device": self.device.type,
             "counters": {name: getattr(self, name) for name in COUNTERS},
             "wall_s": self.wall_s,
             "used": self.used._asdict(),
-            "learner": self.learner.state_dict(),
-            "replay": self.replay.state_dict(),
-            "exchange": self.exchange.state_dict(),
-            "roster": self.roster.state_dict(),
-            "acting": self.acting.get_state(),
-            "updating": self.updating.get_state(),
-            "records": self.recorder.state_dict(),
+            **{name: getattr(self, name).state_dict() for name in PARTS},
+            **{name: getattr(self, name).get_state() for name in STREAMS},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
-        assert self.exchange is not None
         for name in COUNTERS:
             setattr(self, name, int(state["counters"][name]))
         self._wall_before = state["wall_s"]
         self._used_before = Usage(**state["used"]) if "used" in state else Usage(0.0, 0.0)
-        self.learner.load_state_dict(state["learner"])
-        self.replay.load_state_dict(state["replay"])
-        self.exchange.load_state_dict(state["exchange"])
-        self.roster.load_state_dict(state["roster"])
-        self.acting.set_state(state["acting"])
-        self.updating.set_state(state["updating"])
-        self.recorder.load_state_dict(state["records"])
+        for name in PARTS:
+            getattr(self, name).load_state_dict(state[name])
+        for name in STREAMS:
+            getattr(self, name).set_state(state[name])
         self.resumed += 1

@@ -32,6 +32,7 @@ from rsm.training.drivers import control_driver
 from rsm.training.evaluation import evaluate
 from rsm.training.finite import Diverged
 from rsm.training.loop import Training
+from rsm.training.records import record_evaluation
 from rsm.training.transfer import pinned, provenance
 
 RESUMABLE = "repeat the command to resume from the last checkpoint"
@@ -194,4 +195,4 @@ def measure_control(run: Training) -> None:
     drivers = {"deterministic": control_driver(run.config)}
     seeds = held_out_seeds(run.config.seed, run.config.evaluation.control_episodes)
     now = {"episode": 0, "env_steps": 0, "bytes_sent": 0}
-    run.record_evaluation(evaluate(run.env, drivers, seeds, run.agents), now)
+    record_evaluation(run.recorder, evaluate(run.env, drivers, seeds, run.agents), now)

@@ -4,7 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rsm.sac.replay import NStepReturns, Replay
+from rsm.sac.n_step import NStepReturns
+from rsm.sac.replay import Replay
 
 
 def filled(added: int, capacity: int = 5) -> Replay:
