@@ -95,7 +95,7 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/snakefmt --check Snakefile workflow
-	$(BIN)/snakemake --lint --config study=ci
+	$(BIN)/snakemake --lint --config study=theory
 
 # While working: lint, types, and quick tests of the packages below training. The other tests train real runs.
 quick-test: setup

@@ -32,7 +32,7 @@ from rsm.runs.announcing import announce, hush
 from rsm.runs.machine import too_many_cores, usable_cores
 from rsm.runs.outcome import outcome, places, report as ended_report
 from rsm.runs.planning import plan
-from rsm.tracking import published_page
+from rsm.tracking.pages import published_page
 
 min_version("9.20")
 
@@ -45,7 +45,7 @@ try:
     runs = study.runs()
     # Title, category and caption of each figure, from its module.
     HEADINGS = {
-        name: figures.heading(figures.module(name)) for name in analysis.FIGURES
+        name: figures.heading(name) for name in analysis.FIGURES
     }
     if importlib.util.find_spec("libsumo") is None:
         raise ConfigError(

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rsm.cli.studies import RESULTS, finished_study
 from rsm.cli.writing import writing
-from rsm.config.shipped import shipped
-from rsm.config.study import RESOLVED, Study
+from rsm.config.shipped import RESOLVED, shipped
 from rsm.errors import ConfigError, one_line
+
+if TYPE_CHECKING:
+    from rsm.config.study import Study
 
 SHIPPED = ("Snakefile", "environment.yml", "constraints.txt", "constraints-torch.txt", "workflow")
 README = """# rsm, study {name}

@@ -7,11 +7,13 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from rsm.cli.studies import RESULTS, finished_study
+from rsm.cli.studies import RESULTS, finished_study, resolved_by_name
+from rsm.config.shipped import RESOLVED
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from rsm.runs.planned import Planned
     from rsm.runs.status import Status
 
 EVERY_S = 2.0  # seconds between two updates with --watch
@@ -23,25 +25,40 @@ def run_status(options: argparse.Namespace) -> None:
 
     from rsm.runs.status import status
 
-    study = finished_study(options.study)
-    runs, results = study.runs(), RESULTS / study.name
+    name, runs = planned_runs(options.study)
+    results = RESULTS / name
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 160  # a pipe has no width of its own
     found = status(runs, results)
     if not options.watch:
-        console.print(page(study.name, found))
+        console.print(page(name, found))
         return
     from rich.live import Live
 
     with (
-        Live(page(study.name, found), console=console, auto_refresh=False) as live,
+        Live(page(name, found), console=console, auto_refresh=False) as live,
         contextlib.suppress(KeyboardInterrupt),
     ):
         while not found.over:
             time.sleep(EVERY_S)
             found = status(runs, results)
-            live.update(page(study.name, found), refresh=True)
+            live.update(page(name, found), refresh=True)
+
+
+def planned_runs(text: str) -> tuple[str, dict[str, Planned]]:
+    """The name of a study and its runs, from what an earlier look kept if that is still true."""
+    from rsm.runs.planned import planned, remember, remembered
+
+    resolved = resolved_by_name(text)
+    if resolved is not None and (known := remembered(resolved)) is not None:
+        return text, known
+    study = finished_study(text)
+    runs = study.runs()
+    plans = planned(runs)
+    if (resolved := RESULTS / study.name / RESOLVED).is_file():
+        remember(resolved, runs, plans)
+    return study.name, plans
 
 
 def page(study: str, found: Status) -> RenderableType:

@@ -6,24 +6,38 @@ import argparse
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rsm.cli.writing import writing
-from rsm.config.loading import parse_yaml
-from rsm.config.study import RESOLVED, Study, load_study, study_file
+from rsm.config.shipped import RESOLVED
 from rsm.errors import ConfigError, shown
+
+if TYPE_CHECKING:  # its models load in a third of a second, which `rsm status` has not
+    from rsm.config.study import Study
 
 RESULTS = Path("results")
 
 
 def named_study(text: str, overrides: str = "{}") -> Study:
     """A study by its name, or by the path of its file, overridden by `--set`; raises ConfigError."""
+    from rsm.config.loading import parse_yaml
+    from rsm.config.study import load_study, study_file
+
     return load_study(study_file(text), parse_yaml(overrides, "--set"))
+
+
+def resolved_by_name(text: str) -> Path | None:
+    """The resolved study beside the results of that name; None where there is none."""
+    by_name = RESULTS / text / RESOLVED
+    is_name = text not in ("", ".", "..") and os.sep not in text
+    return by_name if is_name and os.path.isfile(by_name) else None
 
 
 def finished_study(text: str) -> Study:
     """The study as it was run: the resolved one beside its results if there is one, else the file itself."""
-    by_name = RESULTS / text / RESOLVED
-    if text not in ("", ".", "..") and os.sep not in text and os.path.isfile(by_name):
+    from rsm.config.study import load_study
+
+    if (by_name := resolved_by_name(text)) is not None:
         study = load_study(by_name)
         if study.name != text:
             raise ConfigError(
@@ -45,5 +59,7 @@ def run_resolve(options: argparse.Namespace) -> None:
 
 
 def run_schema(options: argparse.Namespace) -> None:
+    from rsm.config.study import Study
+
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     print(json.dumps(dialect | Study.model_json_schema(), indent=2, ensure_ascii=False))

@@ -5,13 +5,18 @@ from __future__ import annotations
 import argparse
 import contextlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rsm.cli.studies import named_study
-from rsm.config.run import RunConfig, load_run
 from rsm.errors import ConfigError, shown
+
+if TYPE_CHECKING:
+    from rsm.config.run import RunConfig
 
 
 def run_train(options: argparse.Namespace) -> None:
+    from rsm.config.run import load_run
+
     if options.config is not None:
         if options.run_id is not None:
             raise ConfigError("--run: belongs to --study, not to --config")

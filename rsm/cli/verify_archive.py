@@ -11,7 +11,8 @@ from pathlib import Path
 import pandas as pd
 
 from rsm.config.loading import load_yaml
-from rsm.config.study import RESOLVED, Study, load_study
+from rsm.config.shipped import RESOLVED
+from rsm.config.study import Study, load_study
 from rsm.errors import ConfigError, one_line, shown
 from rsm.runs.archive import checksums, opened
 from rsm.runs.folder import read_summary

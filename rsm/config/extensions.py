@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rsm.errors import ConfigError, one_line, shown
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 T = TypeVar("T")
 
@@ -37,7 +39,7 @@ class Registry(Mapping[str, T], Generic[T]):
     def installed(self) -> dict[str, EntryPoint]:
         """Name → entry point of another package."""
         found: dict[str, EntryPoint] = {}
-        for entry in sorted(entry_points(group=self.group), key=lambda entry: entry.name):
+        for entry in sorted(_declared().select(group=self.group), key=lambda entry: entry.name):
             if not re.fullmatch(self._names, entry.name):
                 raise ConfigError(f"{origin(entry)}: the name must be of the form {self._names}")
             if entry.name in self.own:
@@ -59,6 +61,14 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def __len__(self) -> int:
         return len(self.own) + len(self.installed)
+
+
+@cache
+def _declared() -> Any:
+    """The entry points of all packages, whose metadata files are read once; `select` takes those of a group."""
+    from importlib.metadata import entry_points
+
+    return entry_points()
 
 
 def read_as(kind: type[T]) -> Callable[[EntryPoint], T]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
+
+# In the folder of a study's results, with all defaults and overrides resolved
+RESOLVED = "study.yaml"
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -25,6 +27,8 @@ def shipped(name: str) -> Path:
 
 
 def _installed() -> Path:
+    from importlib.metadata import PackageNotFoundError, files
+
     try:
         found = next(file for file in files("rsm") or () if file.match("share/rsm/Snakefile"))
     except (PackageNotFoundError, StopIteration):

@@ -18,11 +18,9 @@ from rsm.config.catalogue import check_extensions
 from rsm.config.grid import Grid
 from rsm.config.loading import explain, load_yaml
 from rsm.config.run import RunConfig, RunSettings
-from rsm.config.shipped import shipped
+from rsm.config.shipped import RESOLVED, shipped
 from rsm.errors import ConfigError, KeyedError, one_line, shown
 
-# In the folder of a study's results, with all defaults and overrides resolved
-RESOLVED = "study.yaml"
 MOST_RUNS = 20_000  # more is taken for a mistake: Snakemake would plan for hours
 
 

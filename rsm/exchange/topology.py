@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
 from rsm.config.catalogue import TOPOLOGIES, parse_topology
 from rsm.config.extensions import imported
 from rsm.errors import ConfigError
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 Adjacency = NDArray[
     np.bool_
@@ -37,6 +40,8 @@ def neighbourhood(
         (amount,) = parameters
         _require_possible(topology, agents)
         return lambda positions: random_peers(int(amount), agents, generator)
+    import networkx as nx  # a quarter of a second, which a radius does not need
+
     graph = _static_graph(topology, agents, generator)
     adjacency = nx.to_numpy_array(graph, nodelist=range(agents)) > 0
     return lambda positions: adjacency
@@ -64,6 +69,8 @@ def random_peers(amount: int, agents: int, generator: np.random.Generator) -> Ad
 
 
 def _static_graph(topology: str, agents: int, generator: np.random.Generator) -> nx.Graph:
+    import networkx as nx
+
     family, parameters = parse_topology(topology)
     seed = np.random.default_rng(generator.integers(2**63))
     message = _require_possible(topology, agents)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rsm.config.run import RunConfig
+from rsm.runs.planned import planned
 from rsm.runs.status import headline, status
 
 EVERY_S = 30.0
@@ -50,11 +51,11 @@ def announce(
 
     It ends when the returned function is called, or with the process.
     """
-    over = threading.Event()
+    over, plans = threading.Event(), planned(runs)
 
     def watch() -> None:
         while True:
-            print(headline(study, status(runs, results)), file=sys.stderr, flush=True)
+            print(headline(study, status(plans, results)), file=sys.stderr, flush=True)
             if over.wait(every_s):
                 return
 

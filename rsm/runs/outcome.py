@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from rsm.config.run import RunConfig
 from rsm.errors import one_line
 from rsm.runs.files import read_json
+
+if TYPE_CHECKING:  # loading the models of settings takes longer than `rsm status` may
+    from rsm.config.run import RunConfig
 
 MOST = 20  # runs that are listed; a study may have thousands
 STOPPED = ("rsm: interrupted", "rsm: terminated")  # last lines of runs that were told to stop

@@ -23,8 +23,8 @@ def committed(runs: Runs, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_figure_says_its_title_its_category_and_its_caption(name: str) -> None:
-    heading = figures.heading(figures.module(name))
-    assert heading.title and heading.category
+    heading, drawing = figures.heading(name), figures.module(name)
+    assert heading[:2] == (drawing.TITLE, drawing.CATEGORY)
     assert heading.caption.stem == name and heading.caption.read_text(encoding="utf-8").strip()
 
 

@@ -10,6 +10,7 @@ from rsm.config.run import RunConfig, parse_run
 from rsm.runs.files import PARTIAL, PROGRESS
 from rsm.runs.live import Live
 from rsm.runs.partial import read_partial
+from rsm.runs.planned import NAME, planned, remember, remembered
 from rsm.runs.recorder import Recorder
 from rsm.runs.schema import TABLES
 from rsm.runs.status import duration, headline, status
@@ -21,7 +22,8 @@ def learner(seed: int, method: str = "independent") -> RunConfig:
     return parse_run({"method": method, "seed": seed, "training": {"episodes": 100}}, "test")
 
 
-RUNS = {config.run_id: config for config in map(learner, range(10))}
+CONFIGS = {config.run_id: config for config in map(learner, range(10))}
+RUNS = planned(CONFIGS)
 
 
 def leave(results, config, **content):
@@ -48,7 +50,7 @@ def log(results, run_id, text):
 
 
 def test_runs_are_told_apart_by_what_their_folders_hold(tmp_path):
-    configs = list(RUNS.values())
+    configs = list(CONFIGS.values())
     leave(tmp_path, configs[0])
     leave(tmp_path, configs[1], status="failed", reason="critic loss is nan")
     sign(tmp_path, configs[2], **{"return": 0.5, "acceptance_rate": 0.2, "bytes_sent": 7})
@@ -74,7 +76,7 @@ def test_runs_are_told_apart_by_what_their_folders_hold(tmp_path):
 
 
 def test_run_is_believed_to_live_as_long_as_its_episodes_explain_its_silence(tmp_path):
-    config = RUNS["independent-seed0"]
+    config = CONFIGS["independent-seed0"]
     sign(tmp_path, config, age=300.0, episode_s=60.0)
     assert len(status(RUNS, tmp_path, NOW).running) == 1
     sign(tmp_path, config, age=300.0, episode_s=1.0)
@@ -82,20 +84,22 @@ def test_run_is_believed_to_live_as_long_as_its_episodes_explain_its_silence(tmp
 
 
 def test_time_left_is_that_of_the_same_kind_on_as_many_places_as_now(tmp_path):
-    runs = {c.run_id: c for c in (*RUNS.values(), *(learner(seed, "fmarl") for seed in range(2)))}
+    runs = {
+        c.run_id: c for c in (*CONFIGS.values(), *(learner(seed, "fmarl") for seed in range(2)))
+    }
     configs = list(runs.values())
     leave(tmp_path, configs[-1], wall_s=500.0)  # the one method is quicker
     leave(tmp_path, configs[0], wall_s=1200.0)
     for config in configs[1:3]:
         sign(tmp_path, config, age=0.0, episode=40, episode_s=10.0)  # 600 s left of 1000 s
-    found = status(runs, tmp_path, NOW)
+    found = status(planned(runs), tmp_path, NOW)
     independent = (1200 + 1000 + 1000) / 3  # mean of the finished run and of those under way
     assert found.left_s == pytest.approx((2 * 600 + 7 * independent + 500) / 2)
 
 
 def test_study_with_nothing_left_or_nothing_known_says_so(tmp_path):
     assert status(RUNS, tmp_path, NOW).left_s is None
-    for config in RUNS.values():
+    for config in CONFIGS.values():
         leave(tmp_path, config)
     found = status(RUNS, tmp_path, NOW)
     assert found.over and headline("small", found) == "small: 10 of 10 runs done"
@@ -170,9 +174,33 @@ def test_thousand_runs_are_looked_at_without_loading_what_takes_long(tmp_path):
     runs = {config.run_id: config for config in map(learner, range(1000))}
     for config in runs.values():
         leave(tmp_path, config)
+    plans = planned(runs)
     start = time.process_time()
-    assert status(runs, tmp_path).done == 1000
-    assert time.process_time() - start < 1.0  # 0.1 s on a quiet machine
-    heavy = "import sys, rsm.runs.status; print({'pandas', 'torch', 'pyarrow'} & {*sys.modules})"
+    assert status(plans, tmp_path).done == 1000
+    assert time.process_time() - start < 1.0  # 0.05 s on a quiet machine
+    heavy = "import sys, rsm.cli.parser, rsm.runs.status\n"
+    heavy += "print({'pandas', 'torch', 'pydantic'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_what_is_known_of_a_study_is_kept_until_its_file_changes(tmp_path):
+    study = tmp_path / "study.yaml"
+    study.write_text("seeds: [0]\n")
+    assert remembered(study) is None
+    remember(study, CONFIGS, RUNS)
+    assert remembered(study) == RUNS
+    study.write_text("seeds: [1]\n")
+    assert remembered(study) is None
+    for broken in ("", "[]", '{"of": 1}'):
+        (tmp_path / NAME).write_text(broken)
+        assert remembered(study) is None
+    remember(tmp_path / "gone" / "study.yaml", CONFIGS, RUNS)  # which cannot be written
+
+
+def test_what_depends_on_other_files_is_not_kept(tmp_path):
+    study = tmp_path / "study.yaml"
+    study.touch()
+    begun = parse_run({"method": "independent", "init_from": {"run": "results/x"}}, "test")
+    remember(study, {begun.run_id: begun}, planned({begun.run_id: begun}))
+    assert remembered(study) is None

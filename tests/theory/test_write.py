@@ -11,7 +11,7 @@ import pytest
 from rsm.analysis import figures
 from rsm.config.study import load_study
 from rsm.theory import FIGURES, PARTS, TABLES, exact, write
-from rsm.theory.figures import module
+from rsm.theory.figures import module_name
 from rsm.theory.traces import acceptance_curve, distance_table, gamma_table, training_table
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 def test_every_figure_says_what_it_is_called_and_every_table_what_it_shows():
     for part in PARTS:
         for name in FIGURES[part]:
-            heading = figures.heading(module(name))
+            heading = figures.read_heading(module_name(name))
             assert heading.title and heading.category and heading.caption.is_file()
         assert set(TABLES[part]) <= set(write.CAPTIONS)
 

@@ -34,14 +34,27 @@ class Workflow:
         )
 
 
+def checkout(folder: Path) -> Workflow:
+    """A copy of what a study needs; compiled modules too, which would be compiled again by each test."""
+    for name in ("workflow", "profiles", "rsm"):
+        being_written = shutil.ignore_patterns("*.pyc.*")  # by a worker beside this one
+        shutil.copytree(ROOT / name, folder / name, ignore=being_written)
+    for name in ("Snakefile", "environment.yml"):
+        shutil.copy(ROOT / name, folder / name)
+    return Workflow(folder)
+
+
 @pytest.fixture
 def workflow(tmp_path: Path) -> Workflow:
-    for name in ("workflow", "profiles", "rsm"):
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
-    for name in ("Snakefile", "environment.yml"):
-        shutil.copy(ROOT / name, tmp_path / name)
-    return Workflow(tmp_path)
+    return checkout(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def planned_ci(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+    """A dry run of the study `ci`."""
+    done = checkout(tmp_path_factory.mktemp("ci")).snakemake("-n", "--config", "study=ci")
+    assert done.returncode == 0, done.stderr
+    return done
 
 
 class Installed:

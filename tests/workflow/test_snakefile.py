@@ -15,19 +15,15 @@ import pytest
 
 from rsm.analysis.trajectories import trajectory_runs
 from rsm.config.study import load_study
+from rsm.runs.schema import TABLES
 
-from .conftest import ROOT, Workflow, job_counts
+from .conftest import ROOT, Workflow, checkout, job_counts
 
-# A stand-in for all commands: each writes its outputs at once, and its call is logged.
+# A stand-in for all commands: each writes its outputs at once, and its call is logged. It is run some hundred
+# times, so it loads what a command needs and no more.
 STAND_IN = """
 import argparse, json, sys
 from pathlib import Path
-import yaml
-from rsm import analysis
-from rsm.runs.schema import TABLES
-from rsm.config.run import parse_run
-from rsm.config.loading import dump_yaml
-from rsm.config.study import load_study, study_file
 
 parser = argparse.ArgumentParser()
 parser.add_argument("command")
@@ -41,9 +37,14 @@ def write(path, text="x"):
     path.write_text(text)
 done = options.command
 if done == "resolve":
+    import yaml
+    from rsm.config.loading import dump_yaml
+    from rsm.config.study import load_study, study_file
     study = load_study(study_file(options.study), yaml.safe_load(options.set))
     write(Path(options.out), dump_yaml(study))
 elif done == "train":
+    import yaml
+    from rsm.config.run import parse_run
     config = parse_run(yaml.safe_load(Path(options.config).read_text()), "stdin")
     done += " " + config.run_id
     if Path("broken").exists() and config.learns:
@@ -69,9 +70,11 @@ elif done in ("publish", "publish-results"):
     done = " ".join([done, *(Path(folder).name for folder in options.folders)])
     write(Path(options.receipt), '{"runs": [{"experiment_id": "7"}]}')
 elif done == "tables":
+    from rsm import analysis
     for name in analysis.TABLES:
         write(Path(options.study).parent / "tables" / name, "a,b\\n1,2\\n")
 elif done == "figures":
+    from rsm import analysis
     for name in analysis.FIGURES:
         for suffix in analysis.FORMATS:
             write(Path(options.study).parent / "figures" / (name + "." + suffix))
@@ -83,7 +86,7 @@ with open("calls", "a") as file:
     file.write(done + "\\n")
 if done == "verify" and Path("differs").exists():
     sys.exit("DIFFERS human-seed0")
-"""
+""".replace("TABLES:", f"{tuple(TABLES)}:", 1)
 
 
 @pytest.fixture
@@ -107,9 +110,9 @@ def files(folder: Path) -> set[str]:
 
 
 def test_dry_run_of_paper_lists_every_run(workflow: Workflow) -> None:
-    runs = load_study(ROOT / "workflow/studies/paper.yaml").runs()
+    runs = load_study(ROOT / "workflow/studies/paper.yaml", {"seeds": [0, 1]}).runs()
     controls = sum(not config.learns for config in runs.values())
-    counts = job_counts(workflow.snakemake("-n"))
+    counts = job_counts(workflow.snakemake("-n", "--config", "seeds=[0, 1]"))
     assert counts["train"] == len(runs) - controls
     assert counts["control"] == controls
     assert 0 < counts["publish"] < len(runs) / 10, "a publish step brings over many"
@@ -130,32 +133,12 @@ def test_study_under_another_name_has_an_experiment_of_that_name(workflow: Workf
     ("overrides", "expected"),
     [
         (["study=nope"], r"study: 'nope' .* known studies: .*quick"),
-        (["study=ci", "run={sac: {batch: 3}}"], r"--config: run\.sac\.batch: unknown key"),
         (["study=ci", "run={sac: {tau: fast}}"], r"--config: run\.sac\.tau: 'fast' .* number"),
-        (
-            ["study=ci", "grid={topologies: [hexagon]}"],
-            r"'hexagon' is not .* no such topology; allowed: rad",
-        ),
         (["study=ci", "rebuild=maybe"], r"--config: rebuild: 'maybe' .* true or false"),
         (["study=ci", "grid={topologies: ['regular:20']}"], r"regular20-seed0: .*9 agents cannot"),
-        (
-            ["study=ci", "run={sac: {learning_starts: 900}}"],
-            r"sac\.learning_starts: 900 .*120 decis",
-        ),
         (["study=./gone.yaml"], r"gone\.yaml: cannot be read: No such file"),
-        (["study=ci", "extends=quick"], r"extends: unknown key .* allowed: name, "),
     ],
-    ids=[
-        "study",
-        "unknown key",
-        "wrong type",
-        "topology",
-        "rebuild",
-        "graph that cannot be",
-        "never learns",
-        "path",
-        "extends on the command line",
-    ],
+    ids=["study", "wrong type", "rebuild", "graph that cannot be", "path"],
 )
 def test_bad_input_is_one_line_and_exit_code_2_and_nothing_is_created(
     workflow: Workflow, overrides: list[str], expected: str
@@ -200,63 +183,6 @@ def test_study_by_its_path_has_its_results_beside_its_name(stand_in: Workflow) -
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
-def test_study_by_the_path_of_the_theory_study_has_its_parts(workflow: Workflow) -> None:
-    path = "study=./workflow/studies/theory.yaml"
-    assert "theory_exact" in job_counts(workflow.snakemake("-n", "--config", path))
-
-
-def test_only_what_changed_runs_again(stand_in: Workflow) -> None:
-    def run(*overrides: str) -> list[str]:
-        done = stand_in.snakemake("--cores", "2", "--config", "study=ci", *overrides)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return sorted(calls(stand_in))
-
-    def trained(lines: list[str]) -> set[str]:
-        return {line.split()[1] for line in lines if line.startswith("train")}
-
-    def published(lines: list[str]) -> list[str]:
-        """Runs that publish steps brought over, each as often as it was."""
-        return sorted(
-            run for line in lines for run in line.split()[1:] if line.startswith("publish ")
-        )
-
-    study = load_study(ROOT / "workflow/studies/ci.yaml")
-    first = run()
-    assert trained(first) == set(study.runs())
-    assert published(first) == sorted(study.runs())
-    driven = {line.split()[1] for line in first if line.startswith("trajectory")}
-    assert driven == set(trajectory_runs(study)), "what a figure shows is driven once more"
-    assert (stand_in.folder / "results/ci/report.html").is_file()
-    assert run() == [], "a second call finds nothing to do"
-
-    more = trained(run("seeds=[0, 1, 7]", "name=ci"))
-    assert len(more) == len(study.runs()) / len(study.seeds)
-    assert all(name.endswith("seed7") for name in more), "a new seed trains the new runs only"
-
-    redrawn = run("description=another")
-    assert not trained(redrawn), "what no run depends on trains nothing"
-    assert "figures" in redrawn
-
-    changed = run("run={sac: {tau: 0.5}}", "name=ci", "rebuild=true")
-    assert trained(changed) == set(study.runs()), "changed settings train again"
-    assert published(changed) == sorted(study.runs()), "and are published again"
-
-
-def test_results_copied_without_their_store_are_published_and_nothing_else(
-    stand_in: Workflow,
-) -> None:
-    study = ["--config", "study=ci", "seeds=[0]", "grid={methods: [human]}"]
-    done = stand_in.snakemake("--cores", "2", *study)
-    assert done.returncode == 0, done.stdout + done.stderr
-    calls(stand_in)
-    shutil.rmtree(
-        stand_in.folder / "results/mlflow"
-    )  # as in a clone into which only results/ci was copied
-    done = stand_in.snakemake("--cores", "2", *study)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert sorted(calls(stand_in)) == ["publish human-seed0", "publish-results", "store"]
-
-
 SMALL = ("study=ci", "name=small", "seeds=[0]", "grid={methods: [fmarl, go]}")
 
 
@@ -267,25 +193,80 @@ def small(workflow: Workflow, *overrides: str) -> tuple[list[str], str]:
     return sorted(calls(workflow)), done.stderr
 
 
-def test_finished_runs_are_not_replaced_by_a_study_unless_it_is_told_to(stand_in: Workflow) -> None:
-    small(stand_in)
-    runs = stand_in.folder / "results/small/runs"
-    before = {path: path.read_bytes() for path in runs.glob("*/*")}
-    changed = "run={sac: {tau: 0.5}}"
-    done = stand_in.snakemake("--cores", "2", "--config", *SMALL, changed)
-    assert done.returncode == 2 and calls(stand_in) == []
-    (line,) = [line for line in done.stderr.splitlines() if not line.startswith("Using workflow")]
-    assert "2 of 2 runs in results/small/runs would be lost" in line and "rebuild=true" in line
-    assert {path: path.read_bytes() for path in runs.glob("*/*")} == before
-    rebuilt, _ = small(stand_in, changed, "rebuild=true")
-    assert [line for line in rebuilt if line.startswith("train")] == [
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workflow, list[str], str]:
+    """A checkout where the small study is done, the commands it asked for, and what Snakemake said."""
+    workflow = checkout(tmp_path_factory.mktemp("small"))
+    (workflow.folder / "rsm" / "__main__.py").write_text(STAND_IN, encoding="utf-8")
+    return workflow, *small(workflow)
+
+
+@pytest.fixture
+def finished(first: tuple[Workflow, list[str], str], tmp_path: Path) -> Workflow:
+    """A copy of it."""
+    shutil.copytree(first[0].folder, tmp_path / "copy")
+    return Workflow(tmp_path / "copy")
+
+
+def test_only_what_changed_runs_again(
+    first: tuple[Workflow, list[str], str], finished: Workflow
+) -> None:
+    def trained(lines: list[str]) -> set[str]:
+        return {line.split()[1] for line in lines if line.startswith("train")}
+
+    def published(lines: list[str]) -> list[str]:
+        """Runs that publish steps brought over, each as often as it was."""
+        return sorted(
+            run for line in lines for run in line.split()[1:] if line.startswith("publish ")
+        )
+
+    overrides = {"name": "small", "seeds": [0], "grid": {"methods": ["fmarl", "go"]}}
+    study = load_study(ROOT / "workflow/studies/ci.yaml", overrides)
+    assert trained(first[1]) == set(study.runs())
+    assert published(first[1]) == sorted(study.runs())
+    driven = {line.split()[1] for line in first[1] if line.startswith("trajectory")}
+    assert driven == set(trajectory_runs(study)), "what a figure shows is driven once more"
+    assert (finished.folder / "results/small/report.html").is_file()
+    assert small(finished)[0] == [], "a second call finds nothing to do"
+
+    more = trained(small(finished, "seeds=[0, 7]")[0])
+    assert more == {"fmarl-seed7", "go-seed7"}, "a new seed trains the new runs only"
+
+    redrawn, _ = small(finished, "description=another")
+    assert not trained(redrawn), "what no run depends on trains nothing"
+    assert "figures" in redrawn
+
+    changed, _ = small(finished, "run={sac: {tau: 0.5}}", "rebuild=true")
+    assert trained(changed) == set(study.runs()), "changed settings train again"
+    assert published(changed) == sorted(study.runs()), "and are published again"
+    assert [line for line in changed if line.startswith("train")] == [
         "train fmarl-seed0 --force (was there)",
         "train go-seed0 --force (was there)",
     ]
-    assert small(stand_in, changed)[0] == [], "rebuild is no setting: nothing runs again without it"
-    (runs / "fmarl-seed0/checkpoint.pt").touch()
-    longer, _ = small(stand_in, "run={sac: {tau: 0.5}, training: {episodes: 9}}")
+    changed = small(finished, "run={sac: {tau: 0.5}}")[0]
+    assert changed == [], "rebuild is no setting: nothing runs again without it"
+    (finished.folder / "results/small/runs/fmarl-seed0/checkpoint.pt").touch()
+    longer, _ = small(finished, "run={sac: {tau: 0.5}, training: {episodes: 9}}")
     assert "train fmarl-seed0 (was there)" in longer, "it finds what it goes on from"
+
+
+def test_results_copied_without_their_store_are_published_and_nothing_else(
+    finished: Workflow,
+) -> None:
+    shutil.rmtree(finished.folder / "results/mlflow")  # as if only results/small had been copied
+    published = ["publish fmarl-seed0 go-seed0", "publish-results", "store"]
+    assert small(finished)[0] == published
+
+
+def test_finished_runs_are_not_replaced_by_a_study_unless_it_is_told_to(finished: Workflow) -> None:
+    runs = finished.folder / "results/small/runs"
+    before = {path: path.read_bytes() for path in runs.glob("*/*")}
+    changed = "run={sac: {tau: 0.5}}"
+    done = finished.snakemake("--cores", "2", "--config", *SMALL, changed)
+    assert done.returncode == 2 and calls(finished) == []
+    (line,) = [line for line in done.stderr.splitlines() if not line.startswith("Using workflow")]
+    assert "2 of 2 runs in results/small/runs would be lost" in line and "rebuild=true" in line
+    assert {path: path.read_bytes() for path in runs.glob("*/*")} == before
 
 
 def test_override_without_a_name_goes_to_a_folder_of_its_own(stand_in: Workflow) -> None:
@@ -301,10 +282,9 @@ def test_override_without_a_name_goes_to_a_folder_of_its_own(stand_in: Workflow)
     assert load_study(folder / "study.yaml").name == folder.name
 
 
-def test_run_whose_folder_was_removed_is_trained_again(stand_in: Workflow) -> None:
-    small(stand_in)
-    shutil.rmtree(stand_in.folder / "results/small/runs/go-seed0")
-    again, _ = small(stand_in)
+def test_run_whose_folder_was_removed_is_trained_again(finished: Workflow) -> None:
+    shutil.rmtree(finished.folder / "results/small/runs/go-seed0")
+    again, _ = small(finished)
     assert [line for line in again if line.startswith("train")] == ["train go-seed0"]
 
 
@@ -323,12 +303,13 @@ def test_run_that_breaks_does_not_keep_the_others_from_their_tables(stand_in: Wo
     assert not (results / "runs/fmarl-seed0/summary.json").exists()
 
 
-def test_terminal_has_a_line_on_the_study_and_the_log_has_the_blocks(stand_in: Workflow) -> None:
-    done = stand_in.snakemake("--cores", "2", "--config", *SMALL)
-    assert done.returncode == 0, done.stderr
-    assert "small: 0 of 2 runs done, 2 queued" in done.stderr
-    assert "rule train" not in done.stderr and "Finished jobid" not in done.stderr
-    logs = "".join(log.read_text() for log in (stand_in.folder / ".snakemake/log").glob("*.log"))
+def test_terminal_has_a_line_on_the_study_and_the_log_has_the_blocks(
+    first: tuple[Workflow, list[str], str],
+) -> None:
+    workflow, _, said = first
+    assert "small: 0 of 2 runs done, 2 queued" in said
+    assert "rule train" not in said and "Finished jobid" not in said
+    logs = "".join(log.read_text() for log in (workflow.folder / ".snakemake/log").glob("*.log"))
     assert "rule train" in logs and "Finished jobid" in logs
 
 
@@ -340,12 +321,22 @@ def test_run_that_diverged_is_told_at_the_end(stand_in: Workflow) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["{a}", "a {b} {{c}} {{ d }} %s $HOME 'q' \"r\" |s| *t `u <v>", "007"]
+    ("text", "target"),
+    [
+        ("{a}", "study.yaml"),
+        ("a {b} {{c}} {{ d }} %s $HOME 'q' \"r\" |s| *t `u <v>", "report.html"),
+        ("007", "study.yaml"),
+    ],
 )
-def test_free_text_of_a_study_reaches_its_results_as_it_is(stand_in: Workflow, text: str) -> None:
-    small(stand_in, f"description={text}")
-    assert load_study(stand_in.folder / "results/small/study.yaml").description == text
-    assert (stand_in.folder / "results/small/report.html").is_file()
+def test_free_text_of_a_study_reaches_its_results_as_it_is(
+    finished: Workflow, text: str, target: str
+) -> None:
+    study = ("--config", *SMALL, f"description={text}")
+    (finished.folder / "results/small/report.html").unlink()
+    done = finished.snakemake("--cores", "2", *study, "--", f"results/small/{target}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert load_study(finished.folder / "results/small/study.yaml").description == text
+    assert (finished.folder / "results/small" / target).is_file()
 
 
 def test_name_of_a_study_that_looks_like_a_number_is_a_name(stand_in: Workflow) -> None:
@@ -353,27 +344,23 @@ def test_name_of_a_study_that_looks_like_a_number_is_a_name(stand_in: Workflow) 
     assert done.returncode == 0 and "results/007/study.yaml" in done.stdout + done.stderr
 
 
-def test_figures_are_drawn_again_without_training(stand_in: Workflow) -> None:
-    done = stand_in.snakemake("--cores", "2", "--config", "study=ci")
-    assert done.returncode == 0, done.stdout + done.stderr
-    calls(stand_in)
-    picture = stand_in.folder / "results/ci/figures/zeta.png"
+def test_figures_are_drawn_again_without_training(finished: Workflow) -> None:
+    picture = finished.folder / "results/small/figures/zeta.png"
     picture.unlink()
     # Even where the whole study would train again: one of its runs is missing now.
-    (stand_in.folder / "results/ci/runs/fmarl-seed0/summary.json").unlink()
-    done = stand_in.snakemake("--cores", "1", "figures", "--config", "study=ci")
+    (finished.folder / "results/small/runs/fmarl-seed0/summary.json").unlink()
+    done = finished.snakemake("--cores", "1", "figures", "--config", *SMALL)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert calls(stand_in) == ["figures"]
+    assert calls(finished) == ["figures"]
     assert picture.exists()
 
 
 def test_verification_runs_whenever_it_is_asked_for_and_trains_nothing(stand_in: Workflow) -> None:
     log = stand_in.folder / "results/logs/verify.log"
-    for _ in range(2):
-        done = stand_in.snakemake("--cores", "2", "verify")
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert calls(stand_in) == ["verify"]
-        assert "agrees" in done.stdout and "agrees" in log.read_text()
+    done = stand_in.snakemake("--cores", "2", "verify")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert calls(stand_in) == ["verify"]
+    assert "agrees" in done.stdout and "agrees" in log.read_text()
     (stand_in.folder / "differs").touch()
     done = stand_in.snakemake("--cores", "2", "verify")
     assert done.returncode == 1
@@ -406,20 +393,11 @@ def test_jobs_at_once_are_as_many_as_there_are_cores_for(stand_in: Workflow) -> 
 
 
 def test_home_that_cannot_be_written_keeps_nothing_from_running(
-    stand_in: Workflow, monkeypatch: pytest.MonkeyPatch
+    finished: Workflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", "/dev/null")
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    small(stand_in)
-    assert (stand_in.folder / "results/small/report.html").is_file()
-
-
-def test_lint_finds_nothing(workflow: Workflow) -> None:
-    done = workflow.snakemake("--lint", "--config", "study=ci")
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_formatting_is_that_of_snakefmt() -> None:
-    command = [sys.executable, "-m", "snakefmt", "--check", "Snakefile", "workflow"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    report = finished.folder / "results/small/report.html"
+    report.unlink()
+    small(finished)
+    assert report.is_file()

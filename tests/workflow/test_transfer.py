@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -24,26 +26,24 @@ def make_sources(workflow: Workflow) -> None:
 
 def test_only_runs_that_begin_elsewhere_wait_for_those_policies(workflow: Workflow) -> None:
     make_sources(workflow)
-    target = "results/transfer/runs/{}/summary.json"
+    done = workflow.snakemake("-n", "--config", "study=transfer")
+    counts = job_counts(done)
+    runs = load_study(ROOT / "workflow/studies/transfer.yaml").runs()
+    assert counts["train"] == sum(config.learns for config in runs.values()) == 45
+    assert counts["control"] == sum(not config.learns for config in runs.values())
+    waits = {}  # run → input of its job
+    for job in re.split(r"^rule ", done.stdout, flags=re.M):
+        if job.startswith(("train:", "control:")):
+            (run,) = re.findall(r"wildcards: run=(\S+)", job)
+            waits[run] = re.findall(r"^ *input: (.*)$", job, flags=re.M)
+    assert waits.keys() == runs.keys()
     for run, source in (
         ("rsm-radius90-p4-k3-from-fmarl-seed3", "fmarl-seed3"),
         ("untrained-from-rsm-radius90-p4-k3-seed1", "rsm-radius90-p4-k3-seed1"),
         ("rsm-radius90-p4-k3-from-scratch-seed3", None),
         ("go-seed0", None),
     ):
-        done = workflow.snakemake("-n", target.format(run), "--config", "study=transfer")
-        assert done.returncode == 0, done.stdout + done.stderr
-        inputs = [line for line in done.stdout.splitlines() if line.strip().startswith("input:")]
-        expected = [f"{SOURCES}/{source}/policy.safetensors"] if source else []
-        assert [line.split("input:")[1].strip() for line in inputs] == expected
-
-
-def test_whole_study_is_planned_once_its_sources_are_there(workflow: Workflow) -> None:
-    make_sources(workflow)
-    counts = job_counts(workflow.snakemake("-n", "--config", "study=transfer"))
-    runs = load_study(ROOT / "workflow/studies/transfer.yaml").runs().values()
-    assert counts["train"] == sum(config.learns for config in runs) == 45
-    assert counts["control"] == sum(not config.learns for config in runs)
+        assert waits[run] == ([f"{SOURCES}/{source}/policy.safetensors"] if source else []), run
 
 
 def test_missing_source_is_named(workflow: Workflow) -> None:
@@ -63,12 +63,11 @@ def test_every_source_of_the_study_is_a_run_of_transfer_source(study: str) -> No
 
 
 def test_study_that_measures_its_gate_draws_it_and_others_know_nothing_of_it(
-    workflow: Workflow,
+    workflow: Workflow, planned_ci: subprocess.CompletedProcess[str]
 ) -> None:
     done = workflow.snakemake("-n", "--config", "study=gate-fleet")
     counts = job_counts(done)
     assert counts["gate"] == 1 and counts["train"] == 2
     for file in ("figures/gate.png", "figures/gate.csv", "tables/gate.md"):
         assert f"results/gate-fleet/{file}" in done.stdout
-    other = workflow.snakemake("-n", "--config", "study=ci")
-    assert "gate" not in job_counts(other)
+    assert "gate" not in job_counts(planned_ci)

@@ -2,7 +2,7 @@
 
 from rsm import theory
 from rsm.analysis import figures
-from rsm.theory.figures import module
+from rsm.theory.figures import module_name
 
 
 rule gate:
@@ -22,7 +22,7 @@ rule gate:
                 labels={"figure": heading.title},
             )
             for name in theory.FIGURES["gate"]
-            for heading in [figures.heading(module(name))]
+            for heading in [figures.read_heading(module_name(name))]
         ],
         expand("{results}/{file}", results=RESULTS, file=theory.other_files("gate")),
     log:

@@ -1,7 +1,7 @@
 # The theory study only: exact checks, estimators of A⁺, and what ζ does in training (docs/concepts/theory.md).
 from rsm import theory
 from rsm.analysis import figures
-from rsm.theory.figures import module
+from rsm.theory.figures import module_name
 from rsm.theory.variations import variations
 
 try:
@@ -60,7 +60,7 @@ for part in theory.OF_THEORY:
                     labels={"figure": heading.title},
                 )
                 for name in theory.FIGURES[part]
-                for heading in [figures.heading(module(name))]
+                for heading in [figures.read_heading(module_name(name))]
             ],
             [f"{RESULTS}/{file}" for file in theory.other_files(part)],
         log:

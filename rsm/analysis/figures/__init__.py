@@ -9,8 +9,10 @@ redraw it. The same data give the same bytes: no file carries a date.
 
 from __future__ import annotations
 
+import ast
 import io
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
@@ -28,6 +30,8 @@ _METADATA: dict[str, dict[str, None]] = {
     "png": {"Software": None},
 }
 
+HEADED = "(TITLE, CATEGORY)"  # what a module assigns
+
 
 def module(name: str) -> ModuleType:
     """The module that draws the figure `name`; raises ConfigError for an unknown or broken one."""
@@ -44,15 +48,34 @@ class Heading(NamedTuple):
     caption: Path  # of reStructuredText
 
 
-def heading(drawing: ModuleType) -> Heading:
-    """What a figure's own files say of it: TITLE and CATEGORY of the module, and the caption beside it.
+def heading(name: str) -> Heading:
+    """What the files of a figure say of it: TITLE and CATEGORY of its module, and the caption beside it.
 
-    Raises ConfigError where that file is missing.
+    Raises ConfigError where the caption is missing, and for a broken module of an installed package: that is
+    imported, so that it is noticed before anything is trained.
     """
-    caption = Path(str(drawing.__file__)).with_suffix(".rst")
+    if name in FIGURES.own:
+        return read_heading(FIGURES[name])
+    drawing = module(name)
+    return Heading(drawing.TITLE, drawing.CATEGORY, _caption(drawing.__name__, drawing.__file__))
+
+
+def read_heading(module: str) -> Heading:
+    """The heading of one of our own figures, read from its module's source: importing loads matplotlib."""
+    spec = find_spec(module)
+    assert spec is not None and spec.origin is not None, module
+    says: dict[str, str] = {}
+    for statement in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == HEADED:
+            says = dict(zip(Heading._fields, ast.literal_eval(statement.value), strict=False))
+    return Heading(**says, caption=_caption(module, spec.origin))
+
+
+def _caption(module: str, source: str | None) -> Path:
+    caption = Path(str(source)).with_suffix(".rst")
     if not caption.is_file():
-        raise ConfigError(f"figure: {drawing.__name__} has no caption: {caption} is expected")
-    return Heading(drawing.TITLE, drawing.CATEGORY, caption)
+        raise ConfigError(f"figure: {module} has no caption: {caption} is expected")
+    return caption
 
 
 def save(name: str, runs: Runs, folder: Path) -> list[Path]:

@@ -11,4 +11,9 @@ from types import ModuleType
 
 def module(name: str) -> ModuleType:
     """The module that draws the figure `name` of `rsm.theory.FIGURES`."""
-    return import_module(f"rsm.theory.figures.{name}")
+    return import_module(module_name(name))
+
+
+def module_name(name: str) -> str:
+    """The dotted name of that module."""
+    return f"rsm.theory.figures.{name}"
