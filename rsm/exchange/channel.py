@@ -58,6 +58,7 @@ class Channel:
         self._loss_rate, self._delay, self._bandwidth = loss_rate, delay, bandwidth
         self._generators = [generator] if isinstance(generator, Generator) else list(generator)
         self._mailboxes: list[list[bytes]] = [[] for _ in range(agents + 1)]
+        self._addressed: set[int] = set()  # nodes with something in theirs
         self._flight: list[InFlight] = []  # a heap
         self._sent = 0
         self._free = [0.0] * (agents + 1)  # when the links of a node have sent what they were given
@@ -82,6 +83,7 @@ class Channel:
     def deliver(self, frame: bytes, receiver: int) -> None:
         """Put bytes into the mailbox of a node, whoever they come from: nothing is counted."""
         self._mailboxes[receiver].append(frame)
+        self._addressed.add(receiver)
 
     @property
     def next_arrival(self) -> float:
@@ -96,7 +98,11 @@ class Channel:
     @property
     def addressed(self) -> list[int]:
         """Nodes with something in their mailbox, in order."""
-        return [node for node, mailbox in enumerate(self._mailboxes) if mailbox]
+        return sorted(self._addressed)
+
+    def arriving(self, time: float) -> list[bytes]:
+        """The frames on their way that arrive by `time`, in no order."""
+        return [one.frame for one in self._flight if one.arrival <= time]
 
     def advance(self, time: float) -> None:
         """Let simulated time run on to `time` (s, never back): what arrives until then is in the mailboxes."""
@@ -108,6 +114,7 @@ class Channel:
     def collect(self, receiver: int) -> list[bytes]:
         """Empty the mailbox of a node, in order of arrival."""
         mailbox, self._mailboxes[receiver] = self._mailboxes[receiver], []
+        self._addressed.discard(receiver)
         return mailbox
 
     def refuse(self, sender: int, receiver: int) -> None:

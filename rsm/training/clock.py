@@ -8,8 +8,10 @@ decided here (rsm.training.timed_rounds).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +25,10 @@ from rsm.exchange.frames import (
     REQUEST,
     SEGMENT,
     Frame,
+    FrameError,
     checksum_of,
+    decode,
+    kind_of,
 )
 from rsm.exchange.inbox import mail
 from rsm.exchange.replicas import Post, Slot, Vectors
@@ -33,13 +38,16 @@ from rsm.training.open_round import Asked, OpenRound, Sent
 from rsm.training.server import Server
 
 
-class View(NamedTuple):
-    """What nodes know at an instant."""
+@dataclass(frozen=True)
+class View:
+    """What nodes know at an instant, or as long as nothing of it changes."""
 
     neighbours: NDArray[np.bool_]  # [N, N], who hears whom
     held: Callable[[int], Vectors]  # agent → the parameters [D] that it sends now
     updates: NDArray[np.int64]  # of every agent so far
     made: Callable[[], Vectors]  # what the server makes of what it has, [D]
+    # What jurors have worked out: juror and question as bytes → answer.
+    said: dict[tuple[int, bytes], Vectors] = field(default_factory=dict)
 
 
 class Clock:
@@ -135,7 +143,7 @@ class Clock:
             if uploads and self.server is not None and not self.server.in_step:
                 self.serve(uploads, view.made())
             if questions:
-                self._answer(questions)
+                self._answer(questions, view)
 
     def _send(
         self,
@@ -172,14 +180,39 @@ class Clock:
         part = values[segment_slices(self._length, slot.count)[slot.segment]]
         return self._codec.encode(part, (slot.sender, 0, slot.segment, slot.count), 0, 0)
 
-    def _answer(self, questions: list[Frame]) -> None:
-        """Jurors answer what they have been asked."""
+    def prepare(self, until: float, view: View) -> None:
+        """Jurors work out at once what they will be asked by `until`, for which the view has to hold."""
+        if self.peers is None:
+            return
+        questions = []
+        for data in self.channel.arriving(until):
+            if kind_of(data) == QUESTION:
+                with suppress(FrameError):  # whoever receives it refuses it
+                    questions.append(decode(data, self.channel.key))
+        length, agents = self.peers.question_length, self.channel.server
+        self._work_out(
+            [
+                one
+                for one in questions
+                if one.receiver < agents
+                and (one.values.dtype, len(one.values)) == (JURY_TYPE, length)
+            ],
+            view,
+        )
+
+    def _work_out(self, questions: Sequence[Frame], view: View) -> None:
         assert self.peers is not None
-        jurors = [question.receiver for question in questions]
-        said = self.peers.said(jurors, [question.values for question in questions])
-        for question, told in zip(questions, said, strict=True):
+        new = {key: one for one in questions if (key := _question(one)) not in view.said}
+        if new:
+            said = self.peers.said([j for j, _ in new], [one.values for one in new.values()])
+            view.said.update(zip(new, said, strict=True))
+
+    def _answer(self, questions: list[Frame], view: View) -> None:
+        """Jurors answer what they have been asked."""
+        self._work_out(questions, view)
+        for question in questions:
             post = Post(self.channel, self._run, question.round)
-            place = (question.replica, 0, 1)
+            place, told = (question.replica, 0, 1), view.said[_question(question)]
             post.send(question.receiver, question.sender, told, place, ANSWER)
 
     def _expected(self, view: View, frame: Frame) -> int | None:
@@ -243,6 +276,10 @@ class Clock:
         }
         if self.server is not None:
             self.server.load_state_dict(state["server"])
+
+
+def _question(frame: Frame) -> tuple[int, bytes]:
+    return frame.receiver, frame.values.tobytes()
 
 
 def _pair(frame: Frame) -> tuple[int, int, int]:

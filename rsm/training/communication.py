@@ -31,7 +31,7 @@ from rsm.training.neighbours import Neighbours
 from rsm.training.rounds import Exchange, sequential_round, synchronous_round
 from rsm.training.sharing import Sharing
 from rsm.training.streams import streams_of
-from rsm.training.timed import Timed
+from rsm.training.timed import Place, Timed
 from rsm.training.tracing import Judge, Rows, traced
 
 Places = Callable[[], NDArray[np.float64]]  # where the vehicles are now, [N, 2]
@@ -125,7 +125,7 @@ class Communication:
         """A synchronous round that takes time begins; `updates: [N]` are those of every agent so far."""
         assert self.timed is not None
         self.rounds += 1
-        self.timed.begin(time, self.rounds, *self._graph.at(positions, time), updates)
+        self.timed.begin(time, self.rounds, Place(*self._graph.at(positions, time), updates))
 
     def end_round(self, time: float) -> Held | None:
         """The synchronous round that is over by a simulated time (s), its parameters taken."""
@@ -136,7 +136,7 @@ class Communication:
     def listen(self, positions: Places, time: float, updates: NDArray[np.int64]) -> None:
         """Asynchronous: peers answer what came strictly before `time` with what they had until then."""
         if self.timed is not None and self.channel.next_arrival < time:
-            self.timed.listen(time, *self._graph.at(positions(), time, []), updates)
+            self.timed.listen(time, Place(*self._graph.at(positions(), time, []), updates))
 
     def act(
         self,
@@ -151,10 +151,10 @@ class Communication:
         trace: Rows = []
         began = self.timed.closed(due)
         if began or not self.timed.idle(time):
-            neighbours, present = self._graph.at(positions(), time, began)
-            began = [agent for agent in began if present[agent]]
-            self._links = int(neighbours.sum())
-            trace = self.timed.act(time, neighbours, present, updates, began)
+            place = Place(*self._graph.at(positions(), time, began), updates)
+            began = [agent for agent in began if place.present[agent]]
+            self._links = int(place.neighbours.sum())
+            trace = self.timed.act(time, place, began)
         if not row_due:
             self._accounts.judged(trace)
             return Held(None, trace), began

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 import torch
@@ -62,10 +62,15 @@ class OpenRound:
     mixed: list[int] = field(default_factory=list)  # replicas that need no more attention
     asked: Asked | None = None
 
+    def __post_init__(self) -> None:
+        self._slots = [
+            [Slot(peer, replica, p, len(peers)) for p, peer in enumerate(peers)]
+            for replica, peers in enumerate(self.sources)
+        ]
+
     def slots(self, replica: int) -> list[Slot]:
         """The segments of one replica."""
-        peers = self.sources[replica]
-        return [Slot(peer, replica, p, len(peers)) for p, peer in enumerate(peers)]
+        return self._slots[replica]
 
     @property
     def left(self) -> list[int]:
@@ -108,7 +113,8 @@ class OpenRound:
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
-        state = vars(self) | {
+        kept = {one.name: getattr(self, one.name) for one in fields(self)}
+        state = kept | {
             "segments": [(tuple(s), torch.from_numpy(v.copy())) for s, v in self.segments.items()],
             "sent": [(tuple(slot), tuple(sent)) for slot, sent in self.sent.items()],
         }

@@ -24,6 +24,14 @@ from rsm.training.timed_rounds import OwnTime, Parties, step_by_step
 from rsm.training.tracing import Rows
 
 
+class Place(NamedTuple):
+    """Who hears whom at an instant."""
+
+    neighbours: NDArray[np.bool_]  # [N, N], of those present
+    present: NDArray[np.bool_]  # [N]
+    updates: NDArray[np.int64]  # of every agent so far
+
+
 class Timed:
     """Rounds of one run in simulated time, by either mode of `communication.mode`."""
 
@@ -64,20 +72,12 @@ class Timed:
 
     # Synchronous
 
-    def begin(
-        self,
-        now: float,
-        number: int,
-        neighbours: NDArray[np.bool_],
-        present: NDArray[np.bool_],
-        updates: NDArray[np.int64],
-    ) -> None:
+    def begin(self, now: float, number: int, place: Place) -> None:
         """A round of all agents begins now, at simulated time `now` (s); it is under way until it ends."""
-        place = _Place(neighbours, present, updates)
         self._arrive(now, place)
         shared, trace = self._sharing.all(), Rows()
         held = self._sharing.sent(shared).cpu().numpy()
-        agents: list[int] = np.flatnonzero(present).tolist()
+        agents: list[int] = np.flatnonzero(place.present).tolist()
         around = self._around(place, trace)
         mixed, ends = step_by_step(
             self._parties,
@@ -88,7 +88,7 @@ class Timed:
             number,
             around,
         )
-        self._ended = Ended(ends, mixed, trace, int(neighbours.sum()), agents)
+        self._ended = Ended(ends, mixed, trace, int(place.neighbours.sum()), agents)
 
     @property
     def under_way(self) -> bool:
@@ -106,29 +106,17 @@ class Timed:
 
     # Asynchronous
 
-    def listen(
-        self,
-        now: float,
-        neighbours: NDArray[np.bool_],
-        present: NDArray[np.bool_],
-        updates: NDArray[np.int64],
-    ) -> None:
+    def listen(self, now: float, place: Place) -> None:
         """What happened strictly before `now`: peers answered with what they had until then."""
-        place = _Place(neighbours, present, updates)
-        self._channel.present = present
-        self._clock.run_until(now, self._view(place), before=True)
+        self._channel.present = place.present
+        view = self._view(place)
+        self._clock.prepare(now, view)
+        self._clock.run_until(now, view, before=True)
 
-    def act(
-        self,
-        now: float,
-        neighbours: NDArray[np.bool_],
-        present: NDArray[np.bool_],
-        updates: NDArray[np.int64],
-        due: list[int],
-    ) -> Rows:
+    def act(self, now: float, place: Place, due: list[int]) -> Rows:
         """The agents that are `due` begin rounds, and everybody mixes what has come; the ζ trace of that."""
-        place, trace = _Place(neighbours, present, updates), Rows()
-        self._channel.present = present
+        trace = Rows()
+        self._channel.present = place.present
         self._channel.advance(now)
         view = self._view(place)
         self._own_time.begin(due, lambda agent: self._context(agent, place), view)
@@ -155,12 +143,12 @@ class Timed:
         if self._ended is not None and agent in self._ended.agents:
             self._ended.agents.remove(agent)
 
-    def _arrive(self, now: float, place: _Place) -> None:
+    def _arrive(self, now: float, place: Place) -> None:
         """What was still on its way when the last round ended arrives, and is refused."""
         self._channel.present = None
         self._clock.run_until(now, self._view(place))
 
-    def _context(self, agent: int, place: _Place) -> Context:
+    def _context(self, agent: int, place: Place) -> Context:
         everybody = bool(place.present.all())
         return Context(
             self._settings,
@@ -171,7 +159,7 @@ class Timed:
             jurors=1 if self.peers is not None else 0,
         )
 
-    def _view(self, place: _Place) -> View:
+    def _view(self, place: Place) -> View:
         """What nodes send is worked out when the first of them does."""
         held: list[Vectors] = []
 
@@ -186,7 +174,7 @@ class Timed:
 
         return View(place.neighbours, sends, place.updates, made)
 
-    def _around(self, place: _Place, trace: Rows) -> Around:
+    def _around(self, place: Place, trace: Rows) -> Around:
         sharing, post = self._sharing, Post(self._channel, self._run, 0)
 
         def case(came: Came, own: Tensor, referential: Tensor) -> Judgement:
@@ -225,11 +213,3 @@ class Ended(NamedTuple):
     trace: Rows
     links: int
     agents: list[int]  # who takes its row: who was there when it began, and still is
-
-
-class _Place(NamedTuple):
-    """Who hears whom at an instant."""
-
-    neighbours: NDArray[np.bool_]  # [N, N], of those present
-    present: NDArray[np.bool_]  # [N]
-    updates: NDArray[np.int64]  # of every agent so far

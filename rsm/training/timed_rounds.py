@@ -76,6 +76,7 @@ def step_by_step(
             while mixer.ready(channel.now):
                 mixer.step(own, around)
                 clock.instant(view)
+                clock.prepare(until, view)
         if complete() and served and not any(one.asked for one in clock.open.values()):
             break
         due = channel.next_arrival
