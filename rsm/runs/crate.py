@@ -89,7 +89,7 @@ def metadata(
     made = [
         entity for name, entity in described.items() if name.startswith(("tables/", "figures/"))
     ]
-    agent = _thing(crate, "#agent", "Organization", name="Whoever ran the study")
+    agent = _thing(crate, "#agent", "Organization", name="The person or group that ran the study")
     action = crate.add_action(
         workflow,
         "#study-run",

@@ -63,7 +63,7 @@ class Neighbours:
         if smallest < needed:
             raise ConfigError(
                 f"communication.byzantine: {byzantine} is not allowed: {self._config.method} needs {needed} "
-                f"values, its own included, and {topology} leaves somebody {smallest} values; allowed: a "
+                f"values, its own included, and {topology} gives an agent only {smallest} values; allowed: a "
                 "smaller number or a denser topology"
             )
 
