@@ -1,3 +1,3 @@
 """rsm: an open reproduction of RSM-MASAC (arXiv:2312.10123)."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
