@@ -19,8 +19,17 @@ from typing import Any
 
 from benchmarks.measure import Row
 
-GROUPS = ("environment", "learning", "exchange", "paper", "growth", "processes")
-OUTPUT = Path("results/bench.json")
+GROUPS = (
+    "environment",
+    "learning",
+    "exchange",
+    "rounds",
+    "quick",
+    "paper",
+    "growth",
+    "processes",
+)
+OUTPUT, PAGE = Path("results/bench.json"), Path("results/bench.md")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -51,7 +60,8 @@ def main(arguments: Sequence[str]) -> int:
     )
     OUTPUT.parent.mkdir(exist_ok=True)
     OUTPUT.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"written: {OUTPUT}")
+    PAGE.write_text(page(content), encoding="utf-8")
+    print(f"written: {OUTPUT}, {PAGE}")
     return 0
 
 
@@ -92,6 +102,22 @@ def heading(facts: dict[str, Any]) -> str:
     about = f"{facts['cpu']}, {facts['cores']} cores, torch {facts['torch']}, one thread"
     busy = f"load {facts['load']} before" + (" (busy)" if facts["load"] > 0.5 else "")
     return f"{about}; {busy}\nPublished size (hidden 256 × 256, batch 256, N 9) unless a row says otherwise.\n"
+
+
+def page(content: dict[str, Any]) -> str:
+    """The table as Markdown, for the docs, with the machine's name and load."""
+    facts = content["machine"]
+    lines = [
+        f"{facts['cpu']}, {facts['cores']} cores, torch {facts['torch']}, one thread; "
+        f"load {facts['load']} before, {load()} after; {content['seconds'] / 60:.1f} minutes.",
+        "",
+        "| part | measured | target | |",
+        "| --- | --- | --- | --- |",
+    ]
+    for row in content["rows"]:
+        verdict = "met" if row["met"] else "**missed**"
+        lines.append(f"| {row['part']} | {row['measured']} | {row['target']} | {verdict} |")
+    return "\n".join(lines) + "\n"
 
 
 def line(row: Row) -> str:

@@ -88,8 +88,8 @@ def _throughput() -> Row:
         "split, frame, send, decode, join for all agents",
         f"{rate / 1e9:.2f} GB/s ({held.payload / 1e6:.1f} MB in {milliseconds(times['round'])}), "
         f"{ratio:.2f} × plain copies with checksums",
-        "≥ 1 GB/s",
-        rate >= 1e9,
+        "≤ 1.5 × plain copies",
+        ratio <= 1.5,
         {"seconds": times["round"], "bytes": held.payload, "rate": rate, "ratio": ratio},
     )
 
@@ -103,8 +103,8 @@ def _frames() -> Row:
         "a frame from encode to joined values, hidden 64 × 64",
         f"{each * 1e6:.1f} µs ({frames} frames in {milliseconds(times['round'])}), "
         f"{ratio:.2f} × plain copies with checksums",
-        "≤ 20 µs",
-        each <= 20e-6,
+        "≤ 5 × plain copies",
+        ratio <= 5,
         {"seconds": each, "frames": frames, "ratio": ratio},
     )
 
@@ -142,7 +142,7 @@ def _encoder(name: str, walk: Vectors, plainly: Callable[[], object]) -> Row:
         f"encode a segment as {name}",
         f"{rate / 1e6:.0f} MB/s of parameters ({values.nbytes / 1e3:.0f} kB in "
         f"{milliseconds(times['encode'])}), {ratio:.2f} × plain",
-        "≥ 500 MB/s",
-        rate >= 5e8,
+        "≤ 1.5 × plain",
+        ratio <= 1.5,
         {"seconds": times["encode"], "rate": rate, "ratio": ratio},
     )

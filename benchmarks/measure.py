@@ -1,4 +1,4 @@
-"""Median times of alternatives, measured in turn, so that a busy moment of the machine slows all of them."""
+"""Median CPU times of alternatives, measured in turn, so that a busy moment slows all of them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Row(NamedTuple):
 
 
 def medians(parts: Mapping[str, Callable[[], object]], repeats: int, warm: int = 1) -> Seconds:
-    """Median seconds of a call of each part, measured in turn `repeats` times after `warm` calls."""
+    """Median CPU seconds of a call of each part, measured in turn `repeats` times after `warm` calls."""
     times: dict[str, list[float]] = {name: [] for name in parts}
     for repeat in range(warm + repeats):
         for name, part in parts.items():
-            start = time.perf_counter()
+            start = time.process_time()
             part()
             if repeat >= warm:
-                times[name].append(time.perf_counter() - start)
+                times[name].append(time.process_time() - start)
     return {name: statistics.median(values) for name, values in times.items()}
 
 

@@ -32,6 +32,8 @@ SCALE_MAX = np.float32(
 
 def to_float16(values: Values) -> NDArray[np.float16]:
     """`values: [n]` rounded to half precision, at most ±65 504 where they are finite."""
+    if values.max() <= HALF_MAX and values.min() >= -HALF_MAX:  # false for NaN
+        return values.astype(HALF)
     with np.errstate(over="ignore"):
         halves = values.astype(HALF)
     if not np.isfinite(halves).all():
