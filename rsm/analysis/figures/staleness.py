@@ -42,7 +42,7 @@ def data(runs: Runs) -> pd.DataFrame:
     frames, aged = [], False
     for row in selection.records(selection.counts(index)):
         part = index[index["configuration"] == row["configuration"]]
-        segments = _segments(runs.table("zeta", part, _TRACE))
+        segments = segments_of(runs.table("zeta", part, _TRACE))
         frame = pd.DataFrame([{"segments_counted": 0}])
         if len(segments):
             frame, aged = _binned(segments), aged or bool(segments["age"].max() > 0)
@@ -50,7 +50,7 @@ def data(runs: Runs) -> pd.DataFrame:
     return facets.gathered(frames if aged else [], _COLUMNS)
 
 
-def _segments(trace: pd.DataFrame) -> pd.DataFrame:
+def segments_of(trace: pd.DataFrame) -> pd.DataFrame:
     """A row per segment that came: seed, age (s), updates, accepted (%) and advantage."""
     trace = trace.dropna(subset=["segment_ages"])
     ages = trace.explode(["segment_ages", "segment_updates"]).dropna(subset=["segment_ages"])
