@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from pathlib import Path
+
+import pytest
 
 from rsm import theory
 from rsm.analysis import TABLES
+from rsm.cli.parser import parser
 from rsm.config.loading import parse_yaml
 from rsm.config.run import parse_run
 from rsm.config.study import load_study
@@ -88,3 +92,29 @@ def test_study_and_run_of_the_first_pages_are_valid(tmp_path: Path) -> None:
 
 def test_readme_is_one_page() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#]+)|src=\"([^\"]+)\"", text)
+    local = [link or picture for link, picture in links if not link.startswith("https://")]
+    assert len(local) > 15
+    assert not [link for link in local if not (ROOT / link).exists()]
+
+
+def test_commands_on_the_pages_are_commands_of_rsm() -> None:
+    """In blocks of code; placeholders are values like others. A test of its own runs those of extending.md."""
+    found = 0
+    pages = {ROOT / "README.md", *(ROOT / "docs").rglob("*.md")}
+    for path in pages - {ROOT / "docs/how-to/extending.md"}:
+        text = path.read_text(encoding="utf-8")
+        blocks = re.findall(r"^```\w*\n(.*?)^```|((?:^    .*\n)+)", text, re.M | re.S)
+        for line in "\n".join(map("".join, blocks)).splitlines():
+            if command := re.fullmatch(r"\s*(?:[A-Z_]+=\S+ )?rsm ([a-z].*)", line):
+                words = shlex.split(command[1], comments=True)
+                try:
+                    parser().parse_args(words)
+                except SystemExit:
+                    pytest.fail(f"{path.relative_to(ROOT)}: rsm {' '.join(words)}")
+                found += 1
+    assert found > 20
