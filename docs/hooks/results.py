@@ -31,6 +31,7 @@ TABLES = {
     "differences": "Difference to independent learning, at every evaluation",
     "groups": "Returns of groups of agents",
     "pareto": "Return for bytes",
+    "barrier": "Synchronous and asynchronous rounds",
 }
 
 
