@@ -110,9 +110,8 @@ def _questions(folder: Path) -> Iterator[str]:
 def _headings() -> dict[str, figures.Heading]:
     """Title, category and caption of every figure that the code can draw."""
     of_theory = [name for names in theory.FIGURES.values() for name in names]
-    modules = {name: theory_figures.module(name) for name in of_theory}
-    modules |= {name: figures.module(name) for name in analysis.FIGURES.own}
-    return {name: figures.heading(module) for name, module in modules.items()}
+    headings = {name: figures.read_heading(theory_figures.module_name(name)) for name in of_theory}
+    return headings | {name: figures.heading(name) for name in analysis.FIGURES.own}
 
 
 def _heading(headings: dict[str, figures.Heading], name: str) -> figures.Heading:

@@ -1,7 +1,7 @@
 """Folds of a window of transitions: sets that share no transition, and no episode where that can be.
 
-A replica is chosen on one fold and tested on another (docs/algorithm.md, `line-search`), since transitions that
-follow one another are alike.
+A replica is chosen on one fold and tested on another (docs/concepts/algorithm.md, `line-search`), since
+transitions that follow one another are alike.
 """
 
 from __future__ import annotations

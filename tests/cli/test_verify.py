@@ -91,7 +91,7 @@ def test_spread_is_that_of_the_rounds_and_none_without_any(tiny):
 def test_study_that_lost_a_verified_run_is_named(tmp_path, monkeypatch):
     study = load_study(study_file("quick")).model_copy(update={"seeds": [7]})
     monkeypatch.setattr(verification, "load_study", lambda file: study)
-    with pytest.raises(ConfigError, match=r"quick\.yaml: it has no run human-seed0 any more"):
+    with pytest.raises(ConfigError, match=r"quick\.yaml: it no longer has the run human-seed0"):
         verify(["quick/go-seed0"])
 
 
