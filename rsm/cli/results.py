@@ -61,14 +61,18 @@ def _known_figures() -> dict[str, Callable[[], ModuleType]]:
 
 
 def run_page(options: argparse.Namespace) -> None:
-    from rsm.analysis.figures import heading
+    from rsm import analysis, theory
+    from rsm.analysis.figures import heading, read_heading
     from rsm.analysis.page.write import write_page
     from rsm.config.study import studies, study_file
+    from rsm.theory.figures import module_name
 
     study = finished_study(options.study)
     shipped = studies() / f"{study.name}.yaml"
     source = shipped if options.source is None else study_file(options.source)
-    headings = {name: heading(module()) for name, module in _known_figures().items()}
+    headings = {name: heading(name) for name in analysis.FIGURES}
+    for name in (name for part in theory.FIGURES.values() for name in part):
+        headings[name] = read_heading(module_name(name))
     path = write_page(study, RESULTS / study.name, headings, source)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
