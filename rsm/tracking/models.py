@@ -6,6 +6,7 @@ function that MLflow could load; `rsm evaluate --controller RUN_DIR` drives with
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,3 +107,5 @@ def promote(client: MlflowClient, name: str, best: Run) -> None:
         name, source, run_id=best.info.run_id, model_id=model, await_creation_for=0
     )
     client.set_registered_model_alias(name, BEST, version.version)
+    named = json.dumps([{"name": name, "version": int(version.version)}])
+    client.set_logged_model_tags(model, {"mlflow.modelVersions": named})  # what its page shows

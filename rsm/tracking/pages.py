@@ -61,6 +61,8 @@ def show() -> None:
     # In the environment: the address may hold a password, and others can read our arguments.
     environment = os.environ | {"MLFLOW_BACKEND_STORE_URI": uri}
     environment.pop("MLFLOW_TRACKING_URI", None)
+    # Seven processes that evaluate language models, of which there are none here.
+    environment.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     command = [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(PORT)]
     # Runs under way are shown as long as this process, which the page becomes, lives.
     live = [sys.executable, "-m", "rsm", "sync", "--live", "--pid", str(os.getpid())]

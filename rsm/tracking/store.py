@@ -89,7 +89,7 @@ def create_store(study: str, description: str = "", axes: Sequence[str] = views.
         experiment = experiment_of(client, study)
         known = client.get_experiment(experiment).tags
         # A note may have been edited since; the views are ours.
-        note = {} if NOTE in known else {NOTE: f"{views.HELP}\n\n{description}".strip()}
+        note = {} if NOTE in known else {NOTE: f"{views.HELP} {description}".strip()}
         for key, value in (note | views.tags(axes)).items():
             if known.get(key) != value:
                 client.set_experiment_tag(experiment, key, value)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 # MLflow shows only the first line of a note.
-HELP = "**Views** (top right) has the configurations side by side, the best seeds, and the figures and tables."
+HELP = "**Views** (top right): configurations side by side, best seeds, runs under way, figures and tables."
 BEST_FIRST = ("metrics.`final/return`", False)
 NEWEST_FIRST = ("attributes.start_time", False)
 KIND, RUNNING = 'tags.kind = "{}"', 'attributes.status = "RUNNING"'
@@ -21,28 +21,17 @@ AXES = ("method", "topology", "segments", "rule", "share")  # where a study says
 NUMBERS = tuple(f"metrics.`final/{key}`" for key in ("return", "mean_speed", "MB_sent"))
 INTERVAL = tuple(f"metrics.`final/return{end}`" for end in ("", "_low", "_high"))
 UNDER_WAY = tuple(f"metrics.`{key}`" for key in ("episode/return", "eval/return", "comm/MB_sent"))
-# Chart sections in this order, ahead of what MLflow adds: metric, whether it is a curve over training, title.
+# Chart sections in this order, ahead of what MLflow adds: metric, and whether it is a curve over training.
 CHARTS = {
-    "final": (
-        ("final/return", False, "Final return"),
-        ("final/mean_speed", False, "Final mean speed, m/s"),
-        ("final/MB_sent", False, "MB sent in the whole run"),
-    ),
-    "eval": (
-        ("eval/return", True, "Return on held-out seeds, mean actions"),
-        ("eval/return_stochastic", True, "Return on held-out seeds, sampled actions"),
-        ("eval/mean_speed", True, "Mean speed on held-out seeds, m/s"),
-    ),
-    "episode": (("episode/return", True, "Return of training episodes"),),
-    "comm": (
-        ("comm/MB_sent", True, "MB sent so far"),
-        ("comm/messages", True, "Frames sent so far"),
-    ),
-    "mixing": (
-        ("mixing/acceptance_rate", True, "Accepted share of the judged replicas"),
-        ("mixing/zeta_mean", True, "Mean ζ of the accepted replicas"),
-    ),
+    "final": (("final/return", False), ("final/mean_speed", False), ("final/MB_sent", False)),
+    "eval": (("eval/return", True), ("eval/mean_speed", True), ("eval/return_stochastic", True)),
+    "episode": (("episode/return", True),),
+    "comm": (("comm/MB_sent", True), ("comm/messages", True)),
+    "mixing": (("mixing/acceptance_rate", True), ("mixing/zeta_mean", True)),
 }
+COLUMNS = (
+    2  # of charts: the page cuts titles, which are the names of metrics, to the width of a chart
+)
 
 
 def tags(axes: Sequence[str] = AXES) -> dict[str, str]:
@@ -95,9 +84,9 @@ def _state(search: str, order: str, ascending: bool, columns: tuple[str, ...]) -
         "runsVisibilityMap": {},
         "runsHiddenMode": "FIRST_20_RUNS",
         "compareRunCharts": [
-            _chart(section, metric, curve, title)
+            _chart(section, metric, curve)
             for section in CHARTS
-            for metric, curve, title in CHARTS[section]
+            for metric, curve in CHARTS[section]
         ],
         "compareRunSections": [
             {
@@ -107,6 +96,8 @@ def _state(search: str, order: str, ascending: bool, columns: tuple[str, ...]) -
                 "isReordered": True,
                 "deleted": False,
                 "isGenerated": False,
+                "columns": COLUMNS,
+                "cardHeight": 360,
             }
             for section in CHARTS
         ],
@@ -126,13 +117,13 @@ def _state(search: str, order: str, ascending: bool, columns: tuple[str, ...]) -
     }
 
 
-def _chart(section: str, metric: str, curve: bool, title: str) -> dict[str, Any]:
+def _chart(section: str, metric: str, curve: bool) -> dict[str, Any]:
     chart = {
         "uuid": metric,
         "metricSectionId": section,
         "deleted": False,
         "isGenerated": True,
-        "displayName": title,
+        "displayName": metric,
         "metricKey": metric,
     }
     if not curve:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -97,7 +98,11 @@ def test_ui_prints_the_page_of_every_study_and_serves_the_store_on_this_machine_
     monkeypatch.setattr(
         pages.os, "execve", lambda _, words, environment: became.append((words, environment))
     )
+    beside: list[list[str]] = []
+    monkeypatch.setattr(pages.subprocess, "Popen", lambda words, **_: beside.append(words))
     assert main(["ui"]) == 0
+    [live] = beside
+    assert live[1:] == ["-m", "rsm", "sync", "--live", "--pid", str(os.getpid())], "as long as it"
     assert capsys.readouterr().out == f"{STUDY}: {tracking.runs_page(number)}\n"
     [(words, environment)] = became
     assert words[1:] == ["-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", "5000"]
