@@ -1,7 +1,8 @@
 """The reference for a whole run: the published loop in the most direct code, one agent after the other.
 
-TraCI over a socket, agents of torch modules with lists as replay, rounds by copies with a checksum, judged agent
-by agent: A⁺ of eq. (3), the Fisher form of eq. (4) by `torch.func.jvp` through the modules, ζ by `trust-region`.
+TraCI over a socket, agents of torch modules with lists as replay, rounds by copies with a checksum, judged
+agent by agent: A⁺ of eq. (3), the Fisher form of eq. (4) by `torch.func.jvp` through the modules, ζ by the rule
+`trust-region`.
 """
 
 from __future__ import annotations
@@ -35,14 +36,13 @@ class PlainRun:
         self.draw = np.random.default_rng(0)
         topology = config.communication.topology
         self.neighbours = neighbourhood(topology, learner.agents, self.draw)
-        self.updates = self.rounds = 0
+        self.updates = 0
 
-    def episode(self, seed: int, learns: bool = True) -> None:
-        """Drive one episode; evaluations learn nothing and drive by mean actions."""
+    def episode(self, seed: int, decisions: int, learns: bool = True, updates: bool = True) -> None:
+        """Drive so many decisions; evaluations learn nothing and drive by mean actions."""
         env = self.env
         states = torch.from_numpy(env.reset(seed))
-        traffic = self.config.traffic
-        for _ in range(traffic.steps // traffic.steps_held):
+        for _ in range(decisions):
             noise = torch.randn(len(self.agents), 1, generator=self.noise) * learns
             with torch.no_grad():
                 actions = [
@@ -51,7 +51,7 @@ class PlainRun:
                 ]
             driven = (torch.stack(actions).flatten() * self.scale).numpy()
             reward = 0.0
-            for _ in range(traffic.steps_held):
+            for _ in range(self.config.traffic.steps_held):
                 observed, gained = env.step(driven)
                 reward += gained
             following = torch.from_numpy(observed)
@@ -59,15 +59,14 @@ class PlainRun:
                 for i, agent in enumerate(self.agents):
                     step = Transition(states[i], actions[i], reward, following[i], 0.0)
                     agent.replay.append(step)
-                self.learn()
+                if updates:
+                    self.learn()
             states = following
         env.stop()
 
     def learn(self) -> None:
-        """One update of every agent and the round that follows, once enough is stored."""
+        """One update of every agent, and a round after every U of them."""
         sac = self.config.sac
-        if len(self.agents[0].replay) < sac.learning_starts:
-            return
         for agent in self.agents:
             noise = torch.randn(2, sac.batch_size, 1, generator=self.noise)
             agent.update(agent.sample(self.random), noise)
@@ -77,7 +76,6 @@ class PlainRun:
 
     def communicate(self) -> None:
         """Every agent asks for K replicas of P segments, and mixes them one after the other."""
-        self.rounds += 1
         settings = self.config.communication
         sent = [flat_parameters(agent.actor) for agent in self.agents]
         heard = self.neighbours(self.positions())
@@ -119,7 +117,7 @@ class PlainRun:
         )
         std = output[:, 1:].exp()
         form = ((tangent[:, :1] / std).square() + 2 * tangent[:, 1:].square()).mean()
-        return min(mixing.zeta_max, float((2 * mixing.kl_limit / form).sqrt()))
+        return min(mixing.zeta_max, float((2 * mixing.kl_limit / form.detach()).sqrt()))
 
     def positions(self) -> NDArray[np.float64]:
         """Where the learning vehicles are, [N, 2] in metres."""

@@ -20,7 +20,8 @@ from rsm.training.loop import Training
 
 STUDY = Path(__file__).parents[1] / "workflow/studies/quick.yaml"
 RUN = "rsm-trust-region-radius90-p4-k3-seed0"
-EPISODES, PLAIN_EPISODES = 4, 1  # with updates
+EPISODES = 4
+DECISIONS = 40  # of the reference, which is slow; at least a batch
 
 
 def cpu() -> float:
@@ -64,9 +65,16 @@ def rows() -> list[Row]:
     evaluation = (ours - projected(config, first, episode, 0.0)) / ours
     with PlainEnvironment(config.driven) as env_over_socket:
         plain = PlainRun(config, env_over_socket, learner)
-        plain_first = seconds_of(plain.episode, 1)
-        plain_episode = seconds_of(plain.episode, PLAIN_EPISODES)
-        plain_evaluated = seconds_of(lambda seed: plain.episode(seed, learns=False), 1)
+        start = seconds_of(lambda seed: plain.episode(seed, 0), 1)
+
+        def whole(learns: bool, updates: bool) -> float:
+            """An episode, from one of few decisions."""
+            some = seconds_of(lambda seed: plain.episode(seed, DECISIONS, learns, updates), 1)
+            decisions = config.traffic.steps / config.traffic.steps_held
+            return start + (some - start) * decisions / DECISIONS
+
+        plain_first, plain_evaluated = whole(True, False), whole(False, False)
+        plain_episode = whole(True, True)
     reference = projected(config, plain_first, plain_episode, plain_evaluated)
     ratio = reference / ours
     numbers = {"seconds": ours, "reference": reference, "ratio": ratio, "evaluation": evaluation}

@@ -1,6 +1,7 @@
 """The plain references of the benchmarks compute the same as our code; speed is not tested."""
 
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +10,10 @@ import torch
 from benchmarks.plain_agents import PlainAgent, Transition
 from benchmarks.plain_environment import PlainEnvironment
 from benchmarks.plain_fisher import explicit_form
+from benchmarks.plain_run import PlainRun
+from rsm.config.exchanging import Mixing
 from rsm.config.learning import Sac, Traffic
+from rsm.config.run import RunConfig
 from rsm.mixing.fisher import fisher_quadratic_form
 from rsm.sac.learner import Learner
 from rsm.sac.policy import SquashedGaussian
@@ -47,6 +51,22 @@ def test_explicit_fisher_is_the_form_within_the_noise_of_its_actions():
     explicit = explicit_form(policy, theta, direction, states, normal(3000, 1))
     form = fisher_quadratic_form(policy, theta[None], direction[None], states[None])
     assert float(explicit) == pytest.approx(float(form), rel=0.15)
+
+
+def test_plain_run_moves_by_the_trust_region_where_a_replica_is_a_gain():
+    config = RunConfig(method="rsm", sac=Sac(hidden=(9, 8)), mixing=Mixing(rule="trust-region"))
+    learner = Learner(config.sac, 2, 3, 1, 3.0, torch.Generator().manual_seed(0))
+    run = PlainRun(config, SimpleNamespace(), learner)
+    state, draw = torch.tensor([0.3, -0.2, 0.5]), torch.Generator().manual_seed(1)
+    run.agents[0].replay = [Transition(state, torch.zeros(1), 0.0, state, 0.0)]
+    own, found = learner.theta[0], []
+    for _ in range(8):
+        direction = 0.3 * torch.randn(own.shape, generator=draw)
+        form = fisher_quadratic_form(learner.policy, own[None], direction[None], state[None, None])
+        step = min(config.mixing.zeta_max, (2 * config.mixing.kl_limit / float(form)) ** 0.5)
+        found.append(run.zeta(run.agents[0], own, own + direction))
+        assert found[-1] == 0 or found[-1] == pytest.approx(step, rel=1e-3)
+    assert 0 < sum(zeta > 0 for zeta in found) < 8
 
 
 def test_environment_over_a_socket_is_our_environment():
