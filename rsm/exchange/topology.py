@@ -12,7 +12,7 @@ from rsm.config.catalogue import TOPOLOGIES, parse_topology
 from rsm.config.extensions import imported
 from rsm.errors import ConfigError
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # imported where a graph is drawn: a twentieth of every start
     import networkx as nx
 
 Adjacency = NDArray[
@@ -40,10 +40,7 @@ def neighbourhood(
         (amount,) = parameters
         _require_possible(topology, agents)
         return lambda positions: random_peers(int(amount), agents, generator)
-    import networkx as nx  # a quarter of a second, which a radius does not need
-
-    graph = _static_graph(topology, agents, generator)
-    adjacency = nx.to_numpy_array(graph, nodelist=range(agents)) > 0
+    adjacency = _static_graph(topology, agents, generator)
     return lambda positions: adjacency
 
 
@@ -68,17 +65,16 @@ def random_peers(amount: int, agents: int, generator: np.random.Generator) -> Ad
     return adjacency
 
 
-def _static_graph(topology: str, agents: int, generator: np.random.Generator) -> nx.Graph:
-    import networkx as nx
-
+def _static_graph(topology: str, agents: int, generator: np.random.Generator) -> Adjacency:
     family, parameters = parse_topology(topology)
     seed = np.random.default_rng(generator.integers(2**63))
     message = _require_possible(topology, agents)
+    if family == "complete":
+        return ~np.eye(agents, dtype=np.bool_)
+    import networkx as nx
 
     def draw() -> nx.Graph:
         match family, parameters:
-            case "complete", ():
-                return nx.complete_graph(agents)
             case "ring", ():
                 return nx.cycle_graph(agents) if agents > 2 else nx.path_graph(agents)
             case "star", ():
@@ -96,7 +92,8 @@ def _static_graph(topology: str, agents: int, generator: np.random.Generator) ->
     for _ in range(TRIES):
         graph = draw()
         if nx.is_connected(graph):
-            return graph
+            adjacency: Adjacency = nx.to_numpy_array(graph, nodelist=range(agents)) > 0
+            return adjacency
     raise ConfigError(f"{message}: not connected in {TRIES} draws; allowed: a denser graph")
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.paper import fill
 from benchmarks.plain_agents import PlainAgent, Transition
 from benchmarks.plain_environment import PlainEnvironment
 from benchmarks.plain_fisher import explicit_form
@@ -19,6 +20,7 @@ from rsm.sac.learner import Learner
 from rsm.sac.policy import SquashedGaussian
 from rsm.sac.reference import flat_parameters
 from rsm.traffic.environment import TrafficEnv
+from rsm.training.loop import Training
 
 
 def test_agent_of_the_loop_draws_batches_of_what_it_stored():
@@ -83,3 +85,14 @@ def test_environment_over_a_socket_is_our_environment():
     np.testing.assert_allclose(theirs, ours, rtol=1e-5, atol=1e-6)
     rewards = [step.reward[0] for step in steps]
     np.testing.assert_allclose([reward for _, reward in plain_steps], rewards, rtol=1e-5)
+
+
+def test_replay_of_a_paper_run_is_filled_to_its_last_place():
+    config = RunConfig(
+        method="rsm", sac=Sac(hidden=(9, 8), replay_size=40, batch_size=8, learning_starts=8)
+    )
+    with TrafficEnv(config.driven) as env:
+        run = Training(config, env)
+        fill(run)
+    assert run.replay.stored.tolist() == [40] * 9
+    assert (run.replay.latest(40).discount == 0).all()
