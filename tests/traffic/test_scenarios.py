@@ -2,7 +2,7 @@
 
 import pytest
 
-from rsm.config.catalogue import FLEET, SCENARIOS
+from rsm.config.catalogue import FLEET, SCENARIOS, scenario_traits
 from rsm.errors import ConfigError
 from rsm.traffic.scenarios import scenario
 
@@ -12,6 +12,7 @@ def test_every_scenario_that_the_settings_allow_can_be_driven_in(name: str) -> N
     road = scenario(name)
     assert road.n_agents > 0
     assert bool(road.learners) != bool(road.slots), "vehicles of the start, or slots for later ones"
+    assert scenario_traits(name).dt == road.dt, "figures of simulated time know the traits alone"
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,32 @@ def test_jurors_without_delay_say_the_same_in_both_modes():
     assert all(len(row["jurors"]) > 0 and row["question_age"] == 0 for row in in_step.trace)
 
 
+def test_jurors_who_prepare_for_what_is_on_its_way_say_the_same_in_fewer_goes():
+    def went(prepare: bool) -> tuple[World, list[int]]:
+        world = world_of("rsm", theta(), COMPLETE, jury=True, mode="asynchronous", **DELAYS)
+        clock, goes = world.parties.clock, []
+
+        def said(jurors, questions):
+            goes.append(len(jurors))
+            return type(clock.peers).said(clock.peers, jurors, questions)
+
+        clock.peers.said = said
+        for now in range(1, 24):
+            view = world.view
+            if prepare:
+                clock.prepare(now, view)
+            clock.run_until(now, view, before=True)
+            world.decision(now)
+        return world, goes
+
+    (plain, singly), (world, together) = went(False), went(True)
+    assert torch.equal(world.theta, plain.theta) and world.trace == plain.trace
+    assert len(world.trace) > 20 and len(together) < len(singly) / 2
+    assert sum(together) >= sum(singly), (
+        "a question that is late or refused is worked out for nothing"
+    )
+
+
 @given(st.sampled_from(EXCHANGING), st.integers(0, 999), st.floats(0.3, 4.0))
 @settings(max_examples=60)
 def test_round_that_timed_out_equals_one_with_those_frames_lost(method, seed, timeout):
