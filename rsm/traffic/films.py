@@ -21,7 +21,7 @@ Frame = NDArray[np.uint8]  # [height, width, 3]
 # The most frames of a film and how many are shown per second: 150 s of traffic last 15 s as a GIF
 # of two megabytes, and 25 s, three times as smooth, as MP4.
 FILMS = {".gif": (150, 10), ".mp4": (500, 20)}
-UNCHANGED = 255  # number of the colour of a GIF that is none
+UNCHANGED = 127  # number of the colour of a GIF that is none, after those that it has
 NEARLY = 247  # of 255: what is lighter was white before it shared a colour
 
 
@@ -71,7 +71,10 @@ def write_gif(path: Path, frames: Iterator[Frame], rate: int) -> None:
     half as large.
     """
     first = next(frames)
-    palette = Image.fromarray(first).quantize(UNCHANGED, dither=Image.Dither.NONE)
+    every = np.unique(
+        first.reshape(-1, 3), axis=0
+    )  # each once, so that few pixels keep their colour
+    palette = Image.fromarray(every[:, None]).quantize(UNCHANGED, dither=Image.Dither.NONE)
     colours = np.array(palette.getpalette())
     palette.putpalette(np.where(colours > NEARLY, 255, colours).tolist())  # white paper stays white
     pictures = changes(itertools.chain([first], frames), palette)

@@ -216,9 +216,9 @@ def strip(
     """A strip of mean speed against time: pale to its end, and lines [T] m/s to be drawn up to a moment."""
     axes = figure.add_axes(STRIP)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=7, length=2)
-    axes.set_xlabel("time (s)", fontsize=8, labelpad=1)
-    axes.set_ylabel("mean speed\n(m/s)", fontsize=8, labelpad=2)
+    axes.tick_params(labelsize=9, length=2)
+    axes.set_xlabel("time (s)", fontsize=9, labelpad=1)
+    axes.set_ylabel("mean speed\n(m/s)", fontsize=9, labelpad=2)
     axes.set_xlim(trajectory.time[0], max(trajectory.time[-1], trajectory.time[0] + 1e-6))
     axes.set_ylim(0, fastest)
     groups = {"all vehicles": (np.arange(trajectory.speed.shape[1]), EDGES["human"])}
@@ -231,7 +231,7 @@ def strip(
             1,
             name,
             color=colour,
-            fontsize=8,
+            fontsize=9,
             va="bottom",
             transform=axes.transAxes,
         )

@@ -17,7 +17,7 @@ from rsm.traffic.films import Frame, steps_a_frame, write_frames
 from rsm.traffic.picture import Links, Picture, top_speed
 from rsm.traffic.trajectory import Act, Trajectory, drive_trajectory
 
-WIDTH = 840  # of a GIF, pixels: what a page shows, and less than two megabytes
+WIDTH = 740  # of a GIF, pixels: what a page shows, and less than two megabytes
 STRIP, SIZE = 44, 24  # height of the strip with the clock and of its letters, pixels
 
 
