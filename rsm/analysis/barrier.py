@@ -168,8 +168,8 @@ def markdown(found: pd.DataFrame, runs: Runs) -> str:
         }
         if runs.target_return is not None:
             texts[f"minutes to {runs.target_return:g}"] = _until(row)
-        share = number_text(100 * row["share_not_made"], "{:.0f}")
-        texts["updates not made"] = f"{number_text(row['updates_not_made'], '{:.0f}')} ({share} %)"
+        share = number_text(100 * row["share_not_made"], " ({:.0f} %)").replace("–", "")
+        texts["updates not made"] = number_text(row["updates_not_made"], "{:.0f}") + share
         texts["sent (MB)"] = number_text(row["megabytes_sent"], "{:.1f}")
         texts["accepted (%)"] = number_text(100 * row["acceptance_rate"], "{:.0f}")
         rows.append(texts)
@@ -186,4 +186,4 @@ def markdown(found: pd.DataFrame, runs: Runs) -> str:
 
 def _until(row: dict[str, Any]) -> str:
     text, missed = number_text(row["minutes_to_return"], "{:.0f}"), row["finished"] - row["reached"]
-    return text + (f", {row['reached']:.0f} of {row['finished']} seeds" if missed else "")
+    return text + (f", {row['reached']:.0f} of {row['finished']} seeds" if missed > 0 else "")

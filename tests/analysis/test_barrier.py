@@ -100,6 +100,22 @@ def test_study_of_one_mode_has_an_empty_table_and_says_so(runs: Runs) -> None:
     assert table.empty and "no runs of both modes" in barrier.markdown(table, one)
 
 
+def test_method_without_a_finished_run_is_named_and_has_dashes(runs: Runs) -> None:
+    index = runs.index.copy()
+    gone = (index["method"] == "rsm") & (index["communication_mode"] == "asynchronous")
+    index.loc[gone, "status"] = "failed"
+    rest = Runs(runs.study, runs.folder, index, (), target_return=0.19)
+    [line] = [
+        line
+        for line in barrier.markdown(barrier.table(rest), rest).splitlines()
+        if line.startswith("| delay 5 s") and "asynchronous" in line and "rsm" in line
+    ]
+    cells = [cell.strip() for cell in line.split("|")[5:-1]]
+    assert cells == ["–"] * 6 and "0 of 5" in line
+    _, figure = redrawn("barrier", figures.module("barrier").data(rest))
+    assert "rsm (async) [no run finished]" in texts(figure)
+
+
 def test_staleness_counts_a_segment_that_came_at_its_age_with_what_became_of_its_replica() -> None:
     trace = pd.DataFrame(
         {

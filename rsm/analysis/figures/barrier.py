@@ -117,7 +117,7 @@ def _draw_times(
     at = {name: place for place, name in enumerate(places)}
     for offset, (label, look) in zip(offsets, shown.items(), strict=True):
         own = known[known["label"] == label]
-        x = own["world"].map(at) + offset
+        x = own["world"].map(at).astype(float) + offset
         height = own["until"].clip(upper=never)
         single = own["seed"].notna()
         marks.seeds(axis, x[single], height[single], look, aside)
