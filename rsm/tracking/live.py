@@ -223,18 +223,20 @@ def follow(
     that name alone.
     """
     known: dict[str, LiveStudy] = {}
-    said, next_look = "", 0.0
+    said, next_look = dict[str, str](), 0.0
     every = EVERY_S if every_s is None else every_s
     try:
         while pid is None or _lives(pid):
             if time.monotonic() >= next_look:
                 next_look = time.monotonic() + every
                 for name in studies():
-                    said = _tried(known.setdefault(name, LiveStudy(name, only)).look, said)
+                    if name not in known:
+                        known[name] = LiveStudy(name, only)
+                    said[name] = _tried(known[name].look, said.get(name, ""))
             time.sleep(min(1.0, every))
     finally:
-        for study in known.values():
-            said = _tried(study.end, said)
+        for name, study in known.items():
+            _tried(study.end, said.get(name, ""))
 
 
 def _tried(act: Callable[[], None], said: str) -> str:
