@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmarks.measure import Row, medians, milliseconds
 from rsm.config.study import load_study
+from rsm.runs.planned import planned
 from rsm.runs.status import status
 
 ROOT = Path(__file__).parents[1]
@@ -159,9 +160,10 @@ def status_of_a_study() -> Row:
             files.append(results / "runs" / run_id / "summary.json")
             files[-1].parent.mkdir(parents=True)
             files[-1].write_text(json.dumps(content), encoding="utf-8")
+        plans = planned(runs)
         seconds = medians(
             {
-                "status": lambda: status(runs, results),
+                "status": lambda: status(plans, results),
                 "plain": lambda: [json.loads(file.read_text(encoding="utf-8")) for file in files],
             },
             5,

@@ -1,4 +1,4 @@
-"""Whole rounds without learning: asynchronous beside synchronous ones of the same world, judged by peers beside own.
+"""Whole rounds without learning: asynchronous beside synchronous, judged by peers beside judged by oneself.
 
 Nine agents of hidden 64 × 64 on a complete graph decide every 3 s and change a little at each decision.
 """
