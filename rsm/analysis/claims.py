@@ -22,7 +22,7 @@ from rsm.errors import ConfigError, one_line
 
 CLAIMS = Path(__file__).with_name("claims.yaml")
 WRITTEN = "as written"
-# The variants of `rsm` for which a claim is checked, by the axes that distinguish them.
+# The variants of `rsm` for which a claim is checked, by the axes that distinguish them; a claim may name others.
 VARIANTS: dict[str, dict[str, Any]] = {
     WRITTEN: {"rule": "theorem2", "published_code": None},
     "code aug": {"published_code": "aug"},
@@ -113,8 +113,16 @@ def _judged(claim: dict[str, Any], tables: Path | None) -> Iterator[tuple[str, d
             yield variant, _gate(tables, gate)
         return
     runs = _table(tables, "runs")
-    for variant, axes in VARIANTS.items():
+    for variant, axes in _variants(claim).items():
         yield variant, _compared(runs, axes, **claim["compare"])
+
+
+def _variants(claim: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Name → axes of the variants of `rsm` for which a claim is checked."""
+    if "variants" not in claim:
+        return VARIANTS
+    named: dict[str, dict[str, Any]] = load_yaml(CLAIMS)["variants"][claim["variants"]]
+    return named
 
 
 def _compared(

@@ -22,7 +22,7 @@ COLUMNS = (
     "claim",
     "number and what is claimed of it",
     "as written",
-    "as coded",
+    "as coded, or by another rule",
     "figure",
     "study",
     "seeds",
@@ -113,15 +113,16 @@ def readable(found: Sequence[Finding]) -> pd.DataFrame:
     rows = []
     for claim in dict.fromkeys(finding.claim for finding in found):
         own = {finding.variant: finding for finding in found if finding.claim == claim}
-        first = own[WRITTEN]
-        coded = [finding for finding in own.values() if finding is not first]
+        written = own.get(WRITTEN)  # a study of other rules has none
+        first = written or next(iter(own.values()))
+        coded = [finding for finding in own.values() if finding is not written]
         known = [finding for finding in coded if finding.verdict != Verdict.NOT_RUN]
         texts = [f"{finding.variant.removeprefix('code ')}: {said(finding)}" for finding in known]
-        seeds = [str(f.seeds) for f in (first, *known) if f.seeds]
+        seeds = [str(f.seeds) for f in filter(None, (written, *known)) if f.seeds]
         values = (
             claim,
             f"{first.number}: {first.limit}",
-            said(first),
+            said(written) if written else "–",
             "; ".join(texts) if texts else (str(Verdict.NOT_RUN) if coded else "–"),
             first.figure,
             first.study,
