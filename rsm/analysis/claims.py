@@ -22,7 +22,7 @@ from rsm.errors import ConfigError, one_line
 
 CLAIMS = Path(__file__).with_name("claims.yaml")
 WRITTEN = "as written"
-# The variants of `rsm` for which a claim is checked, by the axes that distinguish them; a claim may name others.
+# The variants of `rsm` for which a claim is checked, by their axes; a claim may name others.
 VARIANTS: dict[str, dict[str, Any]] = {
     WRITTEN: {"rule": "theorem2", "published_code": None},
     "code aug": {"published_code": "aug"},

@@ -18,6 +18,9 @@ import yaml
 from rsm.runs.performance import judged
 from rsm.runs.schema import AGENTS, OPTIONAL, TABLES
 
+# In C, where it is there: the other one takes ten times as long, for every run of a study.
+_SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 FINAL = (
     "final_return",
     "final_return_stochastic",
@@ -124,11 +127,8 @@ def parameters(run_dir: Path) -> dict[str, str]:
 
 def read_settings(run_dir: Path) -> dict[str, Any]:
     """The resolved settings as they stand in the folder, whatever version of rsm wrote them."""
-    # In C, where it is there: the other one takes ten times as long, for every run of a study.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    content: dict[str, Any] = yaml.load(
-        (run_dir / "config.yaml").read_text(encoding="utf-8"), Loader=loader
-    )
+    text = (run_dir / "config.yaml").read_text(encoding="utf-8")
+    content: dict[str, Any] = yaml.load(text, _SafeLoader)
     return content
 
 
