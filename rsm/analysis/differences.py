@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from rsm.analysis import facets, selection
-from rsm.analysis.labels import topology_cell
+from rsm.analysis.labels import topology_cell, without
 from rsm.analysis.load import Runs
 from rsm.analysis.statistics import interquartile_mean, stratified_bootstrap_interval
 from rsm.analysis.tables import interval_text, number_text
@@ -26,7 +26,8 @@ _COLUMNS = (
     "episode", "env_steps", "pairs", "difference", "difference_low", "difference_high", "above",
 )  # fmt: skip
 _SUMMARY = (
-    "quantity", "seed", "difference", "difference_iqm", "difference_low", "difference_high",
+    "reference", "quantity", "seed", "difference", "difference_iqm", "difference_low",
+    "difference_high",
 )  # fmt: skip
 
 
@@ -81,10 +82,12 @@ def differences(runs: Runs) -> pd.DataFrame:
 def summaries(runs: Runs) -> pd.DataFrame:
     """How far every learning configuration at one P ends above `independent`, and is above it on average.
 
-    Columns: those of `selection.counts`, quantity (`final`: final return; `training`: mean over all
-    deterministic evaluations), seed, difference (of this seed), and difference_iqm over seeds with its 95 %
-    interval as difference_low and difference_high. A row per quantity and seed that both finished, or one
-    without seed where there is none. Empty where no run of `independent` finished.
+    Of several configurations of `independent` in a world, such as one for each start of a transfer, the first
+    is the reference. Columns: those of `selection.counts`, reference (its label), quantity (`final`: final
+    return; `training`: mean over all deterministic evaluations), seed, difference (of this seed), and
+    difference_iqm over seeds with its 95 % interval as difference_low and difference_high. A row per quantity
+    and seed that both finished, or one without seed where there is none. Empty where no run of `independent`
+    finished.
     """
     index = selection.representative(selection.learners(runs))
     finished = selection.with_return(index)
@@ -94,9 +97,10 @@ def summaries(runs: Runs) -> pd.DataFrame:
     for row in selection.records(selection.counts(index)):
         world = row["world"]
         alone = in_world(every, world) if isinstance(world, str) else every
-        if alone.empty or row["method"] == ALONE:
+        alone = alone[alone["configuration"] == alone["configuration"].iloc[:1].squeeze()]
+        if alone.empty or row["configuration"] == alone["configuration"].iloc[0]:
             continue
-        alone = alone[alone["configuration"] == alone["configuration"].iloc[0]]
+        reference = without(str(alone["label"].iloc[0]), str(world))
         own = finished[finished["configuration"] == row["configuration"]]
         final, base = (side.set_index("seed")["final_return"] for side in (own, alone))
         ways = {"final": final - base}
@@ -107,10 +111,10 @@ def summaries(runs: Runs) -> pd.DataFrame:
             ways["training"] = apart.dropna(axis="columns", how="all").dropna().mean()
         for quantity, found in ways.items():
             known = found.dropna()
-            value = dict(zip(_SUMMARY[3:], selection.estimate(known), strict=True))
+            value = dict(zip(_SUMMARY[4:], selection.estimate(known), strict=True))
             seeds = {"seed": known.index, "difference": known.to_numpy()}
             frame = pd.DataFrame(seeds if len(known) else {"seed": [np.nan]})
-            frame = frame.assign(quantity=quantity, **value)
+            frame = frame.assign(reference=reference, quantity=quantity, **value)
             frames.append(pd.DataFrame([row] * len(frame)).join(frame))
     return facets.gathered(frames, _SUMMARY)
 

@@ -71,7 +71,7 @@ class Page(HTMLParser):
 
 
 def headings(*names: str) -> dict[str, figures.Heading]:
-    return {name: figures.heading(figures.module(name)) for name in names}
+    return {name: figures.heading(name) for name in names}
 
 
 @pytest.fixture(scope="module")

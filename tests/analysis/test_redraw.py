@@ -74,6 +74,16 @@ def test_csv_of_a_figure_that_is_not_installed_is_named(
     assert "pie.csv: no such figure is known: learning_curves" in capsys.readouterr().err
 
 
+def test_csv_without_a_column_that_the_figure_has_now_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures/segments.csv").write_text("label\nrsm\n")
+    assert main(["figures", "--from", str(tmp_path)]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "segments.csv: it has no column 'control': another version of rsm wrote it" in line
+
+
 def test_figures_of_the_theory_are_drawn_again_by_the_same_command(tmp_path: Path) -> None:
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures/catching_up.csv").write_text(

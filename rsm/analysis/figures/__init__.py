@@ -86,7 +86,10 @@ def save(name: str, runs: Runs, folder: Path) -> list[Path]:
 
 
 def redraw(drawing: ModuleType, table: Path, folder: Path) -> list[Path]:
-    """Draw a figure's module from its CSV into `folder` as PDF and PNG of the same name; returns them."""
+    """Draw a figure's module from its CSV into `folder` as PDF and PNG of the same name; returns them.
+
+    Raises ConfigError for a CSV without a column that the figure has now.
+    """
     import matplotlib as mpl
     import pandas as pd
 
@@ -94,7 +97,13 @@ def redraw(drawing: ModuleType, table: Path, folder: Path) -> list[Path]:
 
     paths = []
     with mpl.rc_context(fname=SHEET):
-        figure = drawing.draw(pd.read_csv(table))
+        try:
+            figure = drawing.draw(pd.read_csv(table))
+        except KeyError as error:
+            raise ConfigError(
+                f"{one_line(table)}: it has no column {error}: another version of rsm wrote it; draw it with "
+                "that one, or leave it out with --only"
+            ) from None
         for suffix, metadata in _METADATA.items():
             content = io.BytesIO()
             figure.savefig(content, format=suffix, metadata=metadata)

@@ -51,7 +51,7 @@ def draw(data: pd.DataFrame) -> Figure:
                 _draw_row(axis, place, own, look)
         axis.axvline(0, color=style.GREY, linewidth=0.8, zorder=1)
         axis.set_title(title)
-        axis.set_xlabel("return above independent, same seed")
+        axis.set_xlabel(f"return above {data['reference'].iloc[0]}, same seed")
         axis.grid(visible=False, axis="y")
     size = min(SMALL, 0.8 * 72 * (height - 0.75) / len(rows))
     axes[0].set_yticks(range(len(rows)), [name for name, _ in rows], fontsize=size)
