@@ -204,8 +204,8 @@ RUNS: dict[str, tuple[str | bytes, list[str]]] = {
     "key twice": ("seed: 1\nseed: 2", ["run.yaml, line 2", "'seed'", "once"]),
     "key twice below": ("sac:\n  tau: 0.1\n  tau: 0.2", ["line 3", "'tau'", "once"]),
     # files of the wrong kind
-    "nothing": ("", ["run.yaml", "says nothing", "`method:`"]),
-    "comments": ("# later\n---\n", ["run.yaml", "says nothing", "`method:`"]),
+    "nothing": ("", ["run.yaml", "is empty", "`method:`"]),
+    "comments": ("# later\n---\n", ["run.yaml", "is empty", "`method:`"]),
     "list": ("- 1", ["run.yaml", "[1]", "mapping"]),
     "word": ("hello", ["run.yaml", "'hello'", "mapping"]),
     "number": ("3", ["run.yaml", "3", "mapping"]),
