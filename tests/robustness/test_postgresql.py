@@ -24,7 +24,6 @@ import psycopg2
 import pytest
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-from rsm import tracking
 from rsm.cli.parser import main
 from rsm.config.run import POLICY, RunConfig
 from rsm.tracking.folders import FILES
