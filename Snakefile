@@ -44,9 +44,7 @@ try:
     study = load_study(study_file(configured), overrides, OPTION)
     runs = study.runs()
     # Title, category and caption of each figure, from its module.
-    HEADINGS = {
-        name: figures.heading(name) for name in analysis.FIGURES
-    }
+    HEADINGS = {name: figures.heading(name) for name in analysis.FIGURES}
     if importlib.util.find_spec("libsumo") is None:
         raise ConfigError(
             "environment: libsumo: SUMO is not installed: run `make setup`"
