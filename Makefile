@@ -29,7 +29,8 @@ setup: $(SETUP)
 # constraints.txt has every package with its hashes but torch, whose builds (CPU, CUDA) differ in files and in what they
 # need: pip takes the one of this machine, or of PIP_FLAGS, in the version of constraints-torch.txt, unhashed.
 # What comes as source, our own package too, is built with the pinned setuptools (no build isolation), so that is first.
-# Modules are compiled when first imported: most never are.
+# Four pips share the packages, since one asks the index for a package after the other. Modules are compiled when first
+# imported: most never are.
 INSTALL = $(BIN)/pip install --quiet --no-compile --no-build-isolation $(PIP_FLAGS)
 $(SETUP): pyproject.toml constraints.txt constraints-torch.txt
 	@echo "== environment: .venv from constraints.txt"
@@ -37,7 +38,8 @@ $(SETUP): pyproject.toml constraints.txt constraints-torch.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	sed -n '/^setuptools==/,/[^\\]$$/p' constraints.txt > .venv/setuptools.txt
 	$(INSTALL) --no-deps --require-hashes -r .venv/setuptools.txt
-	$(INSTALL) --no-deps --require-hashes -r constraints.txt
+	awk '/^[^ #]/ {n++} {print > (".venv/part" n % 4 ".txt")}' constraints.txt
+	printf '%s\n' 0 1 2 3 | xargs -P 4 -I{} $(INSTALL) --no-deps --require-hashes -r .venv/part{}.txt
 	$(INSTALL) -r constraints-torch.txt -e .
 	@touch $@
 
