@@ -143,7 +143,8 @@ def number(finding: Finding) -> str:
     """The number of a finding with its interval or points."""
     low, value, high = (_figures(x) for x in (finding.low, finding.value, finding.high))
     if finding.happened is not None:
-        spread = f", {finding.low:.3g} % to {finding.high:.3g} %" if finding.happened else ""
+        shares = f"{finding.low:.3g} % to {finding.high:.3g} % by setting"
+        spread = f" ({shares})" if finding.happened else ""
         return f"{finding.happened} of {finding.tried}{spread}"
     if finding.points:
         return f"{value} ({', '.join(_figures(float(point)) for point in finding.points.split())})"
