@@ -59,18 +59,21 @@ def findings(folders: Sequence[Path], study: str | None = None) -> list[Finding]
     ConfigError for a table that cannot be read.
     """
     found: list[Finding] = []
-    for claim in load_yaml(CLAIMS)["claims"]:
+    content = load_yaml(CLAIMS)
+    for claim in content["claims"]:
         if study is not None and claim["study"] != study:
             continue
         tables = next((f / claim["study"] / "tables" for f in folders if _has(f, claim)), None)
         try:
-            judged = list(_judged(claim, tables))
+            named = claim.get("variants")
+            variants = VARIANTS if named is None else content["variants"][named]
+            judged = list(_judged(claim, variants, tables))
         except KeyError as error:
             raise ConfigError(f"{one_line(tables or '')}: a table has no column {error}") from None
-        for variant, content in judged:
+        for variant, judgement in judged:
             about = {key: claim[key] for key in ("claim", "number", "study", "figure")}
             about["limit"] = _limit(claim)
-            found.append(Finding(**_NOTHING | about | {"variant": variant} | content))
+            found.append(Finding(**_NOTHING | about | {"variant": variant} | judgement))
     return found
 
 
@@ -100,7 +103,9 @@ def _has(folder: Path, claim: dict[str, Any]) -> bool:
     return (folder / claim["study"] / "tables").is_dir()
 
 
-def _judged(claim: dict[str, Any], tables: Path | None) -> Iterator[tuple[str, dict[str, Any]]]:
+def _judged(
+    claim: dict[str, Any], variants: dict[str, dict[str, Any]], tables: Path | None
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Variant → what is known of the claim for it."""
     if "never" in claim:
         yield WRITTEN, _never(tables, **claim["never"])
@@ -113,16 +118,8 @@ def _judged(claim: dict[str, Any], tables: Path | None) -> Iterator[tuple[str, d
             yield variant, _gate(tables, gate)
         return
     runs = _table(tables, "runs")
-    for variant, axes in _variants(claim).items():
+    for variant, axes in variants.items():
         yield variant, _compared(runs, axes, **claim["compare"])
-
-
-def _variants(claim: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Name → axes of the variants of `rsm` for which a claim is checked."""
-    if "variants" not in claim:
-        return VARIANTS
-    named: dict[str, dict[str, Any]] = load_yaml(CLAIMS)["variants"][claim["variants"]]
-    return named
 
 
 def _compared(
