@@ -126,7 +126,7 @@ def two_runs() -> Row:
     )
 
 
-def planning(seeds: Sequence[int] = range(52)) -> Row:
+def planning(seeds: Sequence[int] = range(98)) -> Row:
     """A dry run of the `paper` grid over so many seeds that it has 10 000 jobs."""
     override = "seeds=[" + ",".join(map(str, seeds)) + "]"
     command = [sys.executable, "-m", "snakemake", "-n", "--nolock", "--config", "study=paper"]
