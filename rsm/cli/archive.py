@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rsm.cli.options import Command, study_option
 from rsm.cli.studies import RESULTS, finished_study
 from rsm.cli.writing import writing
 from rsm.config.shipped import RESOLVED, shipped
@@ -29,6 +30,23 @@ With rsm {version} installed:
     rsm verify --archive FILE.zip            # check sums, tables and figures, and repeat an evaluation
     rsm evaluate --controller FILE.zip::RUN  # drive with the policies of a run
 """
+
+
+def add_commands(command: Command) -> None:
+    """Add the commands of this file, with their options."""
+    pack = command(
+        "archive", run_archive, "write a finished study as one zip, an RO-Crate for others"
+    )
+    study_option(pack)
+    pack.add_argument("--out", type=Path, metavar="FILE.zip", help="default: results/STUDY.zip")
+
+    policies = command(
+        "policies",
+        run_policies,
+        "write policies of a finished study small enough to be committed",
+    )
+    study_option(policies)
+    policies.add_argument("--out", type=Path, required=True, metavar="DIR")
 
 
 def run_archive(options: argparse.Namespace) -> None:

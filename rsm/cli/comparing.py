@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import argparse
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rsm.cli.options import Command
 from rsm.cli.results import COMMITTED
 from rsm.cli.studies import RESULTS, finished_study
 from rsm.cli.writing import writing
 
 if TYPE_CHECKING:
     from rsm.analysis.comparison import Side
+
+
+def add_commands(command: Command) -> None:
+    """Add the commands of this file, with their options."""
+    compare = command(
+        "compare",
+        run_compare,
+        "compare two studies or two configurations, paired by seed",
+    )
+    for place in ("first", "second"):
+        compare.add_argument(place, metavar="STUDY[::CONFIGURATION]")
+    compare.add_argument(
+        "--out", type=Path, metavar="DIR", help="default: results/comparisons/FIRST-and-SECOND"
+    )
 
 
 def run_compare(options: argparse.Namespace) -> None:

@@ -6,10 +6,46 @@ import argparse
 import contextlib
 import json
 import os
+from pathlib import Path
 from typing import Any
 
+from rsm.cli.options import Command, driving_options, positive, seconds
 from rsm.cli.writing import writing
 from rsm.errors import ConfigError, shown
+
+
+def add_commands(command: Command) -> None:
+    """Add the commands of this file, with their options."""
+    evaluate = command("evaluate", run_evaluate, "drive episodes and report speed and return")
+    driving_options(evaluate)
+    evaluate.add_argument("--episodes", type=positive, default=5, metavar="N", help="default: 5")
+    evaluate.add_argument("--json", action="store_true", help="print one JSON object")
+
+    render = command("render", run_render, "draw one episode as an animation or a picture")
+    driving_options(render, compared=True)
+    render.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="a file ending in .gif, .mp4 or .png",
+    )
+    render.add_argument(
+        "--at",
+        type=seconds,
+        metavar="SECONDS",
+        help="the moment that a .png shows; default: the end",
+    )
+
+    trajectory = command(
+        "trajectory",
+        run_trajectory,
+        "drive one held-out episode of a finished run and write the trajectory of every vehicle",
+    )
+    trajectory.add_argument("folder", type=Path, metavar="RUN_DIR")
+    trajectory.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="a .parquet file"
+    )
 
 
 def run_evaluate(options: argparse.Namespace) -> None:

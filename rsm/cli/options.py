@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable
 
 from rsm.config.catalogue import FLEET, parse_scenario
 from rsm.errors import shown
+
+# Adds a command: its name, what runs it, and its help.
+Command = Callable[[str, object, str], argparse.ArgumentParser]
 
 
 def study_option(command: argparse.ArgumentParser) -> None:

@@ -4,16 +4,79 @@ from __future__ import annotations
 
 import argparse
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rsm.cli.options import Command, study_option
 from rsm.cli.studies import RESULTS, finished_study
 from rsm.errors import ConfigError
+from rsm.theory import PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
 COMMITTED = RESULTS / "committed"
+
+
+def add_commands(command: Command) -> None:
+    """Add the commands of this file, with their options."""
+    figures = command("figures", run_figures, "draw the figures of a study from its run folders")
+    drawn = figures.add_mutually_exclusive_group(required=True)
+    drawn.add_argument(
+        "--study", metavar="NAME|FILE", help="a name in workflow/studies, or a YAML file"
+    )
+    drawn.add_argument(
+        "--from",
+        dest="source",
+        type=Path,
+        metavar="FOLDER",
+        help="a folder with figures/*.csv, such as results/committed/STUDY: redraw its figures from these",
+    )
+    figures.add_argument(
+        "--out", type=Path, metavar="DIR", help="where --from writes. Default: beside the CSV files"
+    )
+    figures.add_argument("--only", action="append", metavar="FIGURE", help="may be repeated")
+
+    tables = command("tables", run_tables, "write the tables of a study from its run folders")
+    study_option(tables)
+
+    page = command(
+        "page", run_page, "write the page of a study, one HTML file that needs no network"
+    )
+    study_option(page)
+    page.add_argument(
+        "--source",
+        metavar="NAME|FILE",
+        help="the study's own file, whose comments hold its questions; default: the one of its name",
+    )
+
+    claims = command(
+        "claims", run_claims, "check the paper's claims against the tables of the studies"
+    )
+    claims.add_argument(
+        "--results",
+        action="append",
+        type=Path,
+        metavar="DIR",
+        help="a folder of studies with their tables; may be repeated; the first one with a study is used. "
+        f"Default: {COMMITTED}",
+    )
+    claims.add_argument(
+        "--out", type=Path, default=COMMITTED, metavar="DIR",
+        help=f"where claims.csv, .md and .html are written. Default: {COMMITTED}",
+    )  # fmt: skip
+    claims.add_argument(
+        "--readme", type=Path, metavar="FILE", help="a page whose claims table is updated"
+    )
+
+    theory = command(
+        "theory",
+        run_theory,
+        "check the theory: finite MDPs, estimators of A⁺, ζ in training",
+    )
+    theory.add_argument("part", choices=PARTS, metavar="PART", help=", ".join(PARTS))
+    study_option(theory)
 
 
 def run_tables(options: argparse.Namespace) -> None:

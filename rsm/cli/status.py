@@ -7,6 +7,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
+from rsm.cli.options import Command, study_option
 from rsm.cli.studies import RESULTS, finished_study, resolved_by_name
 from rsm.config.shipped import RESOLVED
 
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 
 EVERY_S = 2.0  # seconds between two updates with --watch
 MOST = 20  # failed runs that are listed
+
+
+def add_commands(command: Command) -> None:
+    """Add the commands of this file, with their options."""
+    watch = command("status", run_status, "show what is done, running, failed and queued")
+    study_option(watch)
+    watch.add_argument("--watch", action="store_true", help="update every two seconds")
 
 
 def run_status(options: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rsm.cli.options import Command, override_option, study_option
 from rsm.cli.writing import writing
 from rsm.config.shipped import RESOLVED
 from rsm.errors import ConfigError, shown
@@ -47,6 +48,18 @@ def finished_study(text: str) -> Study:
     study = named_study(text)
     resolved = RESULTS / study.name / RESOLVED
     return load_study(resolved) if os.path.isfile(resolved) else study
+
+
+def add_commands(command: Command) -> None:
+    """Add the commands of this file, with their options."""
+    resolve = command(
+        "resolve", run_resolve, "write a study with all defaults and overrides resolved"
+    )
+    study_option(resolve)
+    override_option(resolve)
+    resolve.add_argument("--out", type=Path, required=True, metavar="FILE")
+
+    command("schema", run_schema, "print the JSON schema of a study")
 
 
 def run_resolve(options: argparse.Namespace) -> None:

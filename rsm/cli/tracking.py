@@ -3,11 +3,50 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
+from rsm.cli.options import Command, override_option, positive, study_option
 from rsm.cli.studies import RESULTS, finished_study, named_study
 from rsm.cli.writing import writing
 from rsm.errors import ConfigError
+
+
+def add_commands(command: Command) -> None:
+    """Add the commands of this file, with their options."""
+    sync = command("sync", run_sync, "publish every finished run of a study to the MLflow store")
+    sync.add_argument(
+        "--study", metavar="NAME|FILE", help="a name in workflow/studies, or a YAML file"
+    )
+    sync.add_argument(
+        "--live",
+        action="store_true",
+        help="also publish runs in progress, repeatedly until interrupted; without --study, those of all "
+        "studies",
+    )
+    sync.add_argument("--run", dest="run_id", metavar="RUN_ID", help="with --live: only this run")
+    sync.add_argument(
+        "--pid", type=positive, metavar="PID", help="with --live: until this process has ended"
+    )
+
+    store = command("store", run_store, "create the MLflow store and the experiment of a study")
+    study_option(store)
+    override_option(store)
+
+    command(
+        "ui",
+        run_ui,
+        "serve the MLflow store to a browser, and print the address of each study",
+    )
+
+    publish = command("publish", run_publish, "log finished run folders to MLflow; idempotent")
+    publish.add_argument("folders", type=Path, nargs="+", metavar="RUN_DIR")
+    publish.add_argument("--study", required=True, metavar="NAME", help="its MLflow experiment")
+    publish.add_argument("--receipt", type=Path, metavar="FILE", help="written when it is done")
+
+    share = command("publish-results", run_publish_results, "log figures and tables to MLflow")
+    study_option(share)
+    share.add_argument("--receipt", type=Path, metavar="FILE", help="written when it is done")
 
 
 def run_store(options: argparse.Namespace) -> None:

@@ -7,11 +7,33 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rsm.cli.options import Command
 from rsm.cli.studies import named_study
 from rsm.errors import ConfigError, shown
 
 if TYPE_CHECKING:
     from rsm.config.run import RunConfig
+
+
+def add_commands(command: Command) -> None:
+    """Add the commands of this file, with their options."""
+    train = command("train", run_train, "train one run and write its run folder")
+    what = train.add_mutually_exclusive_group(required=True)
+    what.add_argument("--config", type=Path, metavar="FILE", help="settings of the run, YAML")
+    what.add_argument("--study", metavar="NAME|FILE", help="a study that holds the run")
+    train.add_argument("--run", dest="run_id", metavar="RUN_ID", help="the run of that study")
+    train.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run folder")
+    train.add_argument(
+        "--device",
+        default="cpu",
+        metavar="cpu|cuda[:K]",
+        help="device of the tensors: cpu, cuda or cuda:NUMBER; not a setting of the run. Default: cpu",
+    )
+    train.add_argument(
+        "--force",
+        action="store_true",
+        help="replace a finished run of other settings, or of another number of episodes",
+    )
 
 
 def run_train(options: argparse.Namespace) -> None:
