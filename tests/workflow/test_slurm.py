@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 
 from rsm.config.study import load_study, study_file
@@ -158,13 +159,17 @@ def _free_port() -> int:
 
 
 @pytest.fixture
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster(tmp_path_factory: pytest.TempPathFactory, workflow: Workflow) -> Iterator[Cluster]:
     cluster = Cluster(tmp_path_factory.mktemp("slurm"))
     try:
         cluster.start()
         yield cluster
     finally:
         cluster.stop()
+        # Without control groups SLURM loses sight of what a cancelled job had started.
+        for process in psutil.process_iter(["cwd"]):
+            if process.info["cwd"] == str(workflow.folder):
+                process.kill()
 
 
 def _disturb(
