@@ -29,6 +29,11 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("rsm")
 
 
+def pytest_collection_modifyitems(items):
+    """What waits for SLURM for minutes begins first, beside all others."""
+    items.sort(key=lambda item: "cluster" not in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(autouse=True)
 def seeded():
     """Draws from the global generator of torch are the same whichever tests ran before."""
