@@ -98,7 +98,8 @@ def redraw(drawing: ModuleType, table: Path, folder: Path) -> list[Path]:
     paths = []
     with mpl.rc_context(fname=SHEET):
         try:
-            figure = drawing.draw(pd.read_csv(table))
+            # In one piece, so that a column has one type, also where only later rows have a value.
+            figure = drawing.draw(pd.read_csv(table, low_memory=False))
         except KeyError as error:
             raise ConfigError(
                 f"{one_line(table)}: it has no column {error}: another version of rsm wrote it; draw it with "

@@ -99,8 +99,8 @@ def draw(data: pd.DataFrame) -> Figure:
         axis.set_yticks([place for place in axis.get_yticks() if 0 <= place <= shifted[0][1]])
         for low, high in shifted[1:]:
             axis.text(
-                0.02, (low + high) / 2, "joining", transform=axis.get_yaxis_transform(),
-                rotation=90, va="center", color=style.GREY, size=6,
+                -0.03, (low + high) / 2, "joining", transform=axis.get_yaxis_transform(),
+                rotation=90, ha="right", va="center", color=style.GREY, size=6,
             )  # fmt: skip
     image = mpl.cm.ScalarMappable(norm=scale, cmap=_colours())
     bar = figure.colorbar(image, ax=grid.ravel().tolist()[: len(facts)], pad=0.01, aspect=14 * rows)
