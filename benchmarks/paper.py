@@ -76,7 +76,7 @@ def rows() -> list[Row]:
     updates = steps / sac.update_every
     judged = updates / config.communication.period * config.communication.replicas
     flop = updates * update_flop(sac, agents, sac.batch_size)
-    flop += judged * judge_flop(sac, agents, config.mixing.states)
+    flop += judged * judge_flop(sac, agents, config.mixing.judged_states)
     limit = flop / rate + (steps + evaluated) * bare_time
     growth = memory[-1] / memory[1]
     hours, ratio = whole / 3600, whole / limit

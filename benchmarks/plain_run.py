@@ -96,9 +96,9 @@ class PlainRun:
         mixing = self.config.mixing
         recent = agent.replay[-mixing.recent :]
         states = torch.stack(
-            [step.observation for step in self.random.choices(recent, k=mixing.states)]
+            [step.observation for step in self.random.choices(recent, k=mixing.judged_states)]
         )
-        noise = torch.randn(mixing.states, 1, generator=self.noise)
+        noise = torch.randn(mixing.judged_states, 1, generator=self.noise)
         alpha, kept = agent.log_alpha.exp(), agent.actor
         values = []
         with torch.no_grad():

@@ -25,7 +25,15 @@ from rsm.config.catalogue import (
     scenario_traits,
 )
 from rsm.config.combinations import COMBINATIONS
-from rsm.config.exchanging import Attack, Churn, Communication, Mixing, Restarts, Slow
+from rsm.config.exchanging import (
+    STATES,
+    Attack,
+    Churn,
+    Communication,
+    Mixing,
+    Restarts,
+    Slow,
+)
 from rsm.config.learning import Evaluation, Gate, InitFrom, Sac, Tracking, Traffic, Training
 from rsm.config.loading import explain, load_yaml
 from rsm.config.names import MethodName
@@ -126,6 +134,12 @@ class RunConfig(RunSettings):
         elif digest := self.init_from.sha256 or policy_digest(Path(self.init_from.run)):
             # The content of the policy file counts, not its path.
             content["init_from"] |= {"run": "", "sha256": digest}
+        # How many states are judged counts, not whether it was written.
+        mixing = content.pop("mixing", {})
+        mixing.pop("states", None)
+        if (states := self.mixing.judged_states) != STATES:
+            mixing["states"] = states
+        content["mixing"] = mixing
         content = {key: value for key, value in content.items() if value != {}}
         content |= {"method": self.method, "seed": self.seed, "version": SETTINGS_VERSION}
         text = json.dumps(content, sort_keys=True)

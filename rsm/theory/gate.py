@@ -158,7 +158,7 @@ def _states_of(judge: str, config: RunConfig) -> float:
     name, _, count = judge.partition(":")
     if name != "peers":
         return float("nan")
-    return float(count or config.mixing.states)
+    return float(count or config.mixing.judged_states)
 
 
 def _bytes_a_state(config: RunConfig) -> int:

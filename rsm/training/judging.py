@@ -113,7 +113,7 @@ class OwnCritic(_Stateless):
         Held-out states are of other episodes than those that choose θ̃ (Replay.sample_recent).
         """
         settings, generator = self._settings, self._generator
-        amounts, device = (settings.states, settings.recent), self._learner.theta.device
+        amounts, device = (settings.judged_states, settings.recent), self._learner.theta.device
         if isinstance(generator, torch.Generator):
             batch = self._replay.sample_recent(*amounts, generator, fold, folds)
             shape = batch.unit_actions.shape

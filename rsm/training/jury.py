@@ -60,7 +60,7 @@ class Peers:
     @property
     def states(self) -> int:
         """B, states of a question."""
-        return self._settings.states
+        return self._settings.judged_states
 
     @property
     def question_length(self) -> int:

@@ -48,6 +48,25 @@ def test_settings_hash_guards_every_setting():
         assert parse_run(change, "run.yaml").settings_hash != base
 
 
+def test_number_of_judged_states_counts_however_it_is_written():
+    def hash_of(**mixing):
+        return parse_run({"mixing": mixing}, "run.yaml").settings_hash
+
+    assert hash_of() == hash_of(states=256)
+    assert hash_of(judge="peers") == hash_of(judge="peers", states=128)
+    assert (
+        len(
+            {
+                hash_of(),
+                hash_of(states=128),
+                hash_of(judge="peers"),
+                hash_of(judge="peers", states=256),
+            }
+        )
+        == 4
+    )
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

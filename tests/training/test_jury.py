@@ -64,7 +64,7 @@ def test_agent_with_one_neighbour_judges_by_its_own_critic_and_asks_nothing(tiny
 def test_bytes_of_questions_and_answers_follow_from_the_states(tiny, tmp_path):
     config, _ = run_of(tiny, tmp_path, mixing={"jurors": 1})
     rounds = pd.read_parquet(tmp_path / "rounds.parquet")
-    states, observation, action = config.mixing.states, 6, 1
+    states, observation, action = config.mixing.judged_states, 6, 1
     pair = 4 * states * (observation + 2 * action + 1) + 2 * HEADER_SIZE
     assert (rounds["question_bytes"] == rounds["judged"] * pair).all()
     columns = ["request_bytes", "question_bytes", "header_bytes", "payload_bytes"]

@@ -43,7 +43,10 @@ def _draw_states(axes: Sequence[Axes], data: pd.DataFrame) -> None:
         style = palette.numbered(0)
         axis.errorbar(part["states"], part["area"], yerr=errors, **style)
         if len(part):
-            axis.axhline(part["needed"].iloc[0], color=palette.GREY, linewidth=0.7)
+            most, needed = part.iloc[-1], part["needed"].iloc[0]
+            text = f"{most['area'] - needed:.2f} below that of {most['states']:g} states"
+            axis.axhline(needed, color=palette.GREY, linewidth=0.7, label=text)
+            axis.legend(loc="lower right")
         axis.set_xscale("log", base=2)
         axis.set(xlabel="states B of a question to peers", xticks=list(part["states"]))
         axis.xaxis.set_major_formatter(FormatStrFormatter("%d"))
