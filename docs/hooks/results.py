@@ -30,6 +30,8 @@ TABLES = {
     "main": "Main table",
     "differences": "Difference to independent learning, at every evaluation",
     "groups": "Returns of groups of agents",
+    "gate": "How well each judge tells gains from losses",
+    "gate_states": "How many states a question to peers needs",
     "pareto": "Return for bytes",
     "barrier": "Synchronous and asynchronous rounds",
 }
