@@ -80,7 +80,7 @@ report: setup
 # Checked before an environment is made: is there anything to show?
 ui:
 	@test -n "$$MLFLOW_TRACKING_URI" -o -f results/mlflow/mlflow.db || { echo "ui: there is no MLflow store yet; run 'make reproduce' first"; exit 2; }
-	@$(MAKE) --no-print-directory setup
+	@$(MAKE) --silent --no-print-directory setup
 	@$(BIN)/python -m rsm ui
 
 # The documentation as a site. Any warning fails (a broken link, a page outside the navigation).

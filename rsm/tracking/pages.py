@@ -63,6 +63,8 @@ def show() -> None:
     environment.pop("MLFLOW_TRACKING_URI", None)
     # Seven processes that evaluate language models, of which there are none here.
     environment.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+    # MLflow's own affair, said by each of its processes.
+    environment.setdefault("PYTHONWARNINGS", "ignore:starlette.middleware.wsgi is deprecated")
     command = [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(PORT)]
     # Runs under way are shown as long as this process, which the page becomes, lives.
     live = [sys.executable, "-m", "rsm", "sync", "--live", "--pid", str(os.getpid())]

@@ -26,6 +26,8 @@ rule store:
         touch(f"{RECEIPTS}/store.done"),
     log:
         f"{RESULTS}/logs/store.log",
+    # First of all, so that `make ui` shows a study as soon as it trains.
+    priority: 1
     localrule: True
     conda:
         "../../environment.yml"
