@@ -53,7 +53,8 @@ def draw(data: pd.DataFrame) -> Figure:
         axis.axvline(0, color=style.GREY, linewidth=0.8, zorder=1)
         axis.set_title(title)
         axis.set_xlabel(f"return above {data['reference'].iloc[0]}, same seed")
-        axis.xaxis.set_major_locator(MaxNLocator(5))  # labels with a sign and three decimals are wide
+        # Labels with a sign and three decimals are wide.
+        axis.xaxis.set_major_locator(MaxNLocator(5))
         axis.grid(visible=False, axis="y")
     size = min(SMALL, 0.8 * 72 * (height - 0.75) / len(rows))
     axes[0].set_yticks(range(len(rows)), [name for name, _ in rows], fontsize=size)
