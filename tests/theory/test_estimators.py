@@ -37,7 +37,7 @@ def test_referential_policies_lie_at_the_distance_asked_for():
 def test_default_estimator_beats_the_other_and_errs_less_with_more_samples():
     table = accuracy(random_pool(generator(2), 0.01, receivers=8), generator(3), repeats=20)
     error = table.set_index(["estimator", "samples"])["standard_error"]
-    default, states = Mixing().advantage, Mixing().states
+    default, states = Mixing().advantage, Mixing().judged_states
     other = {"direct": "importance", "importance": "direct"}[default]
     assert error[default, 50] > error[default, 256] > error[default, 1024]
     assert error[default, states] < 0.1 * error[other, states]
