@@ -22,13 +22,13 @@ rule trajectory:
 
 rule draw:
     input:
-        study=rules.resolve.output[0],
-        runs=expand("{results}/runs/{run}/summary.json", results=RESULTS, run=runs),
-        trajectories=expand(
+        expand("{results}/runs/{run}/summary.json", results=RESULTS, run=runs),
+        expand(
             "{results}/space_time/{run}.parquet",
             results=RESULTS,
             run=trajectory_runs(study),
         ),
+        study=rules.resolve.output[0],
     output:
         [
             report(

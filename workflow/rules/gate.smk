@@ -7,12 +7,12 @@ from rsm.theory.figures import module_name
 
 rule gate:
     input:
-        study=rules.resolve.output[0],
-        runs=[
+        [
             f"{RESULTS}/runs/{run}/summary.json"
             for run, settings in runs.items()
             if settings.measures_gate
         ],
+        study=rules.resolve.output[0],
     output:
         [
             report(
