@@ -16,8 +16,8 @@ SNAKEMAKE = $(BIN)/snakemake --cores $(CORES)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
-# Packages are installed uncompiled. Where this forbids to keep what an import compiles, each of a study's many processes
-# would compile it all again, for seconds.
+# Packages are installed uncompiled. With this variable set, what an import compiles would not be kept, and each of a
+# study's many processes would compile it again, for seconds.
 unexport PYTHONDONTWRITEBYTECODE
 # Snakemake and matplotlib keep files below the home folder; where that cannot be written, here.
 ifneq ($(shell test -w "$$HOME" && echo writable),writable)

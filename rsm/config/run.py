@@ -135,11 +135,9 @@ class RunConfig(RunSettings):
             # The content of the policy file counts, not its path.
             content["init_from"] |= {"run": "", "sha256": digest}
         # How many states are judged counts, not whether it was written.
-        mixing = content.pop("mixing", {})
-        mixing.pop("states", None)
-        if (states := self.mixing.judged_states) != STATES:
-            mixing["states"] = states
-        content["mixing"] = mixing
+        states = self.mixing.judged_states
+        mixing = self.mixing.model_copy(update={"states": None if states == STATES else states})
+        content["mixing"] = mixing.model_dump(mode="json", exclude_defaults=True)
         content = {key: value for key, value in content.items() if value != {}}
         content |= {"method": self.method, "seed": self.seed, "version": SETTINGS_VERSION}
         text = json.dumps(content, sort_keys=True)

@@ -54,17 +54,8 @@ def test_number_of_judged_states_counts_however_it_is_written():
 
     assert hash_of() == hash_of(states=256)
     assert hash_of(judge="peers") == hash_of(judge="peers", states=128)
-    assert (
-        len(
-            {
-                hash_of(),
-                hash_of(states=128),
-                hash_of(judge="peers"),
-                hash_of(judge="peers", states=256),
-            }
-        )
-        == 4
-    )
+    others = ({"states": 128}, {"judge": "peers"}, {"judge": "peers", "states": 256})
+    assert len({hash_of(), *(hash_of(**mixing) for mixing in others)}) == 4
 
 
 @pytest.mark.parametrize(
