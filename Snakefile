@@ -106,7 +106,7 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
-        expand("{results}/runs/{run}/summary.json", results=RESULTS, run=runs),
+        SUMMARIES,
         rules.tables.output,
         rules.draw.output,
         expand(rules.publish.output, first=PUBLISHED),

@@ -9,9 +9,8 @@ OTHER_TABLES = [name for name in analysis.TABLES if name not in SHOWN]
 
 
 rule tables:
-    # Without a name of their own: Snakemake's planning takes the square of the length of a named list.
     input:
-        expand("{results}/runs/{run}/summary.json", results=RESULTS, run=runs),
+        SUMMARIES,
         study=rules.resolve.output[0],
     output:
         [

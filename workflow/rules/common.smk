@@ -1,3 +1,8 @@
+# All runs of the study, finished. An input without a name of its own: Snakemake's planning takes the square of the length
+# of a named list.
+SUMMARIES = expand("{results}/runs/{run}/summary.json", results=RESULTS, run=runs)
+
+
 def source_of(wildcards):
     """The policy file of the run that `init_from` names; none without it."""
     folder = runs[wildcards.run].begins_from if wildcards.run in runs else None

@@ -22,7 +22,7 @@ rule trajectory:
 
 rule draw:
     input:
-        expand("{results}/runs/{run}/summary.json", results=RESULTS, run=runs),
+        SUMMARIES,
         expand(
             "{results}/space_time/{run}.parquet",
             results=RESULTS,

@@ -36,7 +36,7 @@ use rule train as train_variation with:
 # Inputs of a part beside the study itself.
 THEORY_NEEDS = {
     "training": [
-        *expand("{results}/runs/{run}/summary.json", results=RESULTS, run=runs),
+        *SUMMARIES,
         *expand("{results}/variations/{run}/summary.json", results=RESULTS, run=varied),
     ],
 }
