@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -36,5 +37,5 @@ def empty(text: str) -> Figure:
     figure = Figure(figsize=(COLUMN, 1.2))
     axis = figure.subplots()
     axis.set_axis_off()
-    note(axis, text)
+    note(axis, fill(text, 48))
     return figure
