@@ -50,6 +50,8 @@ def failures(study: Study) -> tuple[str, ...]:
 
 # Studies whose figures have no shape that another's have not: fewer methods on no further axis.
 LIKE_OTHERS = {
+    "central-figure-eight": "quick",
+    "central-fleet": "fleet",
     "ci": "quick",
     "gate-fleet": "fleet",
     "gate-published": "published",
