@@ -79,7 +79,7 @@ def draw(data: pd.DataFrame) -> Figure:
                 axis.set_axis_off()
                 continue
             part = _part(data, names[position])
-            image = _draw_panel(axis, part, column, names_of, top)
+            image = _draw_panel(axis, part, column, names_of, top, 110 // columns)
         if image is not None:
             bar = figure.colorbar(
                 image, ax=block.ravel().tolist(), pad=0.01, aspect=14 * len(block)
@@ -119,10 +119,10 @@ def _part(data: pd.DataFrame, label: str) -> pd.DataFrame:
 
 
 def _draw_panel(
-    axis: Axes, part: pd.DataFrame, column: str, nodes: dict[float, str], top: float
+    axis: Axes, part: pd.DataFrame, column: str, nodes: dict[float, str], top: float, letters: int
 ) -> AxesImage:
-    """Draw a node × node matrix, white where nothing was exchanged, of `nodes` and their names; returns
-    the image."""
+    """Draw a node × node matrix, white where nothing was exchanged, of `nodes` and their names, with
+    titles of lines of so many letters; returns the image."""
     place = {node: number for number, node in enumerate(nodes)}
     matrix = np.full((max(len(nodes), 1),) * 2, np.nan)
     for row in part.dropna(subset=["sender"]).to_dict("records"):
@@ -141,7 +141,7 @@ def _draw_panel(
     where += [f"P = {first['segments']:g}"] if np.isfinite(first["segments"]) else []
     # The share, where labels name it, gets a line of its own: a panel is narrow.
     label = without(first["label"], first["share"])
-    lines = [fill(label, 26, break_on_hyphens=False)]
+    lines = [fill(label, letters, break_on_hyphens=False)]
     lines += [first["share"]] if label != first["label"] else []
     axis.set_title("\n".join([*lines, ", ".join(where)]), fontsize=6.5)
     gap = selection.gap(first)
