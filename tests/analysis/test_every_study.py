@@ -144,6 +144,16 @@ def test_every_panel_is_on_the_page_and_has_data_or_says_why_not(name: str, draw
         assert filled or axis.texts, f"{axis.get_title(loc='left')!r} is empty"
 
 
+def test_no_title_runs_into_a_colour_bar(drawn: Drawn) -> None:
+    _, figure = drawn("exchange_heatmaps")
+    bars = [axis for axis in figure.axes if axis.get_label() == "<colorbar>"]
+    for axis in panels(figure):
+        for text in axis.findobj(mpl.text.Text):
+            if text.get_text() and text.get_text() == axis.get_title(loc="left"):
+                box = text.get_window_extent()
+                assert not any(box.overlaps(bar.get_window_extent()) for bar in bars), text
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_no_method_is_lost_and_what_failed_is_said(
     name: str, drawn: Drawn, study_runs: Runs

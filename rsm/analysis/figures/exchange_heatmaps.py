@@ -23,6 +23,7 @@ TITLE, CATEGORY = "Who sent to whom", "Communication"
 _COLUMNS = ("sender", "receiver", "payload_megabytes", "judged", "accepted", "sender_kind")
 _SIGNS = {"attackers": "×", "newcomers": "n", "slow": "s"}  # behind the number of an agent
 MOST = 5  # panels in a row
+LETTERS = 100  # of their titles, side by side in a row
 
 
 def data(runs: Runs) -> pd.DataFrame:
@@ -79,7 +80,7 @@ def draw(data: pd.DataFrame) -> Figure:
                 axis.set_axis_off()
                 continue
             part = _part(data, names[position])
-            image = _draw_panel(axis, part, column, names_of, top, 110 // columns)
+            image = _draw_panel(axis, part, column, names_of, top, LETTERS // columns)
         if image is not None:
             bar = figure.colorbar(
                 image, ax=block.ravel().tolist(), pad=0.01, aspect=14 * len(block)
@@ -122,7 +123,7 @@ def _draw_panel(
     axis: Axes, part: pd.DataFrame, column: str, nodes: dict[float, str], top: float, letters: int
 ) -> AxesImage:
     """Draw a node × node matrix, white where nothing was exchanged, of `nodes` and their names, with
-    titles of lines of so many letters; returns the image."""
+    titles broken after at most `letters`; returns the image."""
     place = {node: number for number, node in enumerate(nodes)}
     matrix = np.full((max(len(nodes), 1),) * 2, np.nan)
     for row in part.dropna(subset=["sender"]).to_dict("records"):
