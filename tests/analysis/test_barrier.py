@@ -116,14 +116,16 @@ def test_method_without_a_finished_run_is_named_and_has_dashes(runs: Runs) -> No
     assert "rsm (async) [no run finished]" in texts(figure)
 
 
-def test_staleness_counts_a_segment_that_came_at_its_age_with_what_became_of_its_replica() -> None:
+def test_staleness_counts_each_segment_that_came_of_the_replica_that_was_judged_first() -> None:
     trace = pd.DataFrame(
         {
             "seed": 0,
-            "outcome": ["accepted", "rejected"],
-            "advantage": [1.0, -1.0],
-            "segment_ages": [[1.0, None], [9.0, 8.0]],
-            "segment_updates": [[0, None], [3, 2]],
+            "agent": [4, 4, 5],
+            "round": [7, 7, 7],
+            "outcome": ["accepted", "rejected", "rejected"],
+            "advantage": [1.0, 0.5, -1.0],
+            "segment_ages": [[1.0, None], [2.0, 2.0], [9.0, 8.0]],
+            "segment_updates": [[0, None], [1, 1], [3, 2]],
         }
     )
     segments = staleness.segments_of(trace)

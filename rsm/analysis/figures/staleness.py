@@ -23,14 +23,16 @@ _COLUMNS = (
     "age", "updates", "segments_counted", "acceptance", "acceptance_low", "acceptance_high",
     "advantage", "advantage_low", "advantage_high", "seed",
 )  # fmt: skip
-_TRACE = ["outcome", "advantage", "segment_ages", "segment_updates"]
+_TRACE = ["agent", "round", "outcome", "advantage", "segment_ages", "segment_updates"]
 
 
 def data(runs: Runs) -> pd.DataFrame:
-    """Acceptance and A⁺ of judged replicas by the age of a segment, in equal shares of all segments.
+    """Acceptance and A⁺ by the age of a segment, in equal shares of all segments.
 
-    A segment that came counts once, with its replica's outcome and A⁺. Nobody measures the return that a
-    replica gains in training: A⁺ is the gain that its judge estimates.
+    A segment that came counts once, with its replica's outcome and A⁺. Of each round of a receiver the replica
+    that it judged first is counted: later ones are older, and are accepted less often for a reason other than
+    age, since the receiver has just moved. Nobody measures the return that a replica gains in training: A⁺ is
+    the gain that its judge estimates.
 
     Columns: those of `selection.counts`, age (s, median of the bin), updates (that its sender had made since,
     median), segments_counted (of all seeds), acceptance (%) and advantage (per seed a mean and a median; IQM
@@ -51,9 +53,13 @@ def data(runs: Runs) -> pd.DataFrame:
 
 
 def segments_of(trace: pd.DataFrame) -> pd.DataFrame:
-    """A row per segment that came: seed, age (s), updates, accepted (%) and advantage."""
-    trace = trace.dropna(subset=["segment_ages"])
-    ages = trace.explode(["segment_ages", "segment_updates"]).dropna(subset=["segment_ages"])
+    """A row per segment that came of the replica judged first: seed, age (s), updates, accepted (%), advantage.
+
+    `trace` has its rows in the order of judging.
+    """
+    first = trace.groupby(["seed", "agent", "round"], sort=False).head(1)
+    first = first.dropna(subset=["segment_ages"])
+    ages = first.explode(["segment_ages", "segment_updates"]).dropna(subset=["segment_ages"])
     return pd.DataFrame(
         {
             "seed": ages["seed"].to_numpy(),
@@ -112,6 +118,8 @@ def _draw_panel(axis: Axes, part: pd.DataFrame, column: str, shown: dict[str, Lo
         rows, seeds = own[own["seed"].isna()], own[own["seed"].notna()]
         marks.curve(axis, rows["age"], rows, column, shown[label], (number, len(labels)))
         marks.seeds(axis, seeds["age"], seeds[column], shown[label])
+    if known["age"].nunique() == 1:  # where rounds take no time
+        axis.set_xticks(known["age"].unique())
     if column == "acceptance":
         axis.set_ylim(bottom=0)
     else:
