@@ -1,4 +1,4 @@
-"""Final performance of a run: one definition for summary.json, tables, figures and MLflow."""
+"""What the tables of a run say of it: one definition for summary.json, tables, figures and MLflow."""
 
 from __future__ import annotations
 
@@ -17,6 +17,17 @@ def judged(evaluations: pd.DataFrame, episodes: int) -> pd.DataFrame:
     """
     first = np.sort(evaluations["eval_seed"].unique())[:episodes]
     return evaluations[evaluations["eval_seed"].isin(first)]
+
+
+def episodes_at(env_steps: pd.Series, episodes: pd.DataFrame) -> pd.Series:
+    """The episode in which each count of simulation steps fell; NaN after the last that ended.
+
+    `episodes` is that table of one run. A round of the ζ trace cannot tell: asynchronous rounds are numbered by
+    their receiver.
+    """
+    ends = episodes["env_steps"].to_numpy()
+    numbers = np.append(episodes["episode"].to_numpy(np.float64), np.nan)
+    return pd.Series(numbers[np.searchsorted(ends, env_steps)], index=env_steps.index)
 
 
 def last_evaluations(evaluations: pd.DataFrame) -> pd.DataFrame:

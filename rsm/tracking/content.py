@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import yaml
 
-from rsm.runs.performance import judged
+from rsm.runs.performance import episodes_at, judged
 from rsm.runs.schema import AGENTS, OPTIONAL, TABLES
 
 # In C, where it is there: the other one takes ten times as long, for every run of a study.
@@ -150,7 +150,6 @@ def _rounds(episodes: pd.DataFrame, rounds: pd.DataFrame, zeta: pd.DataFrame) ->
     ends = episodes.set_index("episode")["env_steps"]
     # The episode in which a failed run stopped has rounds and no end.
     rounds = rounds[rounds["episode"].isin(ends.index)]
-    zeta = zeta[zeta["round"].isin(rounds["round"])]
     totals = rounds.groupby("episode")[["messages", "judged", "accepted"]].sum()
     steps = ends.reindex(totals.index)
     yield from _points("comm/messages", steps, totals["messages"].cumsum())
@@ -158,8 +157,7 @@ def _rounds(episodes: pd.DataFrame, rounds: pd.DataFrame, zeta: pd.DataFrame) ->
     rate = judged["accepted"] / judged["judged"]
     yield from _points("mixing/acceptance_rate", ends.reindex(judged.index), rate)
     accepted = zeta[zeta["outcome"] == "accepted"]
-    episode = accepted["round"].map(rounds.set_index("round")["episode"])
-    by_episode = accepted["zeta"].groupby(episode)
+    by_episode = accepted["zeta"].groupby(episodes_at(accepted["env_steps"], episodes))
     for key, values in (
         ("mixing/zeta_mean", by_episode.mean()),
         ("mixing/zeta_p90", by_episode.quantile(0.9)),

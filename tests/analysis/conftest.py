@@ -136,6 +136,7 @@ def write_run(config: RunConfig, folder: Path, accepted: bool, failed: bool) -> 
                         "teleports": 0, "steps": 1500,
                     }
                 )  # fmt: skip
+    tables["episodes"] = [{"episode": e, "env_steps": 1500 * e} for e in range(1, episodes + 1)]
     for name, rows in tables.items():
         write_table(folder, name, rows)
     if config.own_returns:

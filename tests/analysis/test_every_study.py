@@ -142,6 +142,10 @@ def test_every_panel_is_on_the_page_and_has_data_or_says_why_not(name: str, draw
             isinstance(c, LineCollection) for c in axis.collections
         )
         assert filled or axis.texts, f"{axis.get_title(loc='left')!r} is empty"
+    labels = [axis.xaxis.label for axis in figure.axes if axis.get_xlabel()]
+    boxes = [label.get_window_extent().padded(2) for label in labels]  # pixels
+    for label, box in zip(labels, boxes, strict=True):
+        assert sum(box.overlaps(other) for other in boxes) == 1, label.get_text()
 
 
 def test_no_title_runs_into_a_colour_bar(drawn: Drawn) -> None:

@@ -156,14 +156,15 @@ def test_a_replica_counts_for_the_worst_of_its_senders_and_receivers_that_attack
     index = attacked.finished[attacked.finished["method"] == "rsm"].head(1)
     [run_id] = index["run_id"]
     folder = attacked.folder / run_id
-    row = pd.read_parquet(folder / "zeta.parquet").iloc[0].to_dict() | {"round": 1, "jurors": []}
+    row = pd.read_parquet(folder / "zeta.parquet").iloc[0].to_dict()
+    row |= {"round": 999, "jurors": []}  # a number of the receiver's own, if asynchronous
     judged = [
         (5, [4, 6], "accepted"), (5, [6, 0], "rejected"), (4, [0, 8], "rejected"),
         (4, [7, 5], "rejected"), (8, [4, 5], "rejected"),
     ]  # fmt: skip
     rows = [row | {"agent": a, "sources": s, "outcome": outcome} for a, s, outcome in judged]
     write_table(tmp_path / run_id, "zeta", rows)
-    for name in ("rounds", "agents"):
+    for name in ("episodes", "agents"):
         (tmp_path / run_id / f"{name}.parquet").symlink_to(folder / f"{name}.parquet")
     data = figures.module("trust").data(Runs(attacked.study, tmp_path, index, ()))
     found = data.set_index("group")[["acceptance", "judged"]].T.to_dict("list")

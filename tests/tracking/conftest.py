@@ -48,7 +48,8 @@ def write_run(config: RunConfig, final_return: float = 0.25, status: str = "fini
     zeta = [
         blank["zeta"]
         | {
-            "round": r,
+            "round": 10 + r,  # as numbered by the receiver, asynchronously
+            "env_steps": 100 * e - 50,
             "sources": [1, 2],
             "segment_ages": [0.0, 0.0],
             "segment_updates": [0, 0],
@@ -56,7 +57,7 @@ def write_run(config: RunConfig, final_return: float = 0.25, status: str = "fini
             "outcome": "accepted" if r % 2 else "rejected",
         }
         | {"replica": k, "zeta": 0.1 * r * k if r % 2 else 0.0}
-        for r in (1, 2, 3, 4)
+        for r, e in ((1, 2), (2, 2), (3, 3), (4, 3))
         for k in (1, 2)
     ]
     evaluations = [

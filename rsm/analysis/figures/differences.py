@@ -52,7 +52,7 @@ def draw(data: pd.DataFrame) -> Figure:
                 _draw_row(axis, place, own, look)
         axis.axvline(0, color=style.GREY, linewidth=0.8, zorder=1)
         axis.set_title(title)
-        axis.set_xlabel(f"return above {data['reference'].iloc[0]}, same seed")
+        axis.set_xlabel(f"return above {data['reference'].iloc[0]},\nsame seed")
         # Labels with a sign and three decimals are wide.
         axis.xaxis.set_major_locator(MaxNLocator(5))
         axis.grid(visible=False, axis="y")

@@ -93,6 +93,13 @@ def once(axes: list[list[Axes]]) -> None:
             axis.set_title("")
 
 
+def name_x(axis: Axes, text: str) -> None:
+    """Label of x, its unit or remark on a line of its own where four panels stand side by side."""
+    spec = axis.get_subplotspec()
+    narrow = spec is not None and spec.get_gridspec().ncols >= 4
+    axis.set_xlabel(text.replace(" (", "\n(") if narrow else text)
+
+
 def last_of_rows(row: list[Axes]) -> list[Axes]:
     """The panels of a quantity that have nothing to their right: where levels are named."""
     places = [spec for axis in row if (spec := axis.get_subplotspec()) is not None]

@@ -39,7 +39,7 @@ def draw(data: pd.DataFrame) -> Figure:
             _draw_panel(axis, part, column, shown, most)
             axis.set_title(layout.panel_title(topology, part["segments"].max(), words))
             axis.set_ylabel(unit)
-            axis.set_xlabel("environment steps (thousand)")
+            layout.name_x(axis, "environment steps (thousand)")
         home = facets.at_home(panels, row)
         level_lines.draw_levels(home, values)
         layout.share_y(row)

@@ -44,7 +44,9 @@ def draw(data: pd.DataFrame) -> Figure:
             _draw_panel(axis, part, column, numbers, shown)
             axis.set_title(layout.panel_title(topology, np.nan, words))
             axis.set_ylabel(unit)
-            axis.set_xlabel("segments P" if len(numbers) > 1 else "segments P (the only one run)")
+            layout.name_x(
+                axis, "segments P" if len(numbers) > 1 else "segments P (the only one run)"
+            )
             if column == "megabytes":
                 axis.set_ylim(0, 1.06 * axis.get_ylim()[1])
         if column == "return":

@@ -10,6 +10,7 @@ from rsm.analysis import facets, selection
 from rsm.analysis.figures import matrix, style
 from rsm.analysis.groups import GOOD, KINDS, agents_table
 from rsm.analysis.load import Runs
+from rsm.runs.performance import episodes_at
 
 TITLE, CATEGORY = "Whom the gate trusts", "Regulation"
 
@@ -44,11 +45,12 @@ def data(runs: Runs) -> pd.DataFrame:
 
 def _judged(runs: Runs, part: pd.DataFrame, agents: pd.DataFrame) -> pd.DataFrame:
     """The judged replicas of honest receivers of a configuration: seed, episode, accepted (%) and group."""
-    trace = runs.table("zeta", part, ["round", "agent", "sources", "outcome"])
-    rounds = runs.table("rounds", part, ["round", "episode"])[["seed", "round", "episode"]]
-    trace = trace.merge(rounds, on=["seed", "round"])
+    trace = runs.table("zeta", part, ["env_steps", "agent", "sources", "outcome"])
+    episodes = runs.table("episodes", part, ["episode", "env_steps"])
     frames = []
     for seed, own in trace.groupby("seed"):
+        ended = episodes[episodes["seed"] == seed]
+        own = own.assign(episode=episodes_at(own["env_steps"], ended)).dropna(subset=["episode"])
         kinds = agents[agents["seed"] == seed].set_index("agent")["kind"]
         place = kinds.map(_WORST_FIRST.index).to_dict()
         honest = own[own["agent"].map(kinds) != KINDS["attacker"]]

@@ -86,7 +86,7 @@ def draw(data: pd.DataFrame) -> Figure:
             _draw_panel(axis, part, column, shown, most)
             axis.set_title(layout.panel_title(topology, part["segments"].max(), words))
             axis.set_ylabel(unit)
-            axis.set_xlabel("environment steps (thousand)")
+            layout.name_x(axis, "environment steps (thousand)")
             axis.set_xlim(0, 1.03 * last)  # the same where hardly a replica was accepted
         layout.share_y(row)
         for axis in row if _log(column) else ():
