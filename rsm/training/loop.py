@@ -158,7 +158,7 @@ class Training:
     def update(self) -> list[Losses]:
         """One SAC update of all agents that have a vehicle; raises Diverged.
 
-        None where all of them wait for a round under way.
+        No losses where all of them wait for a round under way.
         """
         batch = self.learner.draw(self.replay, self.updating)
         shape = (2, *batch.unit_actions.shape)
