@@ -29,7 +29,7 @@ SHORT = {
     "seeds": [0, 1],
     "run": {"training": {"episodes": 4}, "evaluation": {"every": 2}},
 }
-THINNED = {"paper": {"segments": [4]}}  # its 970 runs take minutes to make up
+THINNED = {"paper": {"segments": [4]}}  # its 990 runs take minutes to make up
 
 
 def short_study(name: str) -> Study:
