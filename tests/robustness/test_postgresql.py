@@ -30,6 +30,7 @@ from rsm.tracking.folders import FILES
 from rsm.tracking.models import models_of
 from rsm.training.run import train
 
+from ..stores import copied_stores  # noqa: F401
 from ..tracking.conftest import (  # noqa: F401 (the fixture that gives each test a folder of its own)
     STORE,
     STUDY,

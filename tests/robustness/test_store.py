@@ -27,6 +27,7 @@ from rsm.errors import ConfigError, RunError
 from rsm.tracking import store
 from rsm.tracking.content import metrics, parameters
 
+from ..stores import copied_stores  # noqa: F401
 from ..tracking.conftest import (  # noqa: F401 (the fixture that gives each test a folder of its own)
     STORE,
     STUDY,

@@ -14,6 +14,8 @@ from rsm.config.run import RunConfig
 from rsm.runs.files import write_json, write_table, write_text
 from rsm.runs.schema import SUMMARY, TABLES
 
+from ..stores import copied_stores  # noqa: F401
+
 ROOT = Path(__file__).parents[2]
 STUDY = "tiny"
 STORE = "results/mlflow/mlflow.db"

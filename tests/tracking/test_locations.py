@@ -71,7 +71,7 @@ def test_run_whose_artifacts_are_lost_is_not_counted_as_there() -> None:
     assert files_of(RunConfig().run_id) == whole
 
 
-@pytest.mark.parametrize("name", ["a?b", "a#b", "a%20b", "a b", "a&b;c", "é"])
+@pytest.mark.parametrize("name", ["a?b", "a#b%20c d&e;é"])
 def test_name_of_a_checkout_is_no_part_of_an_address(name: str, tmp_path: Path) -> None:
     checkout = tmp_path / "parent" / name
     checkout.mkdir(parents=True)

@@ -2,17 +2,52 @@
 
 from __future__ import annotations
 
+import atexit
+import json
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import venv
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+
+
+class Warm:
+    """Calls of Snakemake forked from a process that has loaded it, which takes longer than most calls."""
+
+    def __init__(self) -> None:
+        self._server = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("warm.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        atexit.register(self._server.communicate)  # which ends it
+
+    def call(
+        self, arguments: Sequence[str], folder: Path, environment: dict[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        """As `subprocess.run` of `python -m snakemake` does."""
+        assert self._server.stdin and self._server.stdout
+        with tempfile.TemporaryDirectory() as written:
+            files = {name: os.path.join(written, name) for name in ("output", "errors")}
+            request = {"arguments": arguments, "folder": str(folder), "environment": environment}
+            self._server.stdin.write(json.dumps(request | files) + "\n")
+            self._server.stdin.flush()
+            code = int(self._server.stdout.readline())
+            said = [Path(file).read_text(encoding="utf-8") for file in files.values()]
+        return subprocess.CompletedProcess(list(arguments), code, *said)
+
+
+warm = cache(Warm)
 
 
 class Workflow:
@@ -21,9 +56,12 @@ class Workflow:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def snakemake(self, *arguments: str, fresh: bool = False) -> subprocess.CompletedProcess[str]:
+        """One call; `fresh` in a process of its own, where what counts is read as Snakemake is loaded."""
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         environment.pop("MLFLOW_TRACKING_URI", None)
+        if not fresh:
+            return warm().call(arguments, self.folder, environment)
         return subprocess.run(
             [sys.executable, "-m", "snakemake", *arguments],
             cwd=self.folder,

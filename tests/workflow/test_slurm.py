@@ -204,7 +204,9 @@ def test_a_study_on_slurm_has_the_bits_of_a_local_one_though_jobs_are_cancelled_
     # The plugin looks again after 2 s, then 12, 22, ..., and after 2 s again once a job has ended.
     quick = ("--slurm-init-seconds-before-status-checks", "2")
     targets = [str(file.relative_to(workflow.folder)) for file in here]
-    jobs = workflow.snakemake("--profile", "profiles/slurm", *quick, *study, "--", *targets)
+    jobs = workflow.snakemake(
+        "--profile", "profiles/slurm", *quick, *study, "--", *targets, fresh=True
+    )
     done.set()
     watcher.join()
     assert jobs.returncode == 0, jobs.stdout + jobs.stderr + cluster.logs()

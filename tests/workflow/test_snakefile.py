@@ -186,9 +186,9 @@ def test_study_by_its_path_has_its_results_beside_its_name(stand_in: Workflow) -
 SMALL = ("study=ci", "name=small", "seeds=[0]", "grid={methods: [fmarl, go]}")
 
 
-def small(workflow: Workflow, *overrides: str) -> tuple[list[str], str]:
+def small(workflow: Workflow, *overrides: str, fresh: bool = False) -> tuple[list[str], str]:
     """The commands that a study of two runs asks for, and what Snakemake says on standard error."""
-    done = workflow.snakemake("--cores", "2", "--config", *SMALL, *overrides)
+    done = workflow.snakemake("--cores", "2", "--config", *SMALL, *overrides, fresh=fresh)
     assert done.returncode == 0, done.stdout + done.stderr
     return sorted(calls(workflow)), done.stderr
 
@@ -399,5 +399,5 @@ def test_home_that_cannot_be_written_keeps_nothing_from_running(
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     report = finished.folder / "results/small/report.html"
     report.unlink()
-    small(finished)
+    small(finished, fresh=True)
     assert report.is_file()
