@@ -18,7 +18,8 @@ from PIL import Image
 
 from rsm.analysis import figures
 from rsm.analysis.aggregate import write_figures, write_tables
-from rsm.analysis.page.columns import column
+from rsm.analysis.page.columns import column, complete
+from rsm.analysis.page.main_table import main_table
 from rsm.analysis.page.reading import questions
 from rsm.analysis.page.settings import changed
 from rsm.analysis.page.write import write_page
@@ -127,6 +128,18 @@ def test_best_of_the_learning_configurations_is_marked_and_controls_are_not(
     ]
     best = table[~table["control"]]["return_iqm"].max()
     assert [float(row[at]["data-value"] or "") for row in marked] == [best]
+
+
+def test_best_is_the_best_of_its_world(folder: Path) -> None:
+    """Numbers of two worlds are not compared: where learning is easier, all would be the best."""
+    table = complete(pd.read_csv(folder / "tables/main.csv"))
+    learned = table[~table["control"]]
+    easier = learned.assign(world="an easier world", return_iqm=learned["return_iqm"] + 1)
+    both = main_table(pd.concat([learned, easier, table[table["control"]]], ignore_index=True))
+    assert both.worlds == ["equal agents", "an easier world"]
+    at = [known.heading for known in both.columns].index("return")
+    best = [float(row.cells[at].value) for row in both.rows if row.cells[at].best]
+    assert best == [learned["return_iqm"].max(), easier["return_iqm"].max()]
 
 
 def test_every_figure_of_the_folder_is_in_the_page_pixel_for_pixel(

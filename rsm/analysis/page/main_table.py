@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from rsm.analysis import selection
+from rsm.analysis import selection, worlds
 from rsm.analysis.figures.looks import looks
 from rsm.analysis.page.columns import SENT, Column, column
 from rsm.analysis.tables import HEADINGS, readable
@@ -35,17 +35,18 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """What is shown, and the headings of columns that are left out because no configuration has a value."""
+    """What is shown, the headings of columns left out because no configuration has a value, and the worlds."""
 
     columns: list[Column]
     rows: list[Row]
     empty: list[str]
+    worlds: list[str]
 
 
 def main_table(table: pd.DataFrame) -> Table:
     """The page's form of main.csv, which may have no rows."""
     if table.empty:
-        return Table([], [], [])
+        return Table([], [], [], [])
     shown = readable(table)
     columns = [column(str(name)) for name in shown.columns[_WHO:]]
     filled = [known for known in columns if (shown[known.heading] != "–").any()]
@@ -62,7 +63,8 @@ def main_table(table: pd.DataFrame) -> Table:
         color = learned[row["label"]].color if row["label"] in learned else "#777777"
         control = bool(_controls(table).iloc[number])
         rows.append(Row(str(row["label"]), place(texts), color, control, cells))
-    return Table(filled, rows, [known.heading for known in columns if known not in filled])
+    empty = [known.heading for known in columns if known not in filled]
+    return Table(filled, rows, empty, worlds.listed(table))
 
 
 def _controls(table: pd.DataFrame) -> pd.Series:
@@ -91,7 +93,10 @@ def full(row: dict[str, Any], known: Column) -> str:
 
 
 def best_rows(table: pd.DataFrame, shown: pd.DataFrame, known: Column) -> set[int]:
-    """Positions of the learning configurations whose number reads as the best; none where all read alike."""
+    """Positions of the learning configurations whose number reads as the best of a world.
+
+    None of a world where all read alike: what is the same for all, or stands alone, was not compared.
+    """
     if not known.better or known.key not in table:
         return set()
     values = pd.to_numeric(table[known.key], errors="coerce").to_numpy(dtype=np.float64)
@@ -99,7 +104,12 @@ def best_rows(table: pd.DataFrame, shown: pd.DataFrame, known: Column) -> set[in
     if known.key in SENT:
         counted &= values > 0
     texts = np.array([parts(str(text))[0] for text in shown[known.heading]])
-    if len(set(texts[counted])) < 2:
-        return set()
-    top = int(np.where(counted, known.better * values, -np.inf).argmax())
-    return {int(i) for i in np.flatnonzero(counted & (texts == texts[top]))}
+    numbered = table.reset_index(drop=True)
+    found: set[int] = set()
+    for world in worlds.listed(table) or ("",):  # a table without worlds is one
+        part = worlds.in_world(numbered, world) if world else numbered
+        there = counted & numbered.index.isin(part.index)
+        if len(set(texts[there])) > 1:
+            top = int(np.where(there, known.better * values, -np.inf).argmax())
+            found |= {int(i) for i in np.flatnonzero(there & (texts == texts[top]))}
+    return found
