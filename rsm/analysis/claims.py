@@ -1,4 +1,4 @@
-"""Checks each claim of the paper against the tables of the studies (`rsm claims`).
+"""Checks each claim of the paper, and what we add to it, against the tables of the studies (`rsm claims`).
 
 The claims are data (claims.yaml); configurations are found by method and axes, never by the text of a label.
 """
@@ -84,8 +84,14 @@ _NOTHING: dict[str, Any] = {
 
 
 def in_readme() -> list[str]:
-    """The claims that README has, in their order."""
+    """The claims that README has in its table, in their order."""
     return [claim["claim"] for claim in load_yaml(CLAIMS)["claims"] if claim.get("readme")]
+
+
+def added() -> tuple[str, dict[str, str]]:
+    """What README says that we add to the paper: how the sentence begins, and claim → its words there."""
+    content = load_yaml(CLAIMS)
+    return content["added"], {c["claim"]: c["added"] for c in content["claims"] if "added" in c}
 
 
 def _limit(claim: dict[str, Any]) -> str:

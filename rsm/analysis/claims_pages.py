@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rsm.analysis.claims import WRITTEN, Finding, findings, in_readme
+from rsm.analysis.claims import WRITTEN, Finding, added, findings, in_readme
 from rsm.analysis.export import PAGE
 from rsm.analysis.tables import number_text
 from rsm.analysis.verdicts import RULE, Verdict
@@ -86,7 +86,7 @@ def markdown(found: Sequence[Finding], folders: Sequence[Path], start: Path) -> 
 
 
 def short(found: Sequence[Finding], folders: Sequence[Path], start: Path) -> str:
-    """The table of README: the main claims, the verdicts on all variants in one column, and what shows them."""
+    """The block of README: the main claims with the verdicts on all variants, and a sentence on what we add."""
     rows = [["claim of the paper", "verdict", "shown by"], ["---"] * 3]
     for claim in in_readme():
         own = [finding for finding in found if finding.claim == claim]
@@ -97,7 +97,14 @@ def short(found: Sequence[Finding], folders: Sequence[Path], start: Path) -> str
         figure = _link(own[0].figure, own[0].study, folders, start)
         text = "<br>".join(verdicts) or str(Verdict.NOT_RUN)
         rows.append([claim, text, f"{figure}, study `{own[0].study}`"])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+    begin, words = added()
+    said_of: dict[str, list[str]] = {}
+    for row in found:
+        if row.claim in words:
+            said_of.setdefault(words[row.claim], []).append(f"`{row.study}` {said(row)}")
+    ours = "; ".join(f"{against}: {', '.join(known)}" for against, known in said_of.items())
+    lines = [*(f"| {' | '.join(row)} |" for row in rows), "", f"{begin} {ours}.", ""]
+    return "\n".join(lines)
 
 
 def _link(figure: str, study: str, folders: Sequence[Path], start: Path) -> str:

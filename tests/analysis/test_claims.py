@@ -172,6 +172,30 @@ def test_gate_is_held_against_a_coin(tmp_path: Path) -> None:
     assert verdicts(found, "A replica that the gate accepts is better") == expected
 
 
+def test_gates_of_two_judges_are_compared_and_readme_says_so(tmp_path: Path) -> None:
+    level = np.linspace(0.2, 0.3, 5)
+    rule = {"rule": "trust-region"}
+    study(
+        tmp_path, "fleet", runs_of("rsm", list(level), **rule),
+        runs_of("rsm", list(level + 0.02), judge="peers", **rule),
+        runs_of("rsm", list(level + 0.03), rule="coin"), runs_of("rsm", list(level - 1)),
+    )  # fmt: skip
+    found = findings([tmp_path])
+    ours = {row.claim: row for row in found if row.claim.startswith("Ours: ")}
+    own, coin = (row for claim, row in ours.items() if "(equal agents)" in claim)
+    assert (own.verdict, coin.verdict) == ("holds", "does not hold")
+    assert (own.value, coin.value) == pytest.approx((0.02, -0.01))
+    readme = tmp_path / "README.md"
+    readme.write_text(f"{BEGIN}\n{END}\n")
+    write_claims([tmp_path], tmp_path, readme)
+    [line] = [line for line in readme.read_text().splitlines() if "judge: peers" in line]
+    assert (
+        "judged by the own critic: `fleet` **holds**: 0.020 [0.020, 0.020], `unequal` not run"
+        in line
+    )
+    assert line.endswith("`attack` not run.") and not line.startswith("|")
+
+
 def test_study_that_is_not_there_is_not_run_and_its_claims_stay(tmp_path: Path) -> None:
     found = findings([tmp_path])
     assert {row.verdict for row in found} == {"not run"}
