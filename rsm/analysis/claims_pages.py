@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from html import escape
+from math import floor, log10
 from pathlib import Path
 
 import numpy as np
@@ -159,5 +160,10 @@ def number(finding: Finding) -> str:
 
 
 def _figures(value: float) -> str:
-    """A number to three decimals, or to three digits where it is 1 or more."""
+    """A number to three decimals, or to three digits where it is 1 or more; one digit where all would be 0.
+
+    A verdict depends on the side of the limit, so that a bound near 0 may not read as 0.
+    """
+    if 0 < abs(value) < 0.0005:
+        return number_text(value, f"{{:.{-floor(log10(abs(value)))}f}}")
     return number_text(value, "{:.3f}" if abs(value) < 1 else "{:.3g}")

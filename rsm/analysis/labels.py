@@ -71,6 +71,8 @@ def _traits(
         found.pop("loss_rate", None)
     if "published_code" in found:  # which has a ζ of its own
         found.pop("rule")
+    if config.mixing.rule == "coin" and found.get("judge") == "own":  # nobody's word decides
+        found.pop("judge")
     # What a grid varies for some runs of the method is named for all that it makes a difference to.
     found |= {
         key: _value(config, key) for key in keys if not of_world(key) and _matters(config, key)

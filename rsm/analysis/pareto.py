@@ -64,6 +64,11 @@ def names(scores: pd.DataFrame) -> dict[str, str]:
     return found
 
 
+def whole_names(scores: pd.DataFrame) -> pd.Series:
+    """Method with all that sets a configuration apart, row by row: what looks are given by."""
+    return scores.apply(lambda row: f"{row['method']} ({', '.join(_words(row))})", axis=1)
+
+
 def _words(row: dict[str, object]) -> list[str]:
     _, _, rest = str(row["label"]).partition(" (")
     words = [word for word in rest.removesuffix(")").split(", ") if word]

@@ -12,7 +12,7 @@ import pytest
 
 from rsm.analysis import FIGURES
 from rsm.analysis.claims import CLAIMS, VARIANTS, Finding, findings, one_configuration
-from rsm.analysis.claims_pages import BEGIN, END, readable, write_claims
+from rsm.analysis.claims_pages import BEGIN, END, number, readable, write_claims
 from rsm.analysis.statistics import UNKNOWN, Estimate
 from rsm.analysis.verdicts import Verdict, compared, never
 from rsm.cli.parser import main
@@ -124,6 +124,14 @@ def test_points_stand_where_seeds_are_too_few(tmp_path: Path) -> None:
     other = text["as coded, or by another rule"]
     assert "jul: **cannot be told**: 0.020 (0.020, 0.020, 0.020)" in other
     assert text["as written"] == "**holds**: 0.020 [0.020, 0.020]"
+
+
+def test_bound_near_the_limit_is_not_written_as_the_limit() -> None:
+    blank = dict.fromkeys(Finding._fields, None) | {"verdict": "holds", "points": ""}
+    row = Finding(**blank | {"value": 0.0087, "low": 0.0000433, "high": 0.0196})  # type: ignore[arg-type]
+    assert number(row) == "0.009 [0.00004, 0.020]"
+    below = row._replace(value=0.0, low=-0.00034, high=0.0003)
+    assert number(below) == "0.000 [−0.0003, 0.0003]"
 
 
 def test_reaching_has_a_margin_and_beating_has_none(tmp_path: Path) -> None:

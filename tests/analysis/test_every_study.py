@@ -217,3 +217,24 @@ def test_labels_of_a_panel_differ_in_colour_line_or_marker(study_runs: Runs) -> 
     labels = pd.concat([facet.part for facet in facets.panels(learned)])["label"]
     found = looks(labels).values()
     assert len({(look.color, look.dash, look.marker) for look in found}) == len(found)
+
+
+def test_points_of_the_pareto_figure_differ_and_a_rule_looks_as_elsewhere(
+    drawn: Drawn, study_runs: Runs
+) -> None:
+    data, figure = drawn("pareto")
+    legend = {
+        text.get_text().partition(" [")[0]: handle
+        for legend in figure.legends
+        for text, handle in zip(legend.texts, legend.legend_handles, strict=True)
+    }
+    seen = {
+        name: (handle.get_color(), handle.get_marker(), handle.get_fillstyle())
+        for name, handle in legend.items()
+    }
+    assert len(set(seen.values())) == len(seen)
+    elsewhere = looks(selection.learners(study_runs)["label"])
+    first = data[~data["control"].astype(bool)].drop_duplicates("label")
+    for label, name in zip(first["label"], first["name"], strict=True):
+        if name in seen and label == next(iter(elsewhere)):
+            assert seen[name][0] == elsewhere[label].color

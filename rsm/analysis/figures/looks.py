@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from math import lcm
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -106,7 +107,7 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
             own, dash, marker = _VARIANTS[rule]
             color = own if method == "rsm" else color
         rest = ", ".join(word for word in words if word not in (rule, "theorem2"))
-        number = 0
+        number = again = 0
         if first.setdefault((method, rule), rest) != rest:
             variants = further.setdefault(method, [])
             if (rule, rest) not in variants:
@@ -114,8 +115,11 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
             number = 1 + variants.index((rule, rest))
             others = [look for look in _FURTHER if look[1] != marker]
             dash, marker = others[(number - 1) % len(others)]
+            again = (number - 1) // lcm(
+                len(others), len(_STEPS)
+            )  # all markers in all shades are used up
         shade = _shade(color, _STEPS[number % len(_STEPS)])
-        found[name] = Look(shade, dash, marker, _FILLINGS[number % len(_FILLINGS)])
+        found[name] = Look(shade, dash, marker, _FILLINGS[(number + again) % len(_FILLINGS)])
     return found
 
 

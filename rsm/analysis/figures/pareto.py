@@ -29,8 +29,11 @@ def draw(data: pd.DataFrame) -> Figure:
     data, levels = facets.learned_and_levels(data)
     if data["return_iqm"].notna().sum() == 0:
         return style.empty("no run has finished")
+    # By whole names, so that a rule looks as in other figures though its word is left out here.
+    whole = pareto.whole_names(data)
+    own = looks(whole)
+    shown = {name: own[full] for name, full in zip(data["name"], whole, strict=True)}
     data = data.assign(label=data["name"])
-    shown = looks(data["label"])
     figure, [[axis]] = layout.panels(1, 1, height=3.0)
     figure.set_figwidth(style.PAGE)
     known = data.dropna(subset=["return_iqm", "megabytes_iqm"])
