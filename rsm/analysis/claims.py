@@ -89,7 +89,7 @@ def in_readme() -> list[str]:
 
 
 def added() -> tuple[str, dict[str, str]]:
-    """What README says that we add to the paper: how the sentence begins, and claim → its words there."""
+    """What README says that we add to the paper: how it begins, and claim → the question it answers."""
     content = load_yaml(CLAIMS)
     return content["added"], {c["claim"]: c["added"] for c in content["claims"] if "added" in c}
 

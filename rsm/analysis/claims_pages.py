@@ -98,13 +98,15 @@ def short(found: Sequence[Finding], folders: Sequence[Path], start: Path) -> str
         figure = _link(own[0].figure, own[0].study, folders, start)
         text = "<br>".join(verdicts) or str(Verdict.NOT_RUN)
         rows.append([claim, text, f"{figure}, study `{own[0].study}`"])
-    begin, words = added()
-    said_of: dict[str, list[str]] = {}
-    for row in found:
-        if row.claim in words:
-            said_of.setdefault(words[row.claim], []).append(f"`{row.study}` {said(row)}")
-    ours = "; ".join(f"{against}: {', '.join(known)}" for against, known in said_of.items())
-    lines = [*(f"| {' | '.join(row)} |" for row in rows), "", f"{begin} {ours}.", ""]
+    begin, questions = added()
+    answers: dict[str, list[str]] = {}
+    for claim, question in questions.items():
+        rows_of = [finding for finding in found if finding.claim == claim]
+        told = [f"{f.variant} {said(f)}" for f in rows_of if f.verdict != Verdict.NOT_RUN]
+        answer = ", ".join(told) or str(Verdict.NOT_RUN)
+        answers.setdefault(question, []).append(f"`{rows_of[0].study}`: {answer}")
+    ours = [f"{question} {'; '.join(answer)}." for question, answer in answers.items()]
+    lines = [*(f"| {' | '.join(row)} |" for row in rows), "", " ".join([begin, *ours]), ""]
     return "\n".join(lines)
 
 

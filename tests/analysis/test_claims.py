@@ -189,8 +189,12 @@ def test_gates_of_two_judges_are_compared_and_readme_says_so(tmp_path: Path) -> 
         runs_of("rsm", list(level + 0.03), rule="coin"), runs_of("rsm", list(level - 1)),
     )  # fmt: skip
     found = findings([tmp_path])
-    ours = {row.claim: row for row in found if row.claim.startswith("Ours: ")}
-    own, coin = (row for claim, row in ours.items() if "(equal agents)" in claim)
+    ours = {
+        row.claim: row
+        for row in found
+        if row.claim.startswith("Ours: ") and row.variant == "trust-region"
+    }
+    own, coin = (row for claim, row in ours.items() if claim.endswith("(equal agents)"))
     assert (own.verdict, coin.verdict) == ("holds", "does not hold")
     assert (own.value, coin.value) == pytest.approx((0.02, -0.01))
     readme = tmp_path / "README.md"
@@ -198,10 +202,10 @@ def test_gates_of_two_judges_are_compared_and_readme_says_so(tmp_path: Path) -> 
     write_claims([tmp_path], tmp_path, readme)
     [line] = [line for line in readme.read_text().splitlines() if "judge: peers" in line]
     assert (
-        "judged by the own critic: `fleet` **holds**: 0.020 [0.020, 0.020], `unequal` not run"
+        "as judge? `fleet`: trust-region **holds**: 0.020 [0.020, 0.020]; `unequal`: not run"
         in line
     )
-    assert line.endswith("`attack` not run.") and not line.startswith("|")
+    assert line.endswith("`attack`: not run.") and not line.startswith("|")
 
 
 def test_study_that_is_not_there_is_not_run_and_its_claims_stay(tmp_path: Path) -> None:
