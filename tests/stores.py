@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-EMPTY = sqlite3.connect(":memory:", check_same_thread=False)  # a migrated store, once there was one
-
 
 @pytest.fixture(scope="session", autouse=True)
 def copied_stores() -> Iterator[None]:
@@ -21,18 +19,19 @@ def copied_stores() -> Iterator[None]:
     from mlflow.store.db import utils
 
     migrate: Callable[[Any], None] = utils._initialize_tables
+    empty = sqlite3.connect(":memory:", check_same_thread=False)  # as the first was after it
 
     def initialize(engine: Any) -> None:
         if engine.dialect.name != "sqlite":
             return migrate(engine)
-        known = EMPTY.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        known = empty.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if not known:
             migrate(engine)
         with contextlib.closing(engine.raw_connection()) as connection:
             file = connection.driver_connection
-            source, target = (EMPTY, file) if known else (file, EMPTY)
+            source, target = (empty, file) if known else (file, empty)
             source.backup(target)
 
-    with pytest.MonkeyPatch.context() as patch:
+    with contextlib.closing(empty), pytest.MonkeyPatch.context() as patch:
         patch.setattr(utils, "_initialize_tables", initialize)
         yield

@@ -87,7 +87,7 @@ def markdown(found: Sequence[Finding], folders: Sequence[Path], start: Path) -> 
 
 
 def short(found: Sequence[Finding], folders: Sequence[Path], start: Path) -> str:
-    """The block of README: the main claims with the verdicts on all variants, and a sentence on what we add."""
+    """The block of README: the main claims with the verdicts on all variants, and below it what we add."""
     rows = [["claim of the paper", "verdict", "shown by"], ["---"] * 3]
     for claim in in_readme():
         own = [finding for finding in found if finding.claim == claim]
@@ -98,16 +98,21 @@ def short(found: Sequence[Finding], folders: Sequence[Path], start: Path) -> str
         figure = _link(own[0].figure, own[0].study, folders, start)
         text = "<br>".join(verdicts) or str(Verdict.NOT_RUN)
         rows.append([claim, text, f"{figure}, study `{own[0].study}`"])
+    table = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([*table, "", _additions(found), ""])
+
+
+def _additions(found: Sequence[Finding]) -> str:
+    """What we add to the paper, as questions with an answer of each study."""
     begin, questions = added()
     answers: dict[str, list[str]] = {}
     for claim, question in questions.items():
-        rows_of = [finding for finding in found if finding.claim == claim]
-        told = [f"{f.variant} {said(f)}" for f in rows_of if f.verdict != Verdict.NOT_RUN]
-        answer = ", ".join(told) or str(Verdict.NOT_RUN)
-        answers.setdefault(question, []).append(f"`{rows_of[0].study}`: {answer}")
-    ours = [f"{question} {'; '.join(answer)}." for question, answer in answers.items()]
-    lines = [*(f"| {' | '.join(row)} |" for row in rows), "", " ".join([begin, *ours]), ""]
-    return "\n".join(lines)
+        own = [finding for finding in found if finding.claim == claim]
+        known = [f"{f.variant} {said(f)}" for f in own if f.verdict != Verdict.NOT_RUN]
+        verdicts = ", ".join(known) or str(Verdict.NOT_RUN)
+        answers.setdefault(question, []).append(f"`{own[0].study}`: {verdicts}")
+    told = [f"{question} {'; '.join(answer)}." for question, answer in answers.items()]
+    return " ".join([begin, *told])
 
 
 def _link(figure: str, study: str, folders: Sequence[Path], start: Path) -> str:

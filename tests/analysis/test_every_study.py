@@ -236,5 +236,6 @@ def test_points_of_the_pareto_figure_differ_and_a_rule_looks_as_elsewhere(
     elsewhere = looks(selection.learners(study_runs)["label"])
     first = data[~data["control"].astype(bool)].drop_duplicates("label")
     for label, name in zip(first["label"], first["name"], strict=True):
-        if name in seen and label == next(iter(elsewhere)):
-            assert seen[name][0] == elsewhere[label].color
+        look = elsewhere[label]
+        if name in seen and look == looks([label])[label]:  # that of its method and rule
+            assert seen[name] == (look.color, look.marker, look.filling), label

@@ -115,9 +115,8 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
             number = 1 + variants.index((rule, rest))
             others = [look for look in _FURTHER if look[1] != marker]
             dash, marker = others[(number - 1) % len(others)]
-            again = (number - 1) // lcm(
-                len(others), len(_STEPS)
-            )  # all markers in all shades are used up
+            # Once every marker was there in every shade they come again, with other fillings.
+            again = (number - 1) // lcm(len(others), len(_STEPS))
         shade = _shade(color, _STEPS[number % len(_STEPS)])
         found[name] = Look(shade, dash, marker, _FILLINGS[(number + again) % len(_FILLINGS)])
     return found
