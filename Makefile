@@ -92,7 +92,10 @@ docs: setup
 docs-serve: setup
 	$(BIN)/mkdocs serve
 
-test: lint docs unit smoke
+test: setup
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint docs
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory smoke
 
 lint: setup
 	$(BIN)/ruff check .
@@ -111,8 +114,8 @@ quick-unit: setup
 	  tests/traffic tests/test_environment.py tests/test_seeding.py
 
 unit: setup
-	# One worker more than cores, since some tests wait for a server; an idle one takes tests from the others.
-	$(BIN)/pytest -n $$(($(CORES) + 1)) --dist worksteal
+	# Two workers more than cores, since some tests wait for a server; an idle one takes tests from the others.
+	$(BIN)/pytest -n $$(($(CORES) + 2)) --dist worksteal
 
 # A real, tiny study through Snakemake; a second call must find nothing to do.
 smoke: setup

@@ -11,7 +11,7 @@ import torch
 from rsm.config.run import RunConfig, load_run
 from rsm.errors import ConfigError, RunError, one_line, shown
 from rsm.runs.checkpoint import load_checkpoint, prefer, remove_checkpoints
-from rsm.runs.files import CURRENT, PROGRESS
+from rsm.runs.files import CURRENT, PARTIAL, PROGRESS
 from rsm.runs.folder import (
     CONFIG,
     alone_in,
@@ -77,7 +77,8 @@ def train(
                 try:
                     return carry_out(run, folder)
                 finally:
-                    (folder / PROGRESS).unlink(missing_ok=True)
+                    for name in (PROGRESS, PARTIAL):
+                        (folder / name).unlink(missing_ok=True)
         except OSError as error:
             raise RunError(
                 f"{config.run_id}: {folder}: {error.strerror or error}; {RESUMABLE}"

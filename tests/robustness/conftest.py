@@ -2,85 +2,42 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import signal
 import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ..forking import Job, Server
+
 ROOT = Path(__file__).parents[2]
 
 
-class Job:
-    """A forked command: its process, and its exit code once it has ended."""
-
-    def __init__(self, process: int, answers: Any) -> None:
-        self.process, self.code = process, None
-        self._reader = threading.Thread(target=self._wait, args=(answers,))
-        self._reader.start()
-
-    def _wait(self, answers: Any) -> None:
-        self.code = int(answers.readline())
-
-    def wait(self, timeout: float | None = None) -> int | None:
-        """The exit code, None if it has not ended by then."""
-        self._reader.join(timeout)
-        return self.code
-
-    def end(self, number: signal.Signals) -> int:
-        """Send a signal and wait; the exit code (negative: the signal)."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.process, number)
-        code = self.wait(600)
-        assert code is not None, "the process outlived its signal"
-        return code
-
-
 class Warm:
-    """Commands forked from a process that has imported everything: milliseconds, not seconds, to start."""
+    """`rsm` commands forked from a process that has imported everything."""
 
     def __init__(self, log: Path) -> None:
         self.log = log
-        self._server = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("warm.py"))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        )
+        self._server = Server("tests.robustness.warm", OMP_NUM_THREADS="1")
+        self.close = self._server.close
 
     def start(self, *arguments: object, **request: Any) -> Job:
         """Start `rsm <arguments>`."""
-        assert self._server.stdin and self._server.stdout
-        self.log.write_text("")
-        request |= {"arguments": [str(word) for word in arguments], "log": str(self.log)}
-        self._server.stdin.write(json.dumps(request) + "\n")
-        self._server.stdin.flush()
-        return Job(int(self._server.stdout.readline()), self._server.stdout)
+        return self._server.start(self._request(arguments, request))
 
     def run(self, *arguments: object, **request: Any) -> int:
         """Run `rsm <arguments>` to its end; the exit code."""
-        code = self.start(*arguments, **request).wait()
-        assert code is not None
-        return code
+        return self._server.run(self._request(arguments, request))
+
+    def _request(self, arguments: tuple[object, ...], request: dict[str, Any]) -> dict[str, Any]:
+        self.log.write_text("")
+        return request | {"arguments": [str(word) for word in arguments], "log": str(self.log)}
 
     @property
     def output(self) -> list[str]:
         """The lines that the last command printed."""
         return self.log.read_text(errors="replace").splitlines()
-
-    def close(self) -> None:
-        """End the process."""
-        assert self._server.stdin
-        self._server.stdin.close()
-        self._server.wait(timeout=600)
 
 
 @pytest.fixture(scope="module")

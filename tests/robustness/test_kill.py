@@ -26,9 +26,10 @@ from rsm.traffic.environment import TrafficEnv
 from rsm.training.loop import Training
 
 from ..conftest import TINY
+from ..forking import Job
 from ..training.run_folders import assert_same_run
 from ..workflow.conftest import checkout
-from .conftest import ROOT, Job, Warm, mount
+from .conftest import ROOT, Warm, mount
 
 KILLS = 3  # per kind of method: 24 in all
 NEVER_DONE = 100_000  # episodes of a run that is killed, however long it is left alone

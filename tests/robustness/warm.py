@@ -1,14 +1,12 @@
-"""A preloaded process that forks one `rsm` command per request; not a test itself.
+"""A process that has loaded training, run by tests.forking; not a test itself.
 
-A request is a line of JSON: `arguments` of the command, `log` for its output, `environment` laid upon ours,
+A request has the `arguments` of an rsm command, a `log` for its output, `environment` laid upon ours,
 `every_episode` to checkpoint after each, and `fault`: [function of os, number of the call, errno or "kill"].
-Answers, a line each: the process id, then the exit code (negative: the signal).
 """
 
-import json
 import os
 import signal
-import sys
+from typing import Any
 
 import torch
 
@@ -18,6 +16,7 @@ from rsm.cli import parser as cli  # noqa: E402
 from rsm.runs import checkpoint  # noqa: E402
 from rsm.traffic.simulation import import_libsumo  # noqa: E402
 from rsm.training import run as training  # noqa: E402, F401
+from tests.forking import serve  # noqa: E402
 
 import_libsumo()
 
@@ -38,7 +37,7 @@ def inject(function: str, number: int, what: int | str) -> None:
     setattr(os, function, faulty)
 
 
-def job(request: dict) -> int:
+def call(request: dict[str, Any]) -> int:
     log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -47,25 +46,7 @@ def job(request: dict) -> int:
         checkpoint.COST = float("inf")
     if "fault" in request:
         inject(*request["fault"])
-    try:
-        return cli.main(request["arguments"])
-    except SystemExit as stop:
-        return int(stop.code or 0)
+    return cli.main(request["arguments"])
 
 
-for line in sys.stdin:
-    process = os.fork()
-    if not process:
-        code = 70
-        try:
-            code = job(json.loads(line))
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
-    print(process, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
+serve(call)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import shutil
 import subprocess
@@ -11,43 +10,22 @@ import sys
 import sysconfig
 import tempfile
 import venv
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+from ..forking import Server
+
 ROOT = Path(__file__).parents[2]
 
 
-class Warm:
-    """Calls of Snakemake forked from a process that has loaded it, which takes longer than most calls."""
-
-    def __init__(self) -> None:
-        self._server = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("warm.py"))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        atexit.register(self._server.communicate)  # which ends it
-
-    def call(
-        self, arguments: Sequence[str], folder: Path, environment: dict[str, str]
-    ) -> subprocess.CompletedProcess[str]:
-        """As `subprocess.run` of `python -m snakemake` does."""
-        assert self._server.stdin and self._server.stdout
-        with tempfile.TemporaryDirectory() as written:
-            files = {name: os.path.join(written, name) for name in ("output", "errors")}
-            request = {"arguments": arguments, "folder": str(folder), "environment": environment}
-            self._server.stdin.write(json.dumps(request | files) + "\n")
-            self._server.stdin.flush()
-            code = int(self._server.stdout.readline())
-            said = [Path(file).read_text(encoding="utf-8") for file in files.values()]
-        return subprocess.CompletedProcess(list(arguments), code, *said)
-
-
-warm = cache(Warm)
+@cache
+def warm() -> Server:
+    """A process that has loaded Snakemake, which takes longer than most calls of it."""
+    server = Server("tests.workflow.warm")
+    atexit.register(server.close)
+    return server
 
 
 class Workflow:
@@ -60,16 +38,23 @@ class Workflow:
         """One call; `fresh` in a process of its own, where what counts is read as Snakemake is loaded."""
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         environment.pop("MLFLOW_TRACKING_URI", None)
-        if not fresh:
-            return warm().call(arguments, self.folder, environment)
-        return subprocess.run(
-            [sys.executable, "-m", "snakemake", *arguments],
-            cwd=self.folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=1800,  # only reached if it hangs
-        )
+        if fresh:
+            return subprocess.run(
+                [sys.executable, "-m", "snakemake", *arguments],
+                cwd=self.folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=1800,  # only reached if it hangs
+            )
+        with tempfile.TemporaryDirectory() as written:
+            files = {name: os.path.join(written, name) for name in ("output", "errors")}
+            request = {
+                "arguments": arguments, "folder": str(self.folder), "environment": environment
+            }  # fmt: skip
+            code = warm().run(request | files)
+            said = [Path(file).read_text(encoding="utf-8") for file in files.values()]
+        return subprocess.CompletedProcess(list(arguments), code, *said)
 
 
 def checkout(folder: Path) -> Workflow:

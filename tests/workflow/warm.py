@@ -1,13 +1,13 @@
-"""A process that has loaded Snakemake and forks one call of it per request; not a test itself.
+"""A process that has loaded Snakemake, run by tests.forking; not a test itself.
 
-A request is a line of JSON: `arguments`, `folder` to run in, `environment` in place of ours, and files for
-standard `output` and `errors`. The answer is a line with the exit code (negative: the signal).
+A request has `arguments`, the `folder` to run in, the `environment` in place of ours, and files for standard
+`output` and `errors`.
 """
 
-import json
 import os
 import signal
 import sys
+from typing import Any
 
 import pandas  # noqa: F401
 import pydantic  # noqa: F401
@@ -15,8 +15,10 @@ import smart_open  # noqa: F401
 import snakemake.report  # noqa: F401
 from snakemake.cli import main
 
+from tests.forking import serve
 
-def call(request: dict) -> None:
+
+def call(request: dict[str, Any]) -> int:
     """As `python -m snakemake` would, started in that folder; leaves by SystemExit."""
     signal.alarm(1800)  # only reached if it hangs
     os.chdir(request["folder"])
@@ -28,18 +30,7 @@ def call(request: dict) -> None:
     sys.path[0] = request["folder"]
     sys.argv[1:] = request["arguments"]
     main()
+    return 0
 
 
-for line in sys.stdin:
-    process = os.fork()
-    if not process:
-        code: int | str | None = 70
-        try:
-            call(json.loads(line))
-        except SystemExit as stop:
-            code = stop.code
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code if isinstance(code, int) else int(code is not None))
-    print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
+serve(call)

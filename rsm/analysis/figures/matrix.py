@@ -99,6 +99,9 @@ def draw(
     grid = figure.subplots(count, columns, squeeze=False, sharex=True, sharey=True)
     shown, numbered = _looks(data["group"].dropna()), set[tuple[int, int]]()
     lowest: dict[tuple[int, int], Axes] = {}  # panel of each column of a block
+    levelled: list[Axes] = []
+    for axis in grid.flat:  # each curve would scale all panels anew, since they share their axes
+        axis.set_autoscale_on(False)
     for number, axis in enumerate(grid.flat):
         row, place = divmod(number, columns)
         block, row = divmod(row, len(rows))
@@ -114,8 +117,9 @@ def draw(
         if part.empty:  # not run there
             axis.set_axis_off()
         else:
-            here = {} if worlds.on_other_roads(part) else levels or {}
-            _draw_panel(axis, part, column, shown, here)
+            _draw_panel(axis, part, column, shown)
+            if not worlds.on_other_roads(part):
+                levelled.append(axis)
             axis.tick_params(labelleft=(block, row) not in numbered)
             numbered.add((block, row))
             lowest[block, place] = axis
@@ -124,6 +128,10 @@ def draw(
                 rows[row].title, (0, 0.5), (-24, 0), xycoords="axes fraction", va="center", ha="right",
                 textcoords="offset points", fontsize=5.5, annotation_clip=False,
             )  # fmt: skip
+    for axis in grid.flat:
+        axis.set_autoscale_on(True)
+    if levels and levelled:
+        level_lines.draw_levels(levelled, levels)
     for axis in grid.flat:
         below = axis in lowest.values()
         axis.tick_params(labelbottom=below)
@@ -151,7 +159,6 @@ def _draw_panel(
     part: pd.DataFrame,
     column: str,
     shown: Mapping[str, Look],
-    levels: Mapping[str, float],
 ) -> None:
     known = part.dropna(subset=[column])
     for name, look in shown.items():
@@ -168,7 +175,6 @@ def _draw_panel(
             seeds["episode"], seeds[column], linestyle="", marker=look.marker, markersize=1.2,
             alpha=0.4, color=look.color, markeredgewidth=0,
         )  # fmt: skip
-    level_lines.draw_levels([axis], levels)
     gap = selection.gap(part.iloc[0])
     if known.empty:
         style.note(axis, _wrapped(gap or "nothing judged"))
