@@ -55,14 +55,11 @@ def chosen(runs: Mapping[str, RunConfig], folder: Path) -> list[Chosen]:
 def write_policies(runs: Mapping[str, RunConfig], folder: Path, out: Path) -> list[Path]:
     """Write `out/<run id>/` with config.yaml and policy.safetensors, and policies.csv; returns the files.
 
-    `folder` holds the run folders; a run whose policies are not there any more is left out. Raises ConfigError
-    where no run has finished with policies, or nothing fits.
+    `folder` holds the run folders. Raises ConfigError where no run has finished, or nothing fits.
     """
-    every = [one for one in chosen(runs, folder) if (folder / one.run_id / POLICY).is_file()]
+    every = chosen(runs, folder)
     if not every:
-        raise ConfigError(
-            f"--study: no run in {folder} has finished and left its policies: run the study first"
-        )
+        raise ConfigError(f"--study: no run in {folder} has finished: run the study first")
     kept = {one.run_id: _actors(folder / one.run_id) for one in every}
     medians = [one for one in every if "median" in one.place]
     for wanted, agents in ((every, None), (medians, None), (medians, 1)):

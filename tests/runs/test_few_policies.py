@@ -77,14 +77,3 @@ def test_study_without_a_finished_run_has_no_policies(tmp_path):
     with pytest.raises(ConfigError, match="no run in .* has finished"):
         write_policies(runs, tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-def test_runs_without_their_policies_are_left_out(tmp_path):
-    runs = finished(tmp_path, [0.1, 0.2, 0.3])
-    (tmp_path / "independent-seed2/policy.safetensors").unlink()
-    write_policies(runs, tmp_path, tmp_path / "out")
-    rows = (tmp_path / "out/policies.csv").read_text().splitlines()[1:]
-    assert [row.split(",")[:3:2] for row in rows] == [
-        ["independent-seed1", "median"],
-        ["independent-seed0", "worst"],
-    ], "the best run has none"
