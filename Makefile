@@ -114,8 +114,8 @@ quick-unit: setup
 	  tests/traffic tests/test_environment.py tests/test_seeding.py
 
 unit: setup
-	# Two workers more than cores, since some tests wait for a server; an idle one takes tests from the others.
-	$(BIN)/pytest -n $$(($(CORES) + 2)) --dist worksteal
+	# One worker more than cores, since some tests wait for a server; an idle one takes tests from the others.
+	$(BIN)/pytest -n $$(($(CORES) + 1)) --dist worksteal
 
 # A real, tiny study through Snakemake; a second call must find nothing to do.
 smoke: setup
