@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from rsm.errors import ConfigError, one_line, shown
-from rsm.runs.files import CURRENT, PARTIAL, PREVIOUS, PROGRESS
+from rsm.runs.files import CURRENT, PREVIOUS, UNDER_WAY
 
 IN = "::"  # separates an archive and a run in it
 SUMS = "SHA256SUMS"
 # Files of rules and processes in the results of a study that hold no numbers.
-LEFT_OUT = {"logs", "benchmarks", CURRENT, PREVIOUS, PROGRESS, PARTIAL}
+LEFT_OUT = {"logs", "benchmarks", CURRENT, PREVIOUS, *UNDER_WAY}
 _DATE = (
     1980,
     1,

@@ -17,7 +17,8 @@ if TYPE_CHECKING:  # loading them takes longer than `rsm status` may
 
 # Names that planning needs too, which must not load torch; the modules of these files re-export them.
 CURRENT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
-PROGRESS, PARTIAL = "progress.json", "partial.zip"  # of a run under way (rsm.runs.live)
+PROGRESS, PARTIAL = "progress.json", "partial.zip"
+UNDER_WAY = (PROGRESS, PARTIAL)  # only there while a run trains (rsm.runs.live)
 
 
 def write_table(folder: Path, table: str, rows: pa.Table | Iterable[dict[str, Any]]) -> None:

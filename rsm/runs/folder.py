@@ -11,13 +11,13 @@ from typing import Any
 
 from rsm.config.run import POLICY, RunConfig, load_run, policy_digest
 from rsm.errors import ConfigError, RunError, obstacle, one_line
-from rsm.runs.files import CURRENT, PARTIAL, PREVIOUS, PROGRESS, read_json, remove_leftovers
+from rsm.runs.files import CURRENT, PREVIOUS, UNDER_WAY, read_json, remove_leftovers
 from rsm.runs.schema import OPTIONAL, TABLES, optional_tables
 
 CONFIG = "config.yaml"
 RUN_FILES = {
     *(f"{table}.parquet" for table in (*TABLES, *OPTIONAL)),
-    *(CONFIG, "manifest.json", "summary.json", POLICY, CURRENT, PREVIOUS, PROGRESS, PARTIAL),
+    *(CONFIG, "manifest.json", "summary.json", POLICY, CURRENT, PREVIOUS, *UNDER_WAY),
 }
 
 
@@ -88,7 +88,7 @@ def _interrupted(folder: Path, config: RunConfig) -> str | None:
 
 def run_files(config: RunConfig) -> list[str]:
     """Names of the files that a finished run of these settings leaves."""
-    without = {CURRENT, PREVIOUS, PROGRESS, PARTIAL}
+    without = {CURRENT, PREVIOUS, *UNDER_WAY}
     without |= set() if config.learns else {POLICY}
     without |= {f"{name}.parquet" for name in {*OPTIONAL} - {*optional_tables(config)}}
     return sorted(RUN_FILES - without)

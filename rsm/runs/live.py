@@ -12,13 +12,19 @@ from pathlib import Path
 
 from rsm.config.run import RunConfig
 from rsm.runs.checkpoint import Pace
-from rsm.runs.files import PROGRESS, write_json
+from rsm.runs.files import PROGRESS, UNDER_WAY, write_json
 from rsm.runs.partial import write_partial
 from rsm.runs.recorder import Recorder
 
 COST = 0.004  # share of the wall time that writing the progress may take, and the tables
 EVERY_S = 2.0  # the progress is never written more often
 TABLES_EVERY_S = 30.0  # nor are the tables
+
+
+def remove_live(folder: Path) -> None:
+    """Remove what is only there while a run trains."""
+    for name in UNDER_WAY:
+        (folder / name).unlink(missing_ok=True)
 
 
 class Live:

@@ -11,7 +11,7 @@ import torch
 from rsm.config.run import RunConfig, load_run
 from rsm.errors import ConfigError, RunError, one_line, shown
 from rsm.runs.checkpoint import load_checkpoint, prefer, remove_checkpoints
-from rsm.runs.files import CURRENT, PARTIAL, PROGRESS
+from rsm.runs.files import CURRENT
 from rsm.runs.folder import (
     CONFIG,
     alone_in,
@@ -21,6 +21,7 @@ from rsm.runs.folder import (
     prepare_folder,
     would_be_lost,
 )
+from rsm.runs.live import remove_live
 from rsm.runs.manifest import ended, manifest
 from rsm.runs.policy import save_policy
 from rsm.runs.recorder import exchange_rows
@@ -77,8 +78,7 @@ def train(
                 try:
                     return carry_out(run, folder)
                 finally:
-                    for name in (PROGRESS, PARTIAL):
-                        (folder / name).unlink(missing_ok=True)
+                    remove_live(folder)
         except OSError as error:
             raise RunError(
                 f"{config.run_id}: {folder}: {error.strerror or error}; {RESUMABLE}"

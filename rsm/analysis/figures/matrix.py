@@ -154,12 +154,7 @@ def _looks(groups: Iterable[str]) -> dict[str, Look]:
     return found | {name: _FURTHER[i % len(_FURTHER)] for i, name in enumerate(other)}
 
 
-def _draw_panel(
-    axis: Axes,
-    part: pd.DataFrame,
-    column: str,
-    shown: Mapping[str, Look],
-) -> None:
+def _draw_panel(axis: Axes, part: pd.DataFrame, column: str, shown: Mapping[str, Look]) -> None:
     known = part.dropna(subset=[column])
     for name, look in shown.items():
         own = known[known["group"] == name].sort_values("episode")
