@@ -34,9 +34,9 @@ def drive(
     env: TrafficEnv, unit_actions: Tensor, settings: Sac, watch: Watch, device: torch.device
 ) -> Outcome:
     """Drive one decision with actions `[N, A]` in (−1, 1); raises Diverged for what is not finite."""
-    step = env.step(watch.to_host(unit_actions * env.action_limit).numpy())
+    step = env.step(watch.to_host(unit_actions).numpy() * env.action_limit)
+    watch.driven(step)
     states, rewards = torch.from_numpy(step.observation), torch.from_numpy(step.reward)
-    watch.require_finite({"reward": rewards, "observation": states})
     rewards = (rewards + settings.reward_shift) * settings.reward_scale
     terminated = torch.from_numpy(step.terminated)
     states, rewards, terminated = moved_together(device, states, rewards, terminated)

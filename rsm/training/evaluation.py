@@ -7,12 +7,11 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from rsm.traffic.environment import TrafficEnv
 from rsm.training.drivers import Driver, resolve_driver
-from rsm.training.finite import require_finite
+from rsm.training.finite import require_finite_step
 from rsm.training.roster import Agents
 
 
@@ -29,11 +28,7 @@ def drive_episode(env: TrafficEnv, driver: Driver, seed: int) -> dict[str, Any]:
     act = driver(env, seed)
     while True:
         step = env.step(act(observation))
-        made = {
-            "reward": torch.from_numpy(step.reward),
-            "observation": torch.from_numpy(step.observation),
-        }
-        require_finite(made, place)
+        require_finite_step(step, place)
         if step.over:
             break
         observation = step.observation

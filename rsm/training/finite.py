@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from rsm.errors import RunError
+from rsm.traffic.environment import Step
 
 
 class Diverged(RunError):
@@ -44,6 +45,13 @@ def require_finite(
             raise Diverged(f"{name} of agent {agent} is {value} {place()}")
 
 
+def require_finite_step(step: Step, place: Callable[[], str]) -> None:
+    """The same for the reward and the observation of a step; their sums are taken without tensors."""
+    if not math.isfinite(float(step.reward.sum()) + float(step.observation.sum())):
+        made = (("reward", step.reward), ("observation", step.observation))
+        require_finite({name: torch.from_numpy(values) for name, values in made}, place)
+
+
 def sums_of(quantities: Mapping[str, Tensor]) -> Tensor:
     """The sum of each quantity, [quantities]."""
     return torch.stack([values.sum() for values in quantities.values()])
@@ -59,6 +67,10 @@ class Watch:
     def require_finite(self, quantities: Mapping[str, Tensor]) -> None:
         """Check now; raises Diverged."""
         require_finite(quantities, self._place)
+
+    def driven(self, step: Step) -> None:
+        """Check what a step of the traffic led to, now; raises Diverged."""
+        require_finite_step(step, self._place)
 
     def updated(self, quantities: Mapping[str, Tensor]) -> None:
         """Check the result of an update, or keep it to be checked later; raises Diverged."""
