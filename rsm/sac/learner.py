@@ -13,7 +13,6 @@ from rsm.sac import mlp
 from rsm.sac.critic import TwinCritic
 from rsm.sac.kernels.adam import Adam
 from rsm.sac.kernels.gradients import Buffers, backward, clip_norm_
-from rsm.sac.kernels.graphs import Recorded
 from rsm.sac.kernels.products import product
 from rsm.sac.policy import SquashedGaussian
 from rsm.sac.replay import Batch, Replay
@@ -75,10 +74,7 @@ class Learner:
         self._targets = mlp.layers(self.targets.flatten(0, 1), self.critic.sizes)
         self._actor_gradient = mlp.layers(self._adams["actor"].gradient, self.policy.sizes)
         self._critic_gradient = mlp.layers(self._adams["critic"].gradient, self.critic.sizes)
-        self._buffers: dict[
-            int, tuple[Buffers, Buffers]
-        ] = {}  # of actors and critics, by batch size
-        self._acting, self._updating = Recorded(self._act), Recorded(self._update_all)
+        self._buffers: tuple[Buffers, Buffers] | None = None  # of actors and critics, by batch size
 
     @property
     def alpha(self) -> Tensor:
@@ -92,10 +88,6 @@ class Learner:
     @torch.no_grad()
     def act(self, observations: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Unit actions `[N, A]` and log π `[N]` by `observations: [N, O]`, standard normal `noise: [N, A]`."""
-        actions, log_density = self._acting(observations, noise)
-        return actions, log_density
-
-    def _act(self, observations: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         batch = observations.unsqueeze(1)
         actions, log_density = self.policy.sample(self._actor, batch, noise.unsqueeze(1))
         return actions.squeeze(1), log_density.squeeze(1)
@@ -108,16 +100,6 @@ class Learner:
         agents: rsm.sac.kernels.gradients computes the gradients of each from its own. The same for one agent,
         written plainly, is rsm.sac.reference.
         """
-        # Rows that have taken different numbers of steps are chosen on the host.
-        if agents is None and all(adam.in_step for adam in self._adams.values()):
-            return Losses(*self._updating(*batch, noise))
-        return self._update(batch, noise, agents)
-
-    def _update_all(self, *parts: Tensor) -> Losses:
-        *batch, noise = parts
-        return self._update(Batch(*batch), noise, None)
-
-    def _update(self, batch: Batch, noise: Tensor, agents: list[int] | None) -> Losses:
         settings, size = self.settings, batch.rewards.shape[1]
         alpha = self.alpha.unsqueeze(1)
         actor, critic = self._buffers_for(size)
@@ -211,13 +193,13 @@ class Learner:
         return product(gradient, to_actions, out).view(agents, 2, size, -1).sum(dim=1)
 
     def _buffers_for(self, size: int) -> tuple[Buffers, Buffers]:
-        """Buffers of actors (for two batches) and critics; kept, since a recorded update writes to them."""
-        if size not in self._buffers:
-            self._buffers[size] = (
+        """Buffers of actors (for two batches) and critics, kept while the batch size stays."""
+        if self._buffers is None or self._buffers[1].inputs.shape[1] != size:
+            self._buffers = (
                 Buffers(self.policy.sizes, len(self.theta), 2 * size, size, self.theta),
                 Buffers(self.critic.sizes, 2 * len(self.theta), size, size, self.theta),
             )
-        return self._buffers[size]
+        return self._buffers
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps: every tensor and the state of every optimiser."""

@@ -18,7 +18,6 @@ from rsm.errors import ConfigError, one_line, shown
 from rsm.runs.folder import read_summary
 from rsm.runs.policy import load_actors
 from rsm.sac import mlp
-from rsm.sac.device import moved_together
 from rsm.sac.learner import Learner
 from rsm.sac.policy import SquashedGaussian
 from rsm.seeding import Stream, numpy_generator, torch_generator
@@ -80,31 +79,9 @@ def control_driver(config: RunConfig) -> Driver:
 
 
 def learner_drivers(learner: Learner) -> dict[str, Driver]:
-    """Mode → driver of the policies that a learner holds now, on the learner's device."""
-    if learner.theta.is_cuda:
-        return {mode: device_driver(learner, mode) for mode in MODES}
-    theta = learner.theta.detach().clone()
+    """Mode → driver of the policies that a learner holds now."""
+    theta = learner.theta.detach().cpu()  # evaluation runs on the host
     return {mode: policy_driver(learner.policy, theta, mode) for mode in MODES}
-
-
-def device_driver(learner: Learner, mode: str) -> Driver:
-    """The same drivers where the learner is on a GPU; they are those of its policies at each decision."""
-    policy, device, sampled = learner.policy, learner.theta.device, mode == "stochastic"
-
-    def driver(env: TrafficEnv, seed: int) -> Act:
-        generator = torch_generator(seed, Stream.CONTROLLER)
-        shape = (env.n_agents, policy.action_size)
-
-        def act(observation: NDArray[np.float32]) -> Actions:
-            # The mean action is that of the noise 0.
-            noise = torch.randn(shape, generator=generator) if sampled else torch.zeros(shape)
-            states, noise = moved_together(device, torch.from_numpy(observation), noise)
-            actions, _ = learner.act(states, noise)
-            return (actions.cpu() * policy.scale).numpy()
-
-        return act
-
-    return driver
 
 
 def load_driver(folder: Path, mode: str = "deterministic") -> tuple[RunConfig, Driver]:

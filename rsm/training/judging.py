@@ -14,7 +14,6 @@ from rsm.config.run import RunConfig
 from rsm.exchange.replicas import Came, Post
 from rsm.mixing.published_code import STATES, published_verdict
 from rsm.mixing.rules import RULES, Evidence, Judge, Verdict, mixing_metric
-from rsm.sac.kernels.graphs import Recorded
 from rsm.sac.learner import Learner
 from rsm.sac.replay import Batch, Replay
 
@@ -137,33 +136,23 @@ class PublishedCode(_Stateless):
         assert isinstance(generator, torch.Generator)  # its rounds are in step
         self._version, self._zeta_max = config.mixing.published_code, config.mixing.zeta_max
         self._learner, self._replay, self._generator = learner, replay, generator
-        self._verdict = Recorded(self._judged)  # receivers ask one after the other, each for one
 
     def opinion(self, case: Judgement, replica: int) -> Opinion:
         """By the formulas of the version."""
-        receivers = case.came.receivers
+        learner, receivers = self._learner, case.came.receivers
         batch = self._replay.sample(STATES, self._generator)
-        evidence = _evidence_of(receivers, batch, torch.zeros_like(batch.unit_actions))
-        alpha = rows_of(receivers, self._learner.alpha.detach())
-        compared = (case.theta, case.theta_tilde, case.critics)
-        verdict = Verdict(*self._verdict(*compared, alpha, *evidence))
-        return Opinion(verdict, [[] for _ in receivers])
-
-    def _judged(
-        self, theta: Tensor, theta_tilde: Tensor, critics: Tensor, alpha: Tensor, *evidence: Tensor
-    ) -> Verdict:
-        learner = self._learner
-        return published_verdict(
+        verdict = published_verdict(
             learner.policy,
-            lambda states, actions: learner.critic.min_q(critics, states, actions),
-            alpha,
+            lambda states, actions: learner.critic.min_q(case.critics, states, actions),
+            rows_of(receivers, learner.alpha.detach()),
             learner.settings.gamma,
             self._zeta_max,
             self._version,
-            theta,
-            theta_tilde,
-            Evidence(*evidence),
+            case.theta,
+            case.theta_tilde,
+            _evidence_of(receivers, batch, torch.zeros_like(batch.unit_actions)),
         )
+        return Opinion(verdict, [[] for _ in receivers])
 
 
 def rows_of(receivers: list[int], values: Tensor) -> Tensor:

@@ -28,11 +28,6 @@ class Adam:
         self._steps = torch.zeros(len(parameters), device=parameters.device)
         self._alike = True  # every row has taken the same steps
 
-    @property
-    def in_step(self) -> bool:
-        """Whether all rows have taken the same steps."""
-        return self._alike
-
     def step(self, rows: list[int] | None = None) -> None:
         """One step of these rows down their gradients; of all rows by default."""
         if rows is None and self._alike:
