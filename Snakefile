@@ -23,6 +23,7 @@ from rsm.config.loading import dump_yaml
 from rsm.config.run import own_settings
 from rsm.config.overrides import (
     OPTION,
+    device_name,
     given_text,
     study_overrides,
     wants_rebuild,
@@ -40,7 +41,7 @@ min_version("9.20")
 configured = given_text("study", config, sys.argv, "paper")
 overrides = study_overrides(config, sys.argv)
 try:
-    rebuild = wants_rebuild(config)
+    rebuild, device = wants_rebuild(config), device_name(config)
     study = load_study(study_file(configured), overrides, OPTION)
     runs = study.runs()
     # Title, category and caption of each figure, from its module.

@@ -5,6 +5,7 @@ Snakemake reads a name such as 007 as a number, and leaves numbers within mappin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from rsm.errors import ConfigError, shown
 
 OPTION = "--config"
 NAMES = ("study", "name", "description")  # text, whatever it looks like
-NOT_OF_A_STUDY = ("study", "rebuild")
+NOT_OF_A_STUDY = ("study", "rebuild", "device")
 
 
 def study_overrides(config: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
@@ -40,6 +41,19 @@ def wants_rebuild(config: Mapping[str, Any]) -> bool:
     if not isinstance(value, bool):
         raise ConfigError(
             f"{OPTION}: rebuild: {shown(value)} is not allowed: true or false is expected"
+        )
+    return value
+
+
+def device_name(config: Mapping[str, Any]) -> str:
+    """The `device` that runs are to train on; raises ConfigError for what names none.
+
+    Whether there is such a GPU is for the machine to say that trains.
+    """
+    value = config.get("device", "cpu")
+    if not isinstance(value, str) or not re.fullmatch(r"cpu|cuda(:\d{1,3})?", value, re.ASCII):
+        raise ConfigError(
+            f"{OPTION}: device: {shown(value)} is not allowed: cpu, cuda or cuda:NUMBER is expected"
         )
     return value
 

@@ -52,11 +52,12 @@ rule train:
     params:
         settings=lambda wildcards: own_settings(runs[wildcards.run]),
         folder=subpath(output[0], parent=True),
-        # It takes `output`, so that Snakemake does not treat it as a changed setting.
+        # These take `output`, so that Snakemake does not treat them as changed settings.
         force=lambda wildcards, output: "--force" if rebuild else "",
+        device=lambda wildcards, output: device,
     shell:
         "printf %s {params.settings:q} | python -m rsm train --config /dev/stdin"
-        " --out {params.folder:q} {params.force} > {log:q} 2>&1"
+        " --out {params.folder:q} --device {params.device} {params.force} > {log:q} 2>&1"
 
 
 use rule train as control with:
