@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -86,12 +87,18 @@ def train(
 
 
 def already_there(folder: Path, config: RunConfig) -> dict[str, Any] | None:
-    """The summary of the finished run that the folder holds, without its checkpoints; None if there is none."""
+    """The summary of the finished run that the folder holds; None if there is none.
+
+    What a process left there that was killed after its summary is removed: checkpoints that are not kept, and
+    what is only there while a run trains. In a folder that cannot be written it stays, and does no harm.
+    """
     finished = finished_summary(folder, config)
     if finished is not None and finished.get("status") == "finished":
         kept = config.training.keep_checkpoint or load_run(folder / CONFIG).training.keep_checkpoint
-        if not kept:
-            remove_checkpoints(folder)  # left by a process that was killed before it removed them
+        with contextlib.suppress(OSError):
+            remove_live(folder)
+            if not kept:
+                remove_checkpoints(folder)
     return finished
 
 

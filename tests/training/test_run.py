@@ -309,3 +309,23 @@ def test_checkpoint_that_was_kept_stays_where_it_is_not_asked_for_again(tiny, tm
     train(tiny(training={"keep_checkpoint": True}), tmp_path)
     train(tiny(), tmp_path)
     assert (tmp_path / "checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_what_a_killed_process_left_in_a_finished_folder_is_removed(
+    writable, tiny, tmp_path, monkeypatch
+):
+    config = tiny(method="go")
+    summary = train(config, tmp_path)
+    whole = {path.name for path in tmp_path.iterdir()}
+    left = {"progress.json", "partial.zip", "checkpoint.pt", "checkpoint.previous.pt"}
+    for name in left:
+        (tmp_path / name).write_text("{}")
+    if not writable:
+
+        def refuses(path, missing_ok=False):
+            raise PermissionError(13, "Permission denied", str(path))
+
+        monkeypatch.setattr("pathlib.Path.unlink", refuses)
+    assert train(config, tmp_path) == summary
+    assert {path.name for path in tmp_path.iterdir()} == (whole if writable else whole | left)
