@@ -50,6 +50,11 @@ try:
         raise ConfigError(
             "environment: libsumo: SUMO is not installed: run `make setup`"
         )
+    # Jobs of a cluster run on machines of which this one knows nothing.
+    if device != "cpu" and workflow.resource_settings.nodes is None:
+        from rsm.sac.device import device_of
+
+        device_of(device, f"{OPTION}: device")
     plan(study.name, runs, Path(f"results/{study.name}/runs"), rebuild)
 except ConfigError as error:
     # A user's mistake is reported in one line, before Snakemake writes anything.
