@@ -89,8 +89,8 @@ def train(
 def already_there(folder: Path, config: RunConfig) -> dict[str, Any] | None:
     """The summary of the finished run that the folder holds; None if there is none.
 
-    What a process left there that was killed after its summary is removed: checkpoints that are not kept, and
-    what is only there while a run trains. In a folder that cannot be written it stays, and does no harm.
+    A process that was killed after it wrote its summary leaves checkpoints behind, and files that are only
+    there while a run trains. They are removed; where the folder cannot be written they stay, and do no harm.
     """
     finished = finished_summary(folder, config)
     if finished is not None and finished.get("status") == "finished":
@@ -122,7 +122,9 @@ def begin(config: RunConfig, env: TrafficEnv, device: torch.device = CPU) -> Tra
         if not full and "allocate memory" not in str(error):
             if (reason := device_failure(error, device)) is None:
                 raise
-            raise RunError(f"{config.run_id}: {reason}; try --device cpu") from None
+            raise RunError(
+                f"{config.run_id}: {reason}; try --device cpu (in a study device=cpu)"
+            ) from None
         raise ConfigError(
             f"sac: hidden {config.sac.hidden}, replay_size {config.sac.replay_size} are not allowed: "
             "they need more memory than there is"
@@ -162,7 +164,7 @@ def resume(run: Training, folder: Path) -> None:
         raise RunError(
             f"{folder}: its checkpoint was written on {shown(written)}, not on "
             f"{run.device.type!r}, whose random numbers differ: resume with --device "
-            f"{one_line(written)}, or remove the folder to start again"
+            f"{one_line(written)} (in a study device={one_line(written)}), or remove the folder to start again"
         )
     try:
         run.load_state_dict(found.state)

@@ -1,6 +1,6 @@
 import pytest
 
-from rsm.config.overrides import given_text, study_overrides, wants_rebuild
+from rsm.config.overrides import device_name, given_text, study_overrides, wants_rebuild
 from rsm.errors import ConfigError
 
 
@@ -39,3 +39,18 @@ def test_rebuild_is_true_or_false(value, wanted):
 def test_other_rebuild_is_refused(value):
     with pytest.raises(ConfigError, match="--config: rebuild: .* true or false"):
         wants_rebuild({"rebuild": value})
+
+
+@pytest.mark.parametrize("value", ["cpu", "cuda", "cuda:0", "cuda:12"])
+def test_device_is_a_name_of_one(value):
+    assert device_name({"device": value}) == value
+    assert device_name({}) == "cpu"
+    assert study_overrides({"study": "ci", "device": value}, []) == {}
+
+
+@pytest.mark.parametrize(
+    "value", ["gpu", "CUDA", "cuda:", "cuda:1:2", "cuda:-1", "", 0, None, ["cpu"]]
+)
+def test_what_is_no_device_is_refused(value):
+    with pytest.raises(ConfigError, match=r"^--config: device: .* cpu, cuda or cuda:NUMBER is exp"):
+        device_name({"device": value})

@@ -248,7 +248,9 @@ def test_checkpoint_of_another_device_is_refused_in_one_line(tiny, tmp_path, cal
             again = Training(config, env, CUDA)
             resume(again, tmp_path)
         assert again.episode == 1 and torch.equal(again.learner.theta, run.learner.theta)
-        words = "its checkpoint was written on 'cuda', not on 'cpu'.* resume with --device cuda, or"
+        words = (
+            "its checkpoint was written on 'cuda', not on 'cpu'.* --device cuda .*device=cuda., or"
+        )
         with pytest.raises(RunError, match=words):
             resume(Training(config, env), tmp_path)
 

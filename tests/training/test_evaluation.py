@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from rsm.seeding import HELD_OUT, held_out_seeds, training_seed
+from rsm.traffic.environment import Step
 from rsm.training.evaluation import evaluation_report
+from rsm.training.finite import Diverged, require_finite_step
 
 
 def test_held_out_seeds_are_never_trained_on():
@@ -38,3 +40,19 @@ def test_report_gives_the_return_of_episodes_without_a_collision_beside_the_retu
     assert 0 < len(clear) < 8, "no longer a sample of both: choose other seeds"
     assert set(clear) < set(report["return"]["values"])
     assert np.mean(clear) < report["return"]["mean"], "a collision frees the crossing"
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("wrong", [[np.nan], [np.inf], [np.inf, -np.inf]])
+@pytest.mark.parametrize("quantity", ["reward", "observation"])
+def test_step_that_is_not_finite_is_named_with_its_agent_and_finite_ones_pass(quantity, wrong):
+    largest = np.finfo(np.float32).max  # their sum is no float32
+    values = {
+        "reward": np.full(3, largest, dtype=np.float32),
+        "observation": np.full((3, 2), largest, dtype=np.float32),
+    }
+    step = Step(values["observation"], values["reward"], np.zeros(3, dtype=bool), False, False)
+    require_finite_step(step, lambda: "here")
+    values[quantity][1 : 1 + len(wrong)].T[...] = wrong
+    with pytest.raises(Diverged, match=f"^{quantity} of agent 1 is {wrong[0]} here"):
+        require_finite_step(step, lambda: "here")

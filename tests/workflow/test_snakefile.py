@@ -133,12 +133,14 @@ def test_study_under_another_name_has_an_experiment_of_that_name(workflow: Workf
 @pytest.mark.parametrize("device", ["cpu", "cuda:1"])
 def test_runs_train_on_the_device_that_is_given(workflow: Workflow, device: str) -> None:
     given = [] if device == "cpu" else [f"device={device}"]
-    target = "results/ci/runs/fmarl-seed0/summary.json"
+    targets = [f"results/ci/runs/{run}-seed0/summary.json" for run in ("fmarl", "human")]
     # With --jobs they are those of a cluster, whose GPUs this machine does not know.
-    done = workflow.snakemake("-n", "-p", "--jobs", "1", target, "--config", "study=ci", *given)
-    (line,) = (line for line in done.stdout.splitlines() if " -m rsm train " in line)
-    words = shlex.split(line)
-    assert words[words.index("--device") + 1] == device
+    done = workflow.snakemake("-n", "-p", "--jobs", "1", *targets, "--config", "study=ci", *given)
+    lines = [line for line in done.stdout.splitlines() if " -m rsm train " in line]
+    on = {}
+    for words in map(shlex.split, lines):
+        on[Path(words[words.index("--out") + 1]).name] = words[words.index("--device") + 1]
+    assert on == {"fmarl-seed0": device, "human-seed0": "cpu"}
 
 
 @pytest.mark.parametrize(

@@ -7,3 +7,8 @@ def source_of(wildcards):
     """The policy file of the run that `init_from` names; none without it."""
     folder = runs[wildcards.run].begins_from if wildcards.run in runs else None
     return f"{folder}/policy.safetensors" if folder else []
+
+
+def device_of_run(config):
+    """Where a run computes. A control has nothing to compute on a GPU."""
+    return device if config.learns else "cpu"

@@ -31,7 +31,7 @@ use rule train as train_variation with:
         settings=lambda wildcards: own_settings(varied[wildcards.run]),
         folder=subpath(output[0], parent=True),
         force=lambda wildcards, output: "--force" if rebuild else "",
-        device=lambda wildcards, output: device,
+        device=lambda wildcards, output: device_of_run(varied[wildcards.run]),
 
 
 # Inputs of a part beside the study itself.

@@ -54,7 +54,7 @@ rule train:
         folder=subpath(output[0], parent=True),
         # These take `output`, so that Snakemake does not treat them as changed settings.
         force=lambda wildcards, output: "--force" if rebuild else "",
-        device=lambda wildcards, output: device,
+        device=lambda wildcards, output: device_of_run(runs[wildcards.run]),
     shell:
         "printf %s {params.settings:q} | python -m rsm train --config /dev/stdin"
         " --out {params.folder:q} --device {params.device} {params.force} > {log:q} 2>&1"
