@@ -24,7 +24,7 @@ ifneq ($(shell test -w "$$HOME" && echo writable),writable)
 export XDG_CACHE_HOME ?= $(CURDIR)/.snakemake/cache
 endif
 
-.PHONY: docs docs-serve quick-test quick-unit schema setup reproduce committed claims report test lint unit smoke audit bench ui clean constraints
+.PHONY: docs docs-serve quick-test quick-unit schema setup reproduce committed claims report test beside lint unit smoke audit bench ui clean constraints
 .DELETE_ON_ERROR:
 
 setup: $(SETUP)
@@ -92,10 +92,14 @@ docs: setup
 docs-serve: setup
 	$(BIN)/mkdocs serve
 
+# One after the other beside the unit tests: alone, lint, docs and the small study leave a core idle for minutes.
 test: setup
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint docs
-	@$(MAKE) --no-print-directory unit
-	@$(MAKE) --no-print-directory smoke
+	@$(MAKE) --no-print-directory --jobs 2 unit beside
+
+beside: setup
+	@$(MAKE) --no-print-directory --output-sync=target lint
+	@$(MAKE) --no-print-directory --output-sync=target docs
+	@$(MAKE) --no-print-directory --output-sync=target smoke
 
 lint: setup
 	$(BIN)/ruff check .
