@@ -30,12 +30,13 @@ from rsm.config.overrides import (
 )
 from rsm.config.study import load_study, study_file
 from rsm.runs.announcing import announce, hush
-from rsm.runs.machine import too_many_cores, usable_cores
+from rsm.runs.machine import search_less_for_garbage, too_many_cores, usable_cores
 from rsm.runs.outcome import outcome, places, report as ended_report
 from rsm.runs.planning import plan
 from rsm.tracking.pages import published_page
 
 min_version("9.20")
+search_less_for_garbage()
 
 
 configured = given_text("study", config, sys.argv, "paper")

@@ -27,6 +27,7 @@ from rsm.cli import (
 )
 from rsm.cli.writing import MACHINE
 from rsm.errors import ConfigError, RunError, one_line, shown
+from rsm.runs.machine import search_less_for_garbage
 
 SINGLE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0; 2 after one line on standard error for a user's mistake; 1 after one line for a failure outside rsm
     (SUMO, disk, store), and for findings of `verify` and `doctor`; 130 and 143 when told to stop.
     """
+    search_less_for_garbage()
     for stream in (sys.stdout, sys.stderr):  # a terminal without "²" gets an escape, no traceback
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
