@@ -14,6 +14,7 @@ from rsm.errors import ConfigError, shown
 
 OPTION = "--config"
 NAMES = ("study", "name", "description")  # text, whatever it looks like
+CUDA = re.compile("cuda(?::([0-9]{1,3}))?")  # the name of a GPU: the first one, or by its number
 NOT_OF_A_STUDY = ("study", "rebuild", "device")
 
 
@@ -51,7 +52,7 @@ def device_name(config: Mapping[str, Any]) -> str:
     Whether there is such a GPU is for the machine to say that trains.
     """
     value = config.get("device", "cpu")
-    if not isinstance(value, str) or not re.fullmatch(r"cpu|cuda(:\d{1,3})?", value, re.ASCII):
+    if not isinstance(value, str) or (value != "cpu" and not CUDA.fullmatch(value)):
         raise ConfigError(
             f"{OPTION}: device: {shown(value)} is not allowed: cpu, cuda or cuda:NUMBER is expected"
         )

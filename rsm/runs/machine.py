@@ -122,6 +122,6 @@ def search_less_for_garbage() -> None:
     """Let Python look for reference cycles less often, in this process.
 
     The libraries make a million objects that stay, as planning does with thousands of jobs. To search them over
-    and over costs half a second of every start, and a quarter of the time of planning.
+    and over costs half a second of every start, and a fifth of the time of planning.
     """
     gc.set_threshold(100_000, 50, 50)

@@ -13,6 +13,7 @@ import warnings
 import torch
 from torch import Tensor
 
+from rsm.config.overrides import CUDA
 from rsm.errors import ConfigError, one_line, shown
 
 CPU = torch.device("cpu")
@@ -25,7 +26,7 @@ def device_of(text: str, key: str = "--device") -> torch.device:
     """
     if text == "cpu":
         return CPU
-    found = re.fullmatch("cuda(?::([0-9]{1,3}))?", text)
+    found = CUDA.fullmatch(text)
     number = int(found[1] or 0) if found else 0
     with warnings.catch_warnings():  # such as that of an old driver; the line below is enough
         warnings.simplefilter("ignore")

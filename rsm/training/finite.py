@@ -48,8 +48,8 @@ def require_finite(
 def require_finite_step(step: Step, place: Callable[[], str]) -> None:
     """The same for the reward and the observation of a step, whose sums are taken as plain floats."""
     if not math.isfinite(sum(step.reward.tolist()) + sum(step.observation.ravel().tolist())):
-        made = (("reward", step.reward), ("observation", step.observation))
-        require_finite({name: torch.from_numpy(values) for name, values in made}, place)
+        reward, observation = torch.from_numpy(step.reward), torch.from_numpy(step.observation)
+        require_finite({"reward": reward, "observation": observation}, place)
 
 
 def sums_of(quantities: Mapping[str, Tensor]) -> Tensor:
