@@ -23,6 +23,7 @@ from rsm.runs.files import write_csv, write_text
 BETWEEN = "::"  # study::configuration
 QUANTITIES = {  # column of a summary → what it is, and how it is written
     "final_return": ("final return", "{:.4f}"),
+    "final_return_worst": ("final return of the worst agent", "{:.4f}"),
     "final_mean_speed": ("final mean speed (m/s)", "{:.2f}"),
     "megabytes": ("bytes sent by all nodes (MB)", "{:.2f}"),
 }
@@ -102,6 +103,8 @@ def _rows(first: Side, second: Side, one: str, other: str) -> list[dict[str, obj
     seeds = sides[0].index.intersection(sides[1].index).sort_values()
     rows: list[dict[str, object]] = []
     for quantity in QUANTITIES if len(seeds) else ():
+        if not all(quantity in side and side.loc[seeds, quantity].notna().all() for side in sides):
+            continue  # under a team reward no agent is the worst
         a, b = (side.loc[seeds, quantity].to_numpy(np.float64) for side in sides)
         estimate = interquartile_mean_estimate([b - a], selection.generator())
         names = {"first": f"{first.name}{BETWEEN}{one}", "second": f"{second.name}{BETWEEN}{other}"}

@@ -6,8 +6,8 @@ Runs that are missing or failed stay in the index with their status; none is dro
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,9 @@ class Runs:
     with_trajectory: tuple[str, ...]  # ids of the runs whose `trajectory` the study shows
     target_return: float | None = None  # target return of the study
     held_out: int | None = None  # held-out episodes per seed that count; None: all
+    anew_at: Mapping[str, int] = field(
+        default_factory=dict
+    )  # with newcomers → episode of their reset
 
     @property
     def finished(self) -> pd.DataFrame:
@@ -143,7 +146,13 @@ def load_runs(study: Study, folder: Path) -> Runs:
     for name in frame.columns.difference(list(texts)):
         frame[name] = pd.to_numeric(frame[name])
     held_out = study.run.evaluation.episodes
-    return Runs(study.name, folder, frame, trajectory_runs(study), study.target_return, held_out)
+    anew_at = {
+        config.configuration: config.restarts.episode
+        for config in configs.values()
+        if config.restarts.agents
+    }
+    shown = trajectory_runs(study)
+    return Runs(study.name, folder, frame, shown, study.target_return, held_out, anew_at)
 
 
 _TEXTS = ("settings_hash", "scenario")

@@ -37,6 +37,19 @@ def test_seeds_of_one_side_alone_and_failed_runs_are_no_pairs():
     assert row["difference"] == pytest.approx(0.3 - 0.2)
 
 
+def test_the_worst_agent_is_compared_where_there_is_one():
+    ours, theirs = (
+        index([0.1, 0.2], final_return_worst=worst) for worst in ([0.05, 0.1], [0.08, 0.15])
+    )
+    table = compare(side("a", ours), side("b", theirs))
+    row = table[table["quantity"] == "final_return_worst"].iloc[0]
+    assert row["difference"] == pytest.approx(0.04) and row["above"] == 2
+    for nobody in (theirs.assign(final_return_worst=np.nan), index([0.1, 0.2])):
+        table = compare(side("a", ours), side("b", nobody))
+        assert list(table["quantity"].unique()) == ["final_return", "final_mean_speed", "megabytes"]
+    assert "of the worst agent" not in markdown(table)
+
+
 def test_studies_are_compared_in_the_configurations_of_both_and_configurations_with_each_other():
     a = side("a", index([0.1], "rsm"), index([0.2], "fmarl"), index([0.2], "average"))
     b = side("b", index([0.1], "fmarl"), index([0.2], "rsm"))

@@ -12,7 +12,7 @@ import pytest
 
 from rsm.analysis import facets, figures
 from rsm.analysis.differences import differences
-from rsm.analysis.groups import agents_table, groups, kinds, markdown
+from rsm.analysis.groups import agents_table, groups, kinds, level, markdown
 from rsm.analysis.load import Runs
 from rsm.analysis.tables import main_table, readable
 from rsm.analysis.worlds import listed
@@ -67,6 +67,51 @@ def test_groups_have_the_returns_of_their_own_agents(attacked: Runs) -> None:
     assert "| average (4 slow 10× and 2 attackers by alie) " in text
 
 
+def test_groups_are_compared_with_the_same_agents_that_learn_alone(attacked: Runs) -> None:
+    table = groups(attacked).set_index(["configuration", "group"])
+    every = agents_table(attacked, attacked.index)
+    last = every[every["episode"] == 20].groupby(["configuration", "seed"])["return"].mean()
+    gain = last["average-complete-kindalie"] - last["independent"]
+    own = table.loc["average-complete-kindalie"]
+    # The agents of both differ from the mean of their run by the same.
+    assert own["ahead_of_independent"].to_numpy() == pytest.approx(gain.mean())
+    assert set(own["pairs"]) == {3} and set(own["above"]) == {(gain > 0).sum()}
+    for alone in ("independent", "go", "untrained"):
+        assert table.loc[alone, "ahead_of_independent"].isna().all()
+    # Slow agents are 0.0035 below the good ones at every evaluation.
+    assert own.loc["slow", ["level_episode", "level_seeds"]].tolist() == [0, 3]
+    assert own.loc[["good", "honest", "worst"], "level_seeds"].isna().all()
+    heads = ("ahead of independent", "seeds above", "level with good after episode", "on seeds")
+    assert all(f" {head} |" in markdown(groups(attacked), "s") for head in heads)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "since", "expected"),
+    [
+        ([[0.2, 0.3, 0.3]], 0, (20, 1)),
+        ([[0.3, 0.2, 0.3]], 0, (30, 1)),  # what was level before does not count
+        ([[0.3, 0.3, 0.2]], 0, (None, 0)),
+        ([[0.3, 0.3, 0.3]], 15, (20, 1)),  # nor what was before agents began anew
+        ([[0.2, 0.2, 0.29001]], 20, (30, 1)),
+        ([[0.2, 0.3, 0.3], [0.2, 0.2, 0.3], [0.2, 0.2, 0.2]], 0, (25, 2)),
+    ],
+)
+def test_level_with_good_agents_for_good(
+    seeds: list[list[float]], since: int, expected: tuple[float | None, int]
+) -> None:
+    rows = [
+        (seed, episode, group, value)
+        for seed, returns in enumerate(seeds)
+        for episode, new in zip((10, 20, 30), returns, strict=True)
+        for group, value in (("good", 0.3), ("newcomers", new), ("good", 0.3))
+    ]
+    own = pd.DataFrame(rows, columns=["seed", "episode", "group", "return"])
+    found = level(own, since)
+    episode, count = found["newcomers"]["level_episode"], found["newcomers"]["level_seeds"]
+    assert (None if np.isnan(episode) else episode, count) == expected
+    assert not level(own[own["group"] == "good"], since)
+
+
 def test_loops_of_several_kinds_are_groups(attacked: Runs, tmp_path: Path) -> None:
     index = attacked.finished[attacked.finished["method"] == "average"].head(1)
     [run_id] = index["run_id"]
@@ -119,6 +164,11 @@ def test_what_is_compared_is_of_one_world(tmp_path: Path) -> None:
         {"methods": ["independent", "average"], "restarts.episode": [5, 11]},
     )
     runs = load_study_runs(write_study(study, tmp_path))
+    assert runs.anew_at == {
+        f"{method}-episode{episode}": episode
+        for method in ("independent", "average-complete")
+        for episode in (5, 11)
+    }
     final = runs.index.set_index(["configuration", "seed"])["final_return"]
     table = main_table(runs).set_index("configuration")
     compared = differences(runs).groupby("configuration")["difference"].last()
