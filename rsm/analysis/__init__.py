@@ -40,6 +40,8 @@ TABLES: tuple[str, ...] = (
     "differences.md",
     "groups.csv",
     "groups.md",
+    "trust.csv",
+    "trust.md",
     "pareto.csv",
     "pareto.md",
     "barrier.csv",

@@ -29,7 +29,7 @@ def write_tables(study: Study, results: Path) -> list[Path]:
     Missing and failed runs are shown as such. Raises ConfigError where a run folder has other settings
     than the study, or cannot be read.
     """
-    from rsm.analysis import barrier, differences, export, groups, pareto, tables
+    from rsm.analysis import barrier, differences, export, groups, pareto, tables, trust
 
     runs = load_runs(study, results / "runs")
     table = tables.main_table(runs)
@@ -45,6 +45,9 @@ def write_tables(study: Study, results: Path) -> list[Path]:
     apart = groups.groups(runs)
     write_csv(folder / "groups.csv", apart)
     write_text(folder / "groups.md", groups.markdown(apart, runs.study))
+    trusted = trust.table(runs)
+    write_csv(folder / "trust.csv", trusted)
+    write_text(folder / "trust.md", trust.markdown(trusted, runs.study))
     costs = pareto.table(runs)
     write_csv(folder / "pareto.csv", costs)
     write_text(folder / "pareto.md", pareto.markdown(costs, runs.study))

@@ -165,7 +165,7 @@ def markdown(table: pd.DataFrame, study: str) -> str:
             "ahead of independent": interval_text(row, "ahead_of_independent", "{:.3f}"),
             "seeds above": _of(row["above"], row["pairs"]),
             "level with good after episode": number_text(row["level_episode"], "{:.0f}"),
-            "on seeds": _of(row["level_seeds"], row["seeds"]),
+            "on seeds": _of(row["level_seeds"], row["seeds"] - row["failed"] - row["missing"]),
         }
         for row in selection.records(table)
     ]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rsm.analysis import facets, figures
+from rsm.analysis import facets, figures, trust
 from rsm.analysis.differences import differences
 from rsm.analysis.groups import agents_table, groups, kinds, level, markdown
 from rsm.analysis.load import Runs
@@ -219,6 +219,50 @@ def test_a_replica_counts_for_the_worst_of_its_senders_and_receivers_that_attack
     data = figures.module("trust").data(Runs(attacked.study, tmp_path, index, ()))
     found = data.set_index("group")[["acceptance", "judged"]].T.to_dict("list")
     assert found == {"good": [100, 1], "slow": [0, 1], "attackers": [0, 2]}
+
+
+def test_trust_is_told_by_receivers_senders_and_jurors_late_in_training(
+    attacked: Runs, tmp_path: Path
+) -> None:
+    """Agents 0 to 3 are slow, 7 and 8 lie; 20 episodes."""
+    index = attacked.finished[attacked.finished["method"] == "rsm"].head(1)
+    [run_id], [name] = index["run_id"], index["configuration"]
+    folder = attacked.folder / run_id
+    row = pd.read_parquet(folder / "zeta.parquet").iloc[0].to_dict()
+    ends = pd.read_parquet(folder / "episodes.parquet").set_index("episode")["env_steps"]
+    judged = [
+        (20, 4, [5, 6], [0, 1, 2], "rejected"), (11, 4, [5, 6], [0, 1, 5], "accepted"),
+        (10, 4, [5, 6], [0, 1, 2], "accepted"), (20, 4, [0, 8], [5, 6, 1], "accepted"),
+        (20, 4, [0, 8], [5, 1], "rejected"), (20, 3, [0, 8], [], "rejected"),
+        (20, 8, [0, 8], [5, 6, 1], "accepted"),
+    ]  # fmt: skip
+    rows = [
+        row | {"env_steps": ends[e], "agent": a, "sources": s, "jurors": j, "outcome": outcome}
+        for e, a, s, j, outcome in judged
+    ]
+    write_table(tmp_path / run_id, "zeta", rows)
+    for table in ("episodes", "agents"):
+        (tmp_path / run_id / f"{table}.parquet").symlink_to(folder / f"{table}.parquet")
+
+    def cells(**since: int) -> dict[tuple[str, int, str], tuple[float, int]]:
+        found = trust.table(Runs(attacked.study, tmp_path, index, (), anew_at=since))
+        cell = zip(found["receiver"], found["unlike_senders"], found["jurors"], strict=True)
+        return dict(zip(cell, zip(found["acceptance"], found["judged"], strict=True), strict=True))
+
+    assert cells() == {
+        ("good", 0, "unlike"): (50, 2), ("good", 2, "good"): (100, 1), ("good", 2, "unlike"): (0, 1),
+        ("slow", 2, "no peers"): (0, 1),
+    }  # fmt: skip
+    assert cells(**{name: 12})["good", 0, "unlike"] == (0, 1), "after agents began anew"
+    text = trust.markdown(trust.table(Runs(attacked.study, tmp_path, index, ())), "s")
+    assert "| no peers |" in text and "| 50.0 |" in " ".join(text.split())
+
+
+def test_of_a_team_reward_nothing_is_said_of_trust(make: Callable[..., Path]) -> None:
+    runs = load_study_runs(make(methods=["rsm"], episodes=10))
+    assert trust.table(runs).empty and "Nothing was judged" in trust.markdown(
+        trust.table(runs), "s"
+    )
 
 
 def test_controls_are_no_levels_of_agents_on_other_roads(tmp_path: Path) -> None:
