@@ -66,7 +66,11 @@ def test_table_of_configurations_is_that_of_the_runs(folder: Path) -> None:
 
 def test_differences_are_those_of_the_returns_of_every_seed(folder: Path) -> None:
     content = json.loads((folder / "tables/marl_eval.json").read_text(encoding="utf-8"))
-    ((algorithms,),) = ([*tasks.values()] for tasks in content.values())
+    algorithms: dict[str, dict[str, dict[str, dict[str, list[float]]]]] = {}
+    for tasks in content.values():
+        for task in tasks.values():
+            assert not set(task) & set(algorithms)
+            algorithms |= task
     by_step = {
         (configuration, seed, name): sum(step["return"]) / len(step["return"])
         for configuration, seeds in algorithms.items()
@@ -75,15 +79,22 @@ def test_differences_are_those_of_the_returns_of_every_seed(folder: Path) -> Non
         if name.startswith("step_")
     }
     table = pd.read_csv(folder / "tables/differences.csv")
-    if "independent" not in algorithms:  # nothing to be compared with
+    runs = pd.read_csv(folder / "tables/runs.csv")
+    alone = runs[runs["method"] == "independent"].drop_duplicates("world")
+    base = dict(zip(alone["world"], alone["configuration"], strict=True))
+    if not base:  # nothing to be compared with
         assert table.empty
         return
     table = table[~table["control"]]  # `untrained` is in runs.csv alone
-    assert set(table["configuration"]) == set(algorithms) - {"independent"}
+    assert set(table["configuration"]) == set(algorithms) - set(base.values())
     table["step"] = "step_" + table.groupby("configuration").cumcount().astype(str)
     for row in table.to_dict("records"):
+        # Where nothing is sent, a world does not say by what attack.
+        [alone_there] = {
+            base[world] for world in base if f"{row['world']} by ".startswith(f"{world} by ")
+        }
         found = [
-            score - by_step["independent", seed, step]
+            score - by_step[alone_there, seed, step]
             for (configuration, seed, step), score in by_step.items()
             if (configuration, step) == (row["configuration"], row["step"])
         ]
