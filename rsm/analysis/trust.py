@@ -70,7 +70,11 @@ def _judged(runs: Runs, part: pd.DataFrame, agents: pd.DataFrame) -> pd.DataFram
             own.assign(
                 group=[_WORST_FIRST[min(places)] for places in senders],
                 unlike_senders=[sum(number != good for number in places) for places in senders],
-                jurors=[_most([place[juror] == good for juror in who]) for who in own["jurors"]],
+                # No list at all is nobody, as an empty one.
+                jurors=[
+                    NOBODY if who is None else _most([place[juror] == good for juror in who])
+                    for who in own["jurors"]
+                ],
             )
         )
     if not frames:
