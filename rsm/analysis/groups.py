@@ -14,13 +14,12 @@ from rsm.analysis import facets, selection
 from rsm.analysis.differences import ALONE
 from rsm.analysis.labels import topology_cell
 from rsm.analysis.load import Runs
+from rsm.analysis.pareto import MARGIN
 from rsm.analysis.tables import interval_text, number_text, points_text
-from rsm.analysis.worlds import in_world
 from rsm.runs.performance import last_evaluations
 from rsm.runs.schema import AGENTS
 
 GOOD, HONEST, WORST = "good", "honest", "worst"
-MARGIN = 0.01  # of return; that of the claims
 # Column of the table `agents` → kind; the first that holds.
 KINDS = {"attacker": "attackers", "newcomer": "newcomers", "slow": "slow"}
 NOTE = (
@@ -94,23 +93,24 @@ def groups(runs: Runs) -> pd.DataFrame:
     index = selection.in_order(runs.index)
     table = agents_table(runs, selection.with_return(index))
     final = {str(name): _final(own) for name, own in table.groupby("configuration", sort=False)}
-    alone = index[(index["method"] == ALONE) & index["configuration"].isin(list(final))]
     frames = []
     for row in selection.records(selection.counts(index)):
         name = row["configuration"]
         if name not in final:
             continue
-        learns = not row["control"] and row["method"] != ALONE
-        base = in_world(alone, row["world"])["configuration"].tolist() if learns else []
+        base = pd.Series(dtype=object)
+        if not row["control"] and row["method"] != ALONE:
+            part = index[index["configuration"] == name]
+            base = selection.reference(part, index, ALONE)["configuration"]
         when = level(table[table["configuration"] == name], runs.anew_at.get(name, 0))
-        for group, part in final[name].groupby("group", sort=False):
-            value = selection.estimate(part["return"])
-            found = {"group": group, "agents": part["agents"].mean()}
+        for group, own in final[name].groupby("group", sort=False):
+            value = selection.estimate(own["return"])
+            found = {"group": group, "agents": own["agents"].mean()}
             found |= dict(zip(_ESTIMATE, value, strict=True))
-            found["return_points"] = selection.points(part["return"])
-            if base:
-                other = final[base[0]]
-                found |= _ahead(part, other[other["group"] == group])
+            found["return_points"] = selection.points(own["return"])
+            if len(base):
+                other = final[base.iloc[0]]
+                found |= _ahead(own, other[other["group"] == group])
             frames.append(pd.DataFrame([row | found | when.get(str(group), {})]))
     return facets.gathered(frames, _COLUMNS)
 

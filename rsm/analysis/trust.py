@@ -60,21 +60,17 @@ def _judged(runs: Runs, part: pd.DataFrame, agents: pd.DataFrame) -> pd.DataFram
     for seed, own in trace.groupby("seed"):
         ended = episodes[episodes["seed"] == seed]
         own = own.assign(episode=episodes_at(own["env_steps"], ended)).dropna(subset=["episode"])
-        kinds = agents[agents["seed"] == seed].set_index("agent")["kind"]
-        place = kinds.map(_WORST_FIRST.index).to_dict()
-        own = own.assign(receiver=own["agent"].map(kinds))
+        kind = agents[agents["seed"] == seed].set_index("agent")["kind"].to_dict()
+        own = own.assign(receiver=own["agent"].map(kind))
         own = own[own["receiver"] != KINDS["attacker"]]
-        senders = [[place[sender] for sender in sources] for sources in own["sources"]]
-        good = len(_WORST_FIRST) - 1
+        senders = [[kind[sender] for sender in sources] for sources in own["sources"]]
+        # No list of jurors at all is nobody, as an empty one.
+        jurors = [[] if who is None else [kind[juror] for juror in who] for who in own["jurors"]]
         frames.append(
             own.assign(
-                group=[_WORST_FIRST[min(places)] for places in senders],
-                unlike_senders=[sum(number != good for number in places) for places in senders],
-                # No list at all is nobody, as an empty one.
-                jurors=[
-                    NOBODY if who is None else _most([place[juror] == good for juror in who])
-                    for who in own["jurors"]
-                ],
+                group=[min(kinds, key=_WORST_FIRST.index) for kinds in senders],
+                unlike_senders=[len(kinds) - kinds.count(GOOD) for kinds in senders],
+                jurors=[_most(kinds) for kinds in jurors],
             )
         )
     if not frames:
@@ -84,10 +80,10 @@ def _judged(runs: Runs, part: pd.DataFrame, agents: pd.DataFrame) -> pd.DataFram
     return found[["seed", "episode", "accepted", "group", *_CELL]]
 
 
-def _most(good: list[bool]) -> str:
-    if not good:
+def _most(kinds: list[str]) -> str:
+    if not kinds:
         return NOBODY
-    return GOOD if 2 * sum(good) > len(good) else UNLIKE
+    return GOOD if 2 * kinds.count(GOOD) > len(kinds) else UNLIKE
 
 
 def table(runs: Runs) -> pd.DataFrame:
@@ -105,9 +101,8 @@ def table(runs: Runs) -> pd.DataFrame:
         second_half = judged["episode"].max() // 2 + 1
         since = runs.anew_at.get(str(row["configuration"]), second_half)
         late = judged[judged["episode"] >= since]
-        by_seed = late.groupby([*_CELL, "seed"])["accepted"].mean()
-        for cell, shares in by_seed.groupby(list(_CELL)):
-            own = late[(late[list(_CELL)] == list(cell)).all(axis="columns")]
+        for cell, own in late.groupby(list(_CELL)):
+            shares = own.groupby("seed")["accepted"].mean()
             value = dict(zip(_ESTIMATE, selection.estimate(shares), strict=True))
             found = dict(zip(_CELL, cell, strict=True)) | value | {"judged": len(own)}
             frames.append(pd.DataFrame([row | found]))
