@@ -135,8 +135,21 @@ def final_scores(index: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
 
 def one_world(frame: pd.DataFrame) -> pd.DataFrame:
     """The first world of a study, for what has no room for several, as `of_world`."""
-    found = worlds.listed(frame)
-    return of_world(frame, found[0]) if len(found) > 1 else frame
+    first = only_world(frame)
+    return of_world(frame, first) if first else frame
+
+
+def only_world(index: pd.DataFrame) -> str | None:
+    """The world that `one_world` leaves, where a study has several: the figure has to name it."""
+    found = worlds.listed(index)
+    return found[0] if len(found) > 1 else None
+
+
+def named_world(data: pd.DataFrame) -> str:
+    """The column `only_world` of figure data, in which it is the same in all rows that have it."""
+    if "only_world" not in data:  # figure data of an earlier version
+        return ""
+    return next(iter(data["only_world"].dropna()), "")
 
 
 def topologies(index: pd.DataFrame) -> list[str | None]:

@@ -157,6 +157,18 @@ def test_each_world_has_a_panel_and_alone_stands_in_all_of_them(attacked: Runs) 
     assert listed(facets.one_world(index)) == names[:1]
 
 
+@pytest.mark.parametrize(
+    "name", ["topologies", "profiles", "pareto", "exchange_heatmaps", "space_time"]
+)
+def test_a_figure_of_one_world_of_several_names_it(name: str, attacked: Runs) -> None:
+    first, second = (f"4 slow 10× and 2 attackers by {kind}" for kind in KINDS)
+    data, figure = redrawn(name, figures.module(name).data(attacked))
+    found = texts(figure).replace("\n", " ")
+    assert found.count(first) == 1 and second not in found
+    _, alone = redrawn(name, data.assign(only_world=None))
+    assert first not in texts(alone).replace("\n", " "), "the only world of a study has no name"
+
+
 def test_what_is_compared_is_of_one_world(tmp_path: Path) -> None:
     """Newcomers of two moments, alone and with averaging."""
     study = fleet(

@@ -20,7 +20,9 @@ from rsm.runs.schema import SERVER
 
 TITLE, CATEGORY = "Who sent to whom", "Communication"
 
-_COLUMNS = ("sender", "receiver", "payload_megabytes", "judged", "accepted", "sender_kind")
+_COLUMNS = (
+    "sender", "receiver", "payload_megabytes", "judged", "accepted", "sender_kind", "only_world",
+)  # fmt: skip
 _SIGNS = {"attackers": "×", "newcomers": "n", "slow": "s"}  # behind the number of an agent
 MOST = 5  # panels in a row
 LETTERS = 100  # of their titles, side by side in a row
@@ -30,11 +32,12 @@ def data(runs: Runs) -> pd.DataFrame:
     """One configuration per method that exchanges: one P, the first world and the first topology of the study.
 
     Columns: those of `selection.counts`, sender, receiver (−1 the server), payload_megabytes (mean over
-    seeds), judged and accepted (sums over seeds; of replicas for which a segment was asked of the sender), and
-    sender_kind (`rsm.analysis.groups.KINDS`) where agents are told apart. A configuration without traffic has
-    one row without sender.
+    seeds), judged and accepted (sums over seeds; of replicas for which a segment was asked of the sender),
+    sender_kind (`rsm.analysis.groups.KINDS`) where agents are told apart, and only_world, where the study has
+    several. A configuration without traffic has one row without sender.
     """
-    learners = facets.one_world(selection.representative(selection.learners(runs)))
+    every = selection.representative(selection.learners(runs))
+    learners = facets.one_world(every)
     chosen = learners[learners["share"].notna()]
     chosen = facets.on_topology(chosen, facets.topologies(chosen)[0])
     agents = agents_table(runs, chosen).drop_duplicates("agent").set_index("agent")["kind"]
@@ -50,7 +53,7 @@ def data(runs: Runs) -> pd.DataFrame:
         if frame.empty:
             frame = pd.DataFrame([{"payload_megabytes": np.nan}])
         frames.append(pd.DataFrame([row] * len(frame)).join(frame))
-    return facets.gathered(frames, _COLUMNS)
+    return facets.gathered(frames, _COLUMNS).assign(only_world=facets.only_world(every))
 
 
 def draw(data: pd.DataFrame) -> Figure:
@@ -89,9 +92,10 @@ def draw(data: pd.DataFrame) -> Figure:
             bar.outline.set_visible(False)
     signs = {"S": "the central server", "×": "an attacker", "n": "a newcomer", "s": "a slow agent"}
     told = [f"{sign}: {word}" for sign, word in signs.items() if sign in "".join(names_of.values())]
-    if told:
+    words = [facets.named_world(data), "; ".join(["Numbers: agents", *told]) if told else ""]
+    if any(words):
         figure.suptitle(
-            "; ".join(["Numbers: agents", *told]), x=0.01, ha="left", fontsize=6.5, color=style.GREY
+            ". ".join(filter(None, words)), x=0.01, ha="left", fontsize=6.5, color=style.GREY
         )
     return figure
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rsm.analysis import facets
 from rsm.analysis.figures.style import PAGE, TALLEST
 from rsm.analysis.labels import topology_label
 
@@ -119,3 +121,8 @@ def heading(where: str, segments: float, share: str | None = None) -> str:
         words.append(f"P = {segments:g}")
     between = "\n" if share else ", "  # a narrow panel holds two of them in a line
     return between.join(filter(None, [where, ", ".join(words)]))
+
+
+def below_world(data: pd.DataFrame, title: str) -> str:
+    """That title, and above it the world that is shown where the study has several."""
+    return "\n".join(filter(None, [facets.named_world(data), title]))

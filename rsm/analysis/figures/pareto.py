@@ -17,9 +17,13 @@ NEAR, STEP = 1.05, 1.02  # bytes nearly the same, and how far apart those are dr
 
 
 def data(runs: Runs) -> pd.DataFrame:
-    """`pareto.points` of every learning run of one world, then the controls."""
+    """`pareto.points` of every learning run of one world, then the controls.
+
+    `only_world` is that world, where the study has several.
+    """
     levels = facets.levels(runs).drop(columns="mean_speed")
-    points = facets.one_world(pareto.points(runs))
+    every = pareto.points(runs)
+    points = facets.one_world(every).assign(only_world=facets.only_world(every))
     points["name"] = points["configuration"].map(pareto.names(points))
     return pd.concat([points, levels], ignore_index=True)
 
@@ -36,6 +40,7 @@ def draw(data: pd.DataFrame) -> Figure:
     data = data.assign(label=data["name"])
     figure, [[axis]] = layout.panels(1, 1, height=3.0)
     figure.set_figwidth(style.PAGE)
+    axis.set_title(facets.named_world(data))
     known = data.dropna(subset=["return_iqm", "megabytes_iqm"])
     sent = known.loc[known["megabytes_iqm"] > 0, "megabytes"]
     edges = (sent.min(), sent.max()) if len(sent) else (0.1, 1.0)

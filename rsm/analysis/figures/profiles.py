@@ -27,7 +27,7 @@ TITLE, CATEGORY = "Performance profiles", "Performance"
 THRESHOLDS = 121
 _COLUMNS = [
     "panel", "share", "topology", "segments", "label", "threshold", "reference", "against", "value",
-    "low", "high", "configuration", *selection.STATES,
+    "low", "high", "configuration", *selection.STATES, "only_world",
 ]  # fmt: skip
 
 
@@ -39,12 +39,12 @@ def data(runs: Runs) -> pd.DataFrame:
     `panel` is `profile` (rows: threshold → fraction of runs above it), `level` (rows: a control → its final
     return) or `improvement` (rows: reference, a method, and `against`, the label of it that was chosen →
     probability that a run of the label beats one of it on its topology). Columns: panel, share (where it
-    varies), topology, segments (the P), label, threshold, reference, against, value, low, high, and
-    configuration and the states of
-    `selection.counts` summed over the configurations of a label. A label without a finished run has rows
-    without value.
+    varies), topology, segments (the P), label, threshold, reference, against, value, low, high,
+    configuration and the states of `selection.counts` summed over the configurations of a label, and
+    only_world (where the study has several). A label without a finished run has rows without value.
     """
-    index = facets.one_world(selection.representative(selection.learners(runs)))
+    every = selection.representative(selection.learners(runs))
+    index = facets.one_world(every)
     if index.empty:
         return pd.DataFrame(columns=_COLUMNS)
     scores = selection.with_return(index)["final_return"]
@@ -65,7 +65,8 @@ def data(runs: Runs) -> pd.DataFrame:
         frame = frame.merge(states.reset_index().assign(configuration=states.index), on="label")
         names = [topology_label(name) for name in topologies]
         where = f"{len(names)} topologies" if names[1:] else "".join(names)
-        frames.append(frame.assign(share=share, topology=where, segments=part["segments"].max()))
+        frame = frame.assign(share=share, topology=where, segments=part["segments"].max())
+        frames.append(frame.assign(only_world=facets.only_world(every)))
     controls = facets.levels(runs)[["label", "configuration", "return"]]
     frames.append(controls.rename(columns={"return": "value"}).assign(panel="level"))
     return pd.concat([frame.reindex(columns=_COLUMNS).astype(object) for frame in frames])
@@ -156,7 +157,8 @@ def _draw_profiles(axis: Axes, part: pd.DataFrame, shown: dict[str, Look]) -> No
     share, topology = (
         first[name] if isinstance(first[name], str) else "" for name in ("share", "topology")
     )
-    axis.set_title(layout.heading(topology, first["segments"], share))
+    title = layout.heading(topology, first["segments"], share)
+    axis.set_title(layout.below_world(part, title))
     axis.set_xlabel("return threshold τ")
     axis.set_ylabel("runs with final return > τ")
     axis.set_ylim(-0.03, 1.03)

@@ -14,7 +14,7 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rsm.analysis import selection
+from rsm.analysis import facets, selection, worlds
 from rsm.analysis.figures import style
 from rsm.analysis.labels import topology_label, without
 from rsm.analysis.load import Runs
@@ -24,7 +24,7 @@ TITLE, CATEGORY = "Vehicles over time", "Performance"
 
 _COLUMNS = (
     "seed", "status", "eval_seed", "mean_speed", "collisions", "horizon", "ranges", "period", "meetings",
-    "time", "vehicle", "route", "position", "speed", "learner",
+    "only_world", "time", "vehicle", "route", "position", "speed", "learner",
 )  # fmt: skip
 MOST = 4  # panels in a row
 BETWEEN = 40.0  # m of the axis between two approaches
@@ -36,14 +36,18 @@ def data(runs: Runs) -> pd.DataFrame:
 
     Columns of the first row of a run: those of `selection.CONFIGURATION`, seed, status, eval_seed, mean_speed
     (m/s, of all vehicles), collisions, horizon (s), ranges (m, of positions on every route), period (m, after
-    which they begin anew, if they do), meetings (m, where ways cross or join). Columns of its other rows, of
-    which there are none without a trajectory: configuration, time (s), vehicle, route, position (m), speed
-    (m/s) and learner (a text).
+    which they begin anew, if they do), meetings (m, where ways cross or join), and only_world, where the
+    study has several worlds and all these runs are of one. Columns of its other rows, of which there are
+    none without a trajectory: configuration, time (s), vehicle, route, position (m), speed (m/s) and learner
+    (a text).
     """
     frames = []
+    driven = worlds.listed(runs.index[runs.index["run_id"].isin(runs.with_trajectory)])
+    only = driven[0] if len(driven) == 1 and facets.only_world(runs.index) else None
     for run_id in runs.with_trajectory:
         [run] = selection.records(runs.index[runs.index["run_id"] == run_id])
         row = {name: run[name] for name in (*selection.CONFIGURATION, "seed", "status")}
+        row["only_world"] = only
         found = runs.trajectory(run_id) if run["status"] == "finished" else None
         if found is None:
             frames.append(pd.DataFrame([row]))
@@ -74,6 +78,9 @@ def draw(data: pd.DataFrame) -> Figure:
     facts, driven = data[data["time"].isna()], data.dropna(subset=["time"])
     if driven.empty:
         return style.empty("no run of this study has a trajectory: `rsm trajectory` drives one")
+    if len(worlds.listed(facts)) == 1:  # else each panel names its own
+        pairs = zip(facts["label"], facts["world"], strict=True)
+        facts = facts.assign(label=[without(label, str(world)) for label, world in pairs])
     rows = -(-len(facts) // MOST)
     columns = -(-len(facts) // rows)
     figure = Figure(figsize=(style.PAGE, min(1.85 * rows + 0.65, style.TALLEST)))
@@ -102,12 +109,13 @@ def draw(data: pd.DataFrame) -> Figure:
                 -0.03, (low + high) / 2, "joining", transform=axis.get_yaxis_transform(),
                 rotation=90, ha="right", va="center", color=style.GREY, size=6,
             )  # fmt: skip
+    world = f"{named}. " if (named := facets.named_world(facts)) else ""
     image = mpl.cm.ScalarMappable(norm=scale, cmap=_colours())
     bar = figure.colorbar(image, ax=grid.ravel().tolist()[: len(facts)], pad=0.01, aspect=14 * rows)
     bar.set_label("speed (m/s)")
     bar.outline.set_visible(False)
     figure.suptitle(
-        f"Training seed {known['seed']:g}, the same held-out episode (traffic seed "
+        f"{world}Training seed {known['seed']:g}, the same held-out episode (traffic seed "
         f"{known['eval_seed']:.0f}) for all; over the panels the mean speed of all vehicles.",
         x=0.01, ha="left", fontsize=mpl.rcParams["legend.fontsize"], color=style.GREY,
     )  # fmt: skip
@@ -153,7 +161,7 @@ def _draw_panel(axis: Axes, first: pd.Series, part: pd.DataFrame, scale: Normali
     axis.grid(visible=False)
     where = [topology_label(first["topology"])] if isinstance(first["topology"], str) else []
     where += [f"P = {first['segments']:g}"] if np.isfinite(first["segments"]) else []
-    label = fill(without(first["label"], str(first.get("world"))), 30, break_on_hyphens=False)
+    label = fill(first["label"], 30, break_on_hyphens=False)
     if part.empty:
         axis.set_title("\n".join([label, ", ".join(where)]), fontsize=6.5)
         style.note(

@@ -22,9 +22,13 @@ NEIGHBOURS = 24  # points between two methods on one topology
 
 
 def data(runs: Runs) -> pd.DataFrame:
-    """`facets.final_scores` (return) of every learning run at one P in one world, then a row per control."""
-    index = facets.one_world(selection.representative(selection.learners(runs)))
-    scores = facets.final_scores(index, {"final_return": "return"})
+    """`facets.final_scores` (return) of every learning run at one P in one world, then a row per control.
+
+    `only_world` is that world, where the study has several.
+    """
+    every = selection.representative(selection.learners(runs))
+    scores = facets.final_scores(facets.one_world(every), {"final_return": "return"})
+    scores["only_world"] = facets.only_world(every)
     levels = facets.levels(runs).drop(columns="mean_speed")
     return pd.concat([scores, levels], ignore_index=True)
 
@@ -54,7 +58,8 @@ def draw(data: pd.DataFrame) -> Figure:
     for place, axis in enumerate(row):
         _draw_panel(axis, groups[place], shown, layout.points(axis, len(parts)) / sum(widths))
         share = shares[place] if varied else None
-        axis.set_title(layout.panel_title(None, parts[place]["segments"].max(), share))
+        title = layout.panel_title(None, parts[place]["segments"].max(), share)
+        axis.set_title(layout.below_world(data, title))
     level_lines.draw_levels(row, values)
     layout.share_y(row)
     legends.legend(figure, drawn, shown)
