@@ -12,7 +12,9 @@ BEFORE, AFTER = ("human",), ("platoon", "meter")
 
 
 def trajectory_runs(study: Study) -> tuple[str, ...]:
-    """Run ids: human driving, one configuration per method, way of finding ζ and share, and the platoon.
+    """Run ids: human driving, one configuration per method, gate and share, and the platoon.
+
+    A gate is a rule for ζ and who judges, or a version of the published code.
 
     They are of the first seed alone. A configuration is the first of the study with the published P, or with
     the largest where that is not run.
@@ -20,15 +22,17 @@ def trajectory_runs(study: Study) -> tuple[str, ...]:
     configs = [config for config in study.runs().values() if config.seed == study.seeds[0]]
     values = {config.communication.segments for config in configs if _has_segments(config)}
     main = PUBLISHED_SEGMENTS if PUBLISHED_SEGMENTS in values else max(values, default=0)
-    chosen: dict[tuple[str, str, str], str] = {}
+    chosen: dict[tuple[str, tuple[str | None, ...], str], str] = {}
     for method in (*BEFORE, *METHODS, *AFTER):
         for config in configs:
             shown = not _has_segments(config) or config.communication.segments == main
             if config.method == method and shown:
                 traits = METHODS.get(method)
-                rule = config.mixing.rule if traits and traits.judged else ""
+                mixing = config.mixing
+                gate = (mixing.rule, mixing.judge, mixing.published_code)
                 share = config.communication.share if traits else ""
-                chosen.setdefault((method, rule, share), config.run_id)
+                key = (method, gate if traits and traits.judged else (), share)
+                chosen.setdefault(key, config.run_id)
     return tuple(chosen.values())
 
 

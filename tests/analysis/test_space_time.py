@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from rsm.analysis.figures import space_time
 from rsm.analysis.load import Runs
 from rsm.analysis.trajectories import trajectory_runs
+from rsm.config.study import load_study, study_file
 from rsm.errors import ConfigError
 
 from .conftest import load_study_runs, redrawn, small_study, texts, write_trajectory
@@ -50,6 +51,17 @@ def test_what_is_shared_has_a_trajectory_apart_where_it_varies() -> None:
         "rsm-ring-p4-k3-seed0",
         "rsm-ring-p4-k3-actor+critic-seed0",
     )
+
+
+def test_each_judge_and_each_version_of_the_published_code_has_a_trajectory() -> None:
+    grid = {"topologies": ["ring"], "rules": ["theorem2"]}
+    assert trajectory_runs(small_study(methods=["rsm"], judges=["own", "peers"], **grid)) == (
+        "rsm-ring-p4-k3-seed0",
+        "rsm-peers-ring-p4-k3-seed0",
+    )
+    published = trajectory_runs(load_study(study_file("published")))
+    assert {"rsm-radius90-p4-k3-seed0", "rsm-coin-radius90-p4-k3-seed0"} < set(published)
+    assert sum("-aug-" in name or "-jul-" in name for name in published) == 2
 
 
 def test_a_way_over_the_seam_is_cut_there_and_no_piece_crosses_the_panel() -> None:
