@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rsm.config.catalogue import TOPOLOGIES, parse_topology
 from rsm.config.extensions import imported
-from rsm.errors import ConfigError
+from rsm.errors import ConfigError, one_line
 
 if TYPE_CHECKING:  # imported where a graph is drawn: a twentieth of every start
     import networkx as nx
@@ -29,8 +29,8 @@ def neighbourhood(
     """A function from the vehicles' positions at a round to the adjacency matrix.
 
     Static topologies are drawn here, once, and ignore the positions. `random:<k>` is drawn anew by every call.
-    Raises ConfigError for a topology
-    that N agents cannot form, and for a random graph that is not connected in 100 draws.
+    Raises ConfigError for a topology that N agents cannot form, and for one that is not connected in
+    100 draws.
     """
     family, parameters = parse_topology(topology)
     if family == "radius":
@@ -86,7 +86,10 @@ def _static_graph(topology: str, agents: int, generator: np.random.Generator) ->
             case "small-world", (neighbours, probability):
                 return nx.watts_strogatz_graph(agents, int(neighbours), probability, seed=seed)
         outside = imported(TOPOLOGIES, family, TOPOLOGIES[family].module, "graph")
-        found: nx.Graph = outside.graph(agents, *parameters, generator=seed)
+        try:
+            found: nx.Graph = outside.graph(agents, *parameters, generator=seed)
+        except nx.NetworkXError as error:
+            raise ConfigError(f"{message}: {one_line(error)}") from None
         return found
 
     for _ in range(TRIES):

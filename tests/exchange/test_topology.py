@@ -1,8 +1,12 @@
+from types import SimpleNamespace
+
 import networkx as nx
 import numpy as np
 import pytest
 
+from rsm.config.catalogue import TOPOLOGIES, TopologyTraits
 from rsm.errors import ConfigError
+from rsm.exchange import topology as topologies
 from rsm.exchange.topology import neighbourhood, within
 
 ANYWHERE = np.zeros((9, 2))
@@ -87,3 +91,14 @@ def test_topology_that_nine_agents_cannot_form_is_refused_in_plain_words(topolog
     with pytest.raises(ConfigError, match=words) as caught:
         adjacency(topology)
     assert "<" not in str(caught.value) and "*" not in str(caught.value)
+
+
+def test_a_topology_of_a_package_says_in_one_line_what_its_graph_refuses(monkeypatch):
+    def graph(agents, columns, generator):
+        raise nx.NetworkXError(f"rows of {columns:g}\ndo not come out even")
+
+    monkeypatch.setitem(TOPOLOGIES.own, "grid", TopologyTraits(("columns",), module="outside"))
+    monkeypatch.setattr(topologies, "imported", lambda *names: SimpleNamespace(graph=graph))
+    words = r"communication\.topology: 'grid:4' is not allowed: 9 agents cannot form it: rows of 4\\ndo not"
+    with pytest.raises(ConfigError, match=words):
+        adjacency("grid:4")
