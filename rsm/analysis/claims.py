@@ -158,10 +158,10 @@ def _compared(
 def one_configuration(runs: pd.DataFrame, method: str, axes: dict[str, Any]) -> pd.DataFrame:
     """Finished rows of runs.csv of one configuration of a method: with these axes, else the published values.
 
-    Where the study lacks the published value of an axis, the first that it has is taken. None stands for a
-    value that is not there.
+    Where the study lacks the published value of an axis, the first that it has is taken; of several worlds the
+    first. None stands for a value that is not there. A configuration whose runs all failed is not replaced.
     """
-    found = runs[(runs["method"] == method) & (runs["status"] == "finished")]
+    found = runs[runs["method"] == method]
     for name, value in axes.items():
         same = found[name].isna() if value is None else found[name] == value
         found = found[same]
@@ -170,7 +170,8 @@ def one_configuration(runs: pd.DataFrame, method: str, axes: dict[str, Any]) -> 
         if axis.name not in axes and len(values):
             usual = setting(RunSettings(), axis.setting)
             found = found[found[axis.name] == (usual if usual in values else values[0])]
-    return found[found["configuration"] == found["configuration"].iloc[0]] if len(found) else found
+    first = found["configuration"] == found["configuration"].iloc[:1].squeeze()
+    return found[first & (found["status"] == "finished")]
 
 
 def _never(

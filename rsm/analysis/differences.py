@@ -37,8 +37,8 @@ def differences(runs: Runs) -> pd.DataFrame:
     Columns: those of `selection.counts`, episode, env_steps (median over seeds), pairs (seeds that both
     finished, in the same world), difference (IQM over seeds) with its 95 % bootstrap interval as _low and
     _high, and above, the number of seeds with a difference above 0. Deterministic evaluations; no row where
-    the study has no `independent`. The control `untrained` has the return of its only evaluation at every
-    episode.
+    the study has no `independent`; of several in a world, such as one for each start of a transfer, the first
+    is the reference. The control `untrained` has the return of its only evaluation at every episode.
     """
     index = selection.learners(runs)
     scores = facets.scores_by_seed(runs, index)
@@ -47,7 +47,8 @@ def differences(runs: Runs) -> pd.DataFrame:
     if len(alone_runs) and len(untrained):
         index = pd.concat([index, untrained])
         like = scores[str(alone_runs["configuration"].iloc[0])]
-        scores[str(untrained["configuration"].iloc[0])] = _unchanging(untrained, like)
+        for configuration, own_runs in untrained.groupby("configuration", sort=False):
+            scores[str(configuration)] = _unchanging(own_runs, like)
     frames = []
     for row in selection.records(selection.counts(index)):
         world, own = row["world"], scores.get(row["configuration"])

@@ -112,6 +112,7 @@ def identity(config: RunConfig, label: str, world: str | None) -> dict[str, Any]
         "label": label,
         "world": world,
         "communication_mode": config.communication.mode if exchanges else None,
+        "begins": varied_word("init_from.run", config.begins_from) if config.learns else None,
         "method": config.method,
         "control": not config.learns,
         **config.axes,

@@ -29,7 +29,7 @@ from rsm.runs.schema import AGENTS, OPTIONAL, SUMMARY, TABLES, TRAJECTORY, TRAJE
 
 # Identity columns that every table carries beside its own.
 IDENTITY = (
-    "run_id", "configuration", "label", "world", "communication_mode", "method", "control",
+    "run_id", "configuration", "label", "world", "communication_mode", "begins", "method", "control",
     *(axis.name for axis in AXES), "seed",
 )  # fmt: skip
 _USUAL = RunSettings()

@@ -90,9 +90,6 @@ def table(runs: Runs) -> pd.DataFrame:
     index = selection.learners(runs)
     scores = points(runs)
     finished = selection.with_return(index)
-    central = finished[finished["method"] == "fmarl"]
-    central = central[central["configuration"] == central["configuration"].head(1).squeeze()]
-    limit = central["bytes_sent"].astype(float).max()
     curves = facets.scores_by_seed(runs, index)
     rows = []
     for row in selection.records(scores.drop_duplicates("configuration")):
@@ -102,7 +99,10 @@ def table(runs: Runs) -> pd.DataFrame:
         found = {key: row[key] for key in keys} | {"seeds": len(part)}
         for name in ("return", "megabytes"):
             found |= {f"{name}_{end}": row[f"{name}_{end}"] for end in ("iqm", "low", "high")}
-        equal = _return_by(curves.get(row["configuration"]), limit)
+        central = selection.reference(part, index, "fmarl")
+        equal = _return_by(
+            curves.get(row["configuration"]), central["bytes_sent"].astype(float).max()
+        )
         estimates = {"return_at_equal_bytes": equal, "ahead_of_fmarl": ahead}
         for name, estimate in (estimates | {"bytes_over_fmarl": ratio}).items():
             ends = (name, f"{name}_low", f"{name}_high")

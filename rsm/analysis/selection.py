@@ -105,14 +105,14 @@ def reference(part: pd.DataFrame, index: pd.DataFrame, method: str) -> pd.DataFr
     """Finished runs of `method` that those of `part` are compared with; empty where there are none.
 
     They are of the same world. Where configurations of the method differ it is the label that shares what is
-    exchanged, how much is lost and whether agents wait, as far as `part` has such a thing, else the first. One
-    whose runs all failed is not replaced.
+    exchanged, how much is lost, whether agents wait and what they begin with, as far as `part` has such a
+    thing, else the first. One whose runs all failed is not replaced.
     """
     found = index[index["method"] == method]
     if len(part) and isinstance(world := part["world"].iloc[0], str):
         found = in_world(found, world)
     if found["label"].nunique() > 1 and len(part):
-        for name in ("share", "loss_rate", "communication_mode"):
+        for name in ("share", "loss_rate", "communication_mode", "begins"):
             same = found[found[name] == part[name].iloc[0]]
             found = same if len(same) else found
         found = found[found["label"] == found["label"].iloc[0]]

@@ -63,7 +63,7 @@ def planned_runs(text: str) -> tuple[str, dict[str, Planned]]:
         return text, known
     study = finished_study(text)
     runs = study.runs()
-    plans = planned(runs)
+    plans = planned(runs, RESULTS / study.name)
     if (resolved := RESULTS / study.name / RESOLVED).is_file():
         remember(resolved, runs, plans)
     return study.name, plans

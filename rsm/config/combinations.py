@@ -142,6 +142,16 @@ def learning_together_has_equal_agents(run: RunConfig) -> None:
         )
 
 
+def questions_have_other_sizes(run: RunConfig) -> None:
+    usual = run.mixing.judged_states
+    if run.measures_gate and usual in run.gate.states:
+        raise KeyedError(
+            "gate.states",
+            usual,
+            "the judge `peers` is measured with as many (mixing.states); allowed: other numbers",
+        )
+
+
 COMBINATIONS: tuple[Callable[[RunConfig], None], ...] = (
     loops_have_no_distance,
     control_is_for_this_road,
@@ -151,4 +161,5 @@ COMBINATIONS: tuple[Callable[[RunConfig], None], ...] = (
     published_code_knows_no_time,
     newcomers_have_no_episodes_to_hold_out,
     learning_together_has_equal_agents,
+    questions_have_other_sizes,
 )

@@ -279,5 +279,6 @@ class Gate(Settings):
         max_length=12,
         strict=False,
         description="Further numbers of states B: peers also judge the same replicas with questions of B "
-        "states, recorded as `peers:<B>`. The questions of `peers` have mixing.states.",
+        "states, recorded as `peers:<B>`. Those of `peers` have as many as the run's own judge takes "
+        "(mixing.states).",
     )

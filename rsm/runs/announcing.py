@@ -51,7 +51,7 @@ def announce(
 
     It ends when the returned function is called, or with the process.
     """
-    over, plans = threading.Event(), planned(runs)
+    over, plans = threading.Event(), planned(runs, results)
 
     def watch() -> None:
         while True:

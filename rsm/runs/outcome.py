@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from rsm.errors import one_line
-from rsm.runs.files import read_json
 
 if TYPE_CHECKING:  # loading the models of settings takes longer than `rsm status` may
     from rsm.config.run import RunConfig
@@ -26,10 +25,13 @@ class Outcome(NamedTuple):
 
 def outcome(runs: Mapping[str, RunConfig], results: Path) -> Outcome:
     """How the runs below `results` ended. For one without a summary the reason is the last line of its log."""
+    from rsm.runs.folder import as_begun, read_summary  # loads pydantic, which a look need not
+
     found = Outcome({}, {}, [])
     for run_id, config in runs.items():
-        summary = read_json(results / "runs" / run_id / "summary.json")
-        if summary is not None and summary.get("settings_hash") == config.settings_hash:
+        folder = results / "runs" / run_id
+        summary, wanted = read_summary(folder), as_begun(folder, config).settings_hash
+        if summary is not None and summary.get("settings_hash") == wanted:
             if summary.get("status") != "finished":
                 found.failed[run_id] = one_line(summary.get("reason") or "no reason given")
         elif (reason := last_words(results / "logs" / f"{run_id}.log")) is not None:

@@ -32,11 +32,13 @@ class Planned(NamedTuple):
     configuration: str
 
 
-def planned(runs: Mapping[str, RunConfig]) -> dict[str, Planned]:
-    """Run id → what is to be known of it."""
+def planned(runs: Mapping[str, RunConfig], results: Path) -> dict[str, Planned]:
+    """Run id → what is to be known of it, where `results/runs` has or will have its folder."""
+    from rsm.runs.folder import as_begun
+
     return {
         run_id: Planned(
-            config.settings_hash,
+            as_begun(results / "runs" / run_id, config).settings_hash,
             config.training.episodes,
             config.learns,
             config.method,

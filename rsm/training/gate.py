@@ -59,11 +59,14 @@ def gate_rows(
     came, post = _one_replica_each(config, neighbours, theta, draw)
     replicas = came.joined(0, theta)
     case = Judgement(came, theta, learner.critics.detach(), replicas, neighbours, post)
-    verdicts = _verdicts(JUDGES, config, learner, replay, case, draw)
-    # From a stream of their own: what else is measured does not depend on them.
+    # Streams of their own: nothing else depends on fewer states, and all who ask peers ask the same.
+    for_fewer, for_jurors = sequence.spawn(2)
+    every = {"states": config.mixing.judged_states}  # of each judge, whatever it usually takes
+    judges = {name: changes | every for name, changes in JUDGES.items()}
+    verdicts = _verdicts(judges, config, learner, replay, case, draw, for_jurors)
     fewer = {f"peers:{count}": JUDGES["peers"] | {"states": count} for count in config.gate.states}
-    apart = np.random.default_rng(sequence.spawn(1)[0])
-    verdicts |= _verdicts(fewer, config, learner, replay, case, apart)
+    apart = np.random.default_rng(for_fewer)
+    verdicts |= _verdicts(fewer, config, learner, replay, case, apart, for_jurors)
     able = np.flatnonzero(neighbours.any(axis=1))
     size = min(config.gate.replicas, len(able))
     chosen: list[int] = sorted(draw.choice(able, size, replace=False).tolist())
@@ -121,13 +124,18 @@ def _verdicts(
     replay: Replay,
     case: Judgement,
     draw: np.random.Generator,
+    for_jurors: np.random.SeedSequence,
 ) -> dict[str, Verdict]:
-    """What every judge says of the replicas, A⁺ by each; `judges` are changes of `mixing` by name."""
+    """What every judge says of the replicas, A⁺ by each; `judges` are changes of `mixing` by name.
+
+    Every judge that asks peers asks the same ones.
+    """
     attackers, verdicts = unlike_agents(config, learner.agents, "attack"), {}
     for name, changes in judges.items():
         generator = torch.Generator(case.theta.device).manual_seed(int(draw.integers(2**63)))
         seen = config.model_copy(update={"mixing": config.mixing.model_copy(update=changes)})
-        judge = judges_of(seen, learner, replay, generator, attackers)
+        jurors = np.random.default_rng(for_jurors)
+        judge = judges_of(seen, learner, replay, generator, attackers, jurors)
         verdicts[name] = judge.opinion(case, 0).verdict
     return verdicts
 

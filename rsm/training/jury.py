@@ -30,13 +30,22 @@ class Peers:
     """
 
     def __init__(
-        self, config: RunConfig, learner: Learner, own: OwnCritic, liars: Collection[int]
+        self,
+        config: RunConfig,
+        learner: Learner,
+        own: OwnCritic,
+        liars: Collection[int],
+        jurors: np.random.Generator | None = None,
     ) -> None:
-        """`own` has the states of every receiver; `liars` are the agents that answer −Q."""
+        """`own` has the states of every receiver; `liars` are the agents that answer −Q.
+
+        `jurors` draws whom to ask, in place of the streams of the run.
+        """
         self._settings, self._learner = config.mixing, learner
         self.own, self._liars = own, liars
         nodes = range(learner.agents) if own.each_draws_alone else [None]
-        self._draws = [numpy_generator(config.seed, Stream.JURORS, node) for node in nodes]
+        of_run = (numpy_generator(config.seed, Stream.JURORS, node) for node in nodes)
+        self._draws = [jurors] if jurors is not None else list(of_run)
 
     def opinion(self, case: Judgement, replica: int) -> Opinion:
         """Ask, hear and conclude at one instant; `replica` numbers the question within the round."""

@@ -239,6 +239,13 @@ def test_configuration_has_the_published_values_unless_it_is_told_others() -> No
     ring = runs[runs["topology"] == "ring"]
     assert one_configuration(ring, "rsm", written)["final_return"].tolist() == [3.0]
     assert one_configuration(runs, "fmarl", {}).empty
+    runs.loc[runs["topology"] == "ring", "status"] = "failed"
+    assert one_configuration(runs, "rsm", {"topology": "ring"}).empty
+    first, second = (
+        runs_of("rsm", [value], configuration=name) for value, name in ((5.0, "x"), (6.0, "y"))
+    )
+    gone = pd.concat([first.assign(status="failed"), second])
+    assert one_configuration(gone, "rsm", written).empty, "the second does not stand for the first"
 
 
 def test_claims_name_figures_and_studies_in_one_word() -> None:

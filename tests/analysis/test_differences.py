@@ -11,8 +11,10 @@ import pytest
 
 from rsm.analysis.differences import differences, markdown, summaries
 from rsm.analysis.load import Runs
+from rsm.analysis.tables import main_table
+from rsm.config.study import parse_study
 
-from .conftest import load_study_runs
+from .conftest import load_study_runs, write_study
 
 
 def returns(runs: Runs, configuration: str) -> pd.DataFrame:
@@ -109,3 +111,26 @@ def test_untrained_is_a_row_that_does_not_change(make: Callable[..., Path]) -> N
     expected = [np.sort(episode)[1:-1].mean() for episode in pairs]
     np.testing.assert_allclose(own["difference"], expected)
     assert "| untrained" in markdown(own, "made")
+
+
+def test_each_beginning_is_compared_with_its_own_and_has_its_own_untrained(tmp_path: Path) -> None:
+    """As in the study `transfer`: from scratch, and from the run of another study."""
+    content = {
+        "name": "synthetic", "description": "Made up.", "seeds": list(range(5)),
+        "grid": {
+            "methods": ["independent", "fmarl", "untrained"],
+            "init_from.run": [None, "results/other/runs/fmarl-seed{seed}"],
+        },
+        "run": {"training": {"episodes": 10}},
+    }  # fmt: skip
+    runs = load_study_runs(write_study(parse_study(content, "synthetic study"), tmp_path))
+    found = differences(runs)
+    assert {"untrained-from-scratch", "untrained-from-fmarl"} < set(found["configuration"])
+    assert found["difference"].notna().all()
+    final = runs.index.set_index(["configuration", "seed"])["final_return"]
+    table = main_table(runs).set_index("configuration")
+    for start in ("from-scratch", "from-fmarl"):
+        gain = (final[f"fmarl-{start}"] - final[f"independent-{start}"]).sort_values()
+        ahead = table.loc[f"fmarl-{start}", "ahead_of_independent"]
+        assert ahead == pytest.approx(gain.iloc[1:-1].mean())
+    assert "ratio_to_fmarl" in table and table.loc["fmarl-from-fmarl", "ratio_to_fmarl"] == 1

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rsm.analysis import facets, figures, trust
+from rsm.analysis import facets, figures, pareto, trust
 from rsm.analysis.differences import differences
 from rsm.analysis.groups import agents_table, groups, kinds, level, markdown
 from rsm.analysis.load import Runs
@@ -299,3 +299,15 @@ def test_controls_are_no_levels_of_agents_on_other_roads(tmp_path: Path) -> None
     assert set(groups_there["group"]) == {
         "honest", "worst", "14 vehicles", "10 vehicles", "18 vehicles",
     }  # fmt: skip
+
+
+def test_return_for_the_bytes_of_fmarl_is_of_the_same_world(tmp_path: Path) -> None:
+    study = fleet(
+        {"attack": {"agents": 2}},
+        {"methods": ["fmarl"], "attack.kind": ["alie"]},
+        {"methods": ["rsm"], "attack.kind": KINDS},
+    )
+    table = pareto.table(load_study_runs(write_study(study, tmp_path))).set_index("configuration")
+    column = table["return_at_equal_bytes"]
+    assert np.isfinite(column["rsm-complete-p4-k3-kindalie"])
+    assert np.isnan(column["rsm-complete-p4-k3-kindsign-flip"]), "no fmarl was attacked like that"

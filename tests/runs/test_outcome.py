@@ -1,6 +1,7 @@
 import json
 
-from rsm.config.run import RunConfig
+from rsm.config.loading import dump_yaml
+from rsm.config.run import RunConfig, parse_run
 from rsm.runs.outcome import outcome, report
 
 RUNS = {config.run_id: config for config in (RunConfig(method="go", seed=n) for n in range(30))}
@@ -48,6 +49,25 @@ def test_run_that_could_not_run_is_told_apart_from_one_that_was_stopped(tmp_path
     assert "  could not run: go-seed0: go-seed0: disk full" in lines
     assert "  unfinished: 2; the same command resumes them" in lines
     assert report("small", RUNS, tmp_path, ended=True) == [], "nobody asked for them"
+
+
+def test_run_whose_source_is_gone_is_still_finished(tmp_path):
+    from rsm.runs.planned import planned
+    from rsm.runs.status import status
+
+    start = {"run": str(tmp_path / "gone"), "sha256": "a" * 64}
+    begun = parse_run({"method": "independent", "init_from": start}, "run.yaml")
+    asked = parse_run({"method": "independent", "init_from": {"run": start["run"]}}, "study")
+    assert begun.settings_hash != asked.settings_hash
+    folder = tmp_path / "runs" / asked.run_id
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(dump_yaml(begun))
+    about = {"status": "finished", "episodes": asked.training.episodes}
+    (folder / "summary.json").write_text(json.dumps(about | {"settings_hash": begun.settings_hash}))
+    log(tmp_path, asked.run_id, "rsm: no such folder\n")
+    runs = {asked.run_id: asked}
+    assert outcome(runs, tmp_path) == ({}, {}, [])
+    assert status(planned(runs, tmp_path), tmp_path).done == 1
 
 
 def test_many_failures_are_counted_not_listed(tmp_path):

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -23,7 +24,7 @@ def learner(seed: int, method: str = "independent") -> RunConfig:
 
 
 CONFIGS = {config.run_id: config for config in map(learner, range(10))}
-RUNS = planned(CONFIGS)
+RUNS = planned(CONFIGS, Path())
 
 
 def leave(results, config, **content):
@@ -92,7 +93,7 @@ def test_time_left_is_that_of_the_same_kind_on_as_many_places_as_now(tmp_path):
     leave(tmp_path, configs[0], wall_s=1200.0)
     for config in configs[1:3]:
         sign(tmp_path, config, age=0.0, episode=40, episode_s=10.0)  # 600 s left of 1000 s
-    found = status(planned(runs), tmp_path, NOW)
+    found = status(planned(runs, tmp_path), tmp_path, NOW)
     independent = (1200 + 1000 + 1000) / 3  # mean of the finished run and of those under way
     assert found.left_s == pytest.approx((2 * 600 + 7 * independent + 500) / 2)
 
@@ -174,7 +175,7 @@ def test_thousand_runs_are_looked_at_without_loading_what_takes_long(tmp_path):
     runs = {config.run_id: config for config in map(learner, range(1000))}
     for config in runs.values():
         leave(tmp_path, config)
-    plans = planned(runs)
+    plans = planned(runs, tmp_path)
     start = time.process_time()
     assert status(plans, tmp_path).done == 1000
     assert time.process_time() - start < 1.0  # 0.05 s on a quiet machine
@@ -202,5 +203,5 @@ def test_what_depends_on_other_files_is_not_kept(tmp_path):
     study = tmp_path / "study.yaml"
     study.touch()
     begun = parse_run({"method": "independent", "init_from": {"run": "results/x"}}, "test")
-    remember(study, {begun.run_id: begun}, planned({begun.run_id: begun}))
+    remember(study, {begun.run_id: begun}, planned({begun.run_id: begun}, tmp_path))
     assert remembered(study) is None

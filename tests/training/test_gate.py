@@ -4,9 +4,12 @@ import pytest
 import torch
 
 from rsm.config.loading import dump_yaml
+from rsm.errors import ConfigError
 from rsm.runs.folder import run_files
 from rsm.runs.schema import GATE_TABLE
+from rsm.training import gate
 from rsm.training.gate import JUDGES
+from rsm.training.jury import Peers
 from rsm.training.loop import Training
 from rsm.training.run import train
 
@@ -87,6 +90,48 @@ def test_questions_of_fewer_states_are_asked_about_the_same_replicas_and_change_
         assert list(part["judge"]) == [*JUDGES, "peers:4", "peers:16"]
         assert part["return_with"].nunique() == part["sources"].map(tuple).nunique() == 1
         assert part["advantage"].nunique() == len(part)
+
+
+def test_all_judges_have_the_states_of_the_run_and_ask_jurors_drawn_anew_each_time(
+    tiny, tmp_path, monkeypatch
+):
+    """A run judged by its own critic has 256 states, where `judge: peers` usually takes 128."""
+    seen, asked = {}, []
+    real, real_jurors = gate.judges_of, Peers.jurors
+
+    def judges_of(config, *rest):
+        judge = real(config, *rest)
+        seen.setdefault(config.mixing.judged_states, []).append(type(judge).__name__)
+        return judge
+
+    def jurors(self, *which):
+        asked.append(real_jurors(self, *which))
+        return asked[-1]
+
+    monkeypatch.setattr(gate, "judges_of", judges_of)
+    monkeypatch.setattr(Peers, "jurors", jurors)
+    changes = MEASURED["gate"] | {"states": [8]}
+    train(
+        tiny(
+            traffic={"scenario": "fleet-figure-eight:8"},
+            communication={"topology": "complete", "segments": 2},
+            mixing={"states": None, "jurors": 1},
+            gate=changes,
+            training={"episodes": 4},
+        ),
+        tmp_path,
+    )
+    assert set(seen) == {8, 256} and seen[8] == ["Peers", "Peers"], "two probes"
+    assert len(seen[256]) == 2 * len(JUDGES)
+    first, second = asked[: len(asked) // 2], asked[len(asked) // 2 :]
+    for probe in (first, second):  # of eight receivers each
+        assert probe[:8] == probe[8:], "questions of both sizes go to the same jurors"
+    assert first != second
+
+
+def test_further_questions_of_as_many_states_are_refused(tiny):
+    with pytest.raises(ConfigError, match=r"gate\.states: 32 is not allowed"):
+        tiny(**MEASURED | {"gate": MEASURED["gate"] | {"states": [4, 32]}})
 
 
 def test_one_loop_does_not_feel_the_replica_of_another(tiny):
