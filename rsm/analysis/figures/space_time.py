@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 
 from rsm.analysis import facets, selection, worlds
 from rsm.analysis.figures import style
-from rsm.analysis.labels import topology_label, without
+from rsm.analysis.labels import topology_label
 from rsm.analysis.load import Runs
 from rsm.analysis.statistics import Floats
 
@@ -78,9 +78,8 @@ def draw(data: pd.DataFrame) -> Figure:
     facts, driven = data[data["time"].isna()], data.dropna(subset=["time"])
     if driven.empty:
         return style.empty("no run of this study has a trajectory: `rsm trajectory` drives one")
-    if len(worlds.listed(facts)) == 1:  # else each panel names its own
-        pairs = zip(facts["label"], facts["world"], strict=True)
-        facts = facts.assign(label=[without(label, str(world)) for label, world in pairs])
+    if len(driven_in := worlds.listed(facts)) == 1:  # else each panel names its own
+        facts = facets.of_world(facts, driven_in[0])
     rows = -(-len(facts) // MOST)
     columns = -(-len(facts) // rows)
     figure = Figure(figsize=(style.PAGE, min(1.85 * rows + 0.65, style.TALLEST)))
