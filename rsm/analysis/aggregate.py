@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rsm.analysis import FIGURES, FORMATS, TABLES, figures
-from rsm.analysis.load import load_runs
+from rsm.analysis.load import load_runs, one_device
 from rsm.config.study import Study
 from rsm.errors import ConfigError
 from rsm.runs.files import write_csv, write_json, write_text
@@ -27,11 +27,12 @@ def write_tables(study: Study, results: Path) -> list[Path]:
     """Write the tables of `study`, whose runs lie in `results/runs`, to `results/tables`.
 
     Missing and failed runs are shown as such. Raises ConfigError where a run folder has other settings
-    than the study, or cannot be read.
+    than the study, or cannot be read, and where runs that learn were computed on different kinds of device.
     """
     from rsm.analysis import barrier, differences, export, groups, pareto, tables, trust
 
     runs = load_runs(study, results / "runs")
+    one_device(runs)
     table = tables.main_table(runs)
     folder = results / "tables"
     write_text(folder / "main.html", export.html(table, runs))
@@ -72,6 +73,7 @@ def write_figures(study: Study, results: Path, only: Sequence[str] | None = None
             f"figure: {unknown[0]!r} is not allowed: known figures: {', '.join(FIGURES)}"
         )
     runs = load_runs(study, results / "runs")
+    one_device(runs)
     for name in names:
         figures.save(name, runs, results / "figures")
     return figure_files(results, names)

@@ -29,8 +29,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "code jul": {"published_code": "jul"},
 }
 
+# Judge of a gate study → the variant that it is.
+GATES = {
+    "own": WRITTEN, "aug": "code aug", "jul": "code jul", "peers": "theorem2, judged by peers",
+}  # fmt: skip
+
 _EQUAL = 1.0  # the ratio of two that send alike
-_COIN = 0.5  # the area under the ROC curve of a gate that tosses one
 
 
 class Finding(NamedTuple):
@@ -100,7 +104,7 @@ def _limit(claim: dict[str, Any]) -> str:
         return "none"
     if "cheapest" in claim:
         return f"below {_EQUAL:g}"
-    compare = claim.get("compare", {"above": _COIN})
+    compare = claim.get("compare") or claim["gate"]
     side = "above" if "above" in compare else "below"
     return f"{side} {compare[side]:g}".replace("-", "−")
 
@@ -120,8 +124,8 @@ def _judged(
         yield WRITTEN, _cheapest(tables, **claim["cheapest"])
         return
     if "gate" in claim:
-        for gate, variant in claim["gate"].items():
-            yield variant, _gate(tables, gate)
+        for judge, variant in GATES.items():
+            yield variant, _gate(tables, judge, **claim["gate"])
         return
     runs = _table(tables, "runs")
     for variant, axes in variants.items():
@@ -214,18 +218,25 @@ def _cheapest(tables: Path | None, method: str) -> dict[str, Any]:
     return estimate._asdict() | {"verdict": str(verdict), "seeds": seeds}
 
 
-def _gate(tables: Path | None, gate: str) -> dict[str, Any]:
+def _gate(
+    tables: Path | None,
+    judge: str,
+    quantity: str,
+    above: float,
+) -> dict[str, Any]:
+    """A number of the replicas that one judge judged; of fewer than five runs it cannot be told."""
     frame = _table(tables, "gate")
     if frame is None:
         return {}
-    chosen = frame[(frame["judge"] == gate) & (frame["replicas_counted"] == "all")]
+    chosen = frame[(frame["judge"] == judge) & (frame["replicas_counted"] == "all")]
     rows = selection.records(chosen)
     if not rows:
         return {}
-    estimate = Estimate(rows[0]["area"], rows[0]["area_low"], rows[0]["area_high"])
-    replicas = int(rows[0]["replicas"])
-    verdict = compared(estimate, replicas, above=_COIN)
-    return estimate._asdict() | {"verdict": str(verdict), "tried": replicas}
+    seeds = int(rows[0]["runs"])
+    estimate = Estimate(*(rows[0][f"{quantity}{end}"] for end in ("", "_low", "_high")))
+    if seeds < FEWEST:  # an interval over the moments of few runs does not hold for others
+        estimate = Estimate(estimate.value, np.nan, np.nan)
+    return estimate._asdict() | {"verdict": str(compared(estimate, seeds, above)), "seeds": seeds}
 
 
 def _table(tables: Path | None, name: str) -> pd.DataFrame | None:

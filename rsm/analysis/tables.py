@@ -23,6 +23,7 @@ from rsm.analysis.statistics import (
     share_of_gap,
 )
 from rsm.config.catalogue import CONTROLS, parse_scenario
+from rsm.runs.performance import last_evaluations
 
 WINDOW = 5  # training episodes over which a return counts as reached
 TARGET = 0.95  # of the final return of fmarl, for the rounds it takes to get there
@@ -33,6 +34,8 @@ def main_table(runs: Runs) -> pd.DataFrame:
 
     Columns: those of `selection.counts`, replicas, finished; return_iqm, return_low, return_high;
     return_points (final return of each seed, in words, where they are too few for an interval);
+    return_stochastic_iqm (sampled actions) and return_without_collision_iqm (mean actions, episodes of the
+    final evaluations that had no collision; NaN where a scenario has several loops), with _low and _high;
     mean_speed (m/s, IQM); worst_iqm, worst_low, worst_high (final return of the honest agent that has the
     least, where each has a return of its own); ratio_to_fmarl, ahead_of_fmarl and ahead_of_independent
     (differences), each in pairs of a seed, with _low and _high; improvement_over_fmarl and
@@ -59,6 +62,12 @@ def main_table(runs: Runs) -> pd.DataFrame:
         row["finished"] = len(part)
         row |= _spread("return", selection.estimate(part["final_return"]), "_iqm")
         row["return_points"] = selection.points(part["final_return"])
+        row |= _spread(
+            "return_stochastic", selection.estimate(part["final_return_stochastic"]), "_iqm"
+        )
+        row |= _spread(
+            "return_without_collision", selection.estimate(_without_collision(runs, part)), "_iqm"
+        )
         row["mean_speed"] = selection.estimate(part["final_mean_speed"]).value
         row |= _spread("worst", selection.estimate(part["final_return_worst"]), "_iqm")
         row |= _against_references(part, index)
@@ -99,6 +108,25 @@ def _crashed(runs: Runs, part: pd.DataFrame) -> float:
         return float("nan")
     _, loops = parse_scenario(part["scenario"].iloc[0])
     return float(driven["collisions"].clip(upper=loops).mean() / loops)
+
+
+def _without_collision(runs: Runs, part: pd.DataFrame) -> pd.Series:
+    """Mean return of each seed over those episodes of its final return that had no collision.
+
+    Where SUMO moves a vehicle on, a collision frees the crossing, and the episode ends higher. NaN for a seed
+    without such an episode, and where a scenario has several loops, whose collisions are counted together.
+    """
+    none = pd.Series(np.nan, index=part["seed"], dtype=np.float64)
+    if part.empty or parse_scenario(part["scenario"].iloc[0])[1] > 1:
+        return none
+    episodes = runs.table("evaluations", part, ["episode", "mode", "return", "collisions"])
+    episodes = episodes[episodes["mode"] == "deterministic"]
+    last = [last_evaluations(own) for _, own in episodes.groupby("seed")]
+    if not last:
+        return none
+    counted = pd.concat(last)
+    counted = counted[counted["collisions"] == 0]
+    return counted.groupby("seed")["return"].mean().reindex(none.index)
 
 
 def _against_references(part: pd.DataFrame, index: pd.DataFrame) -> dict[str, float]:
@@ -212,7 +240,8 @@ def first_reached(runs: Runs, part: pd.DataFrame) -> pd.DataFrame:
 
 
 HEADINGS = (
-    "method", "topology", "P", "K", "seeds", "return", "worst agent", "speed (m/s)",
+    "method", "topology", "P", "K", "seeds", "return", "return, sampled actions",
+    "return without collision", "worst agent", "speed (m/s)",
     "ratio to fmarl",
     "ahead of fmarl", "ahead of independent",
     "P(better than fmarl)", "P(better than average)", "go–platoon gap (%)", "sent (MB)",
@@ -236,6 +265,8 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
             number_text(row["replicas"], "{:.0f}"),
             _seeds(row),
             points_text(interval_text(row, "return", "{:.3f}", "_iqm"), row["return_points"]),
+            interval_text(row, "return_stochastic", "{:.3f}", "_iqm"),
+            interval_text(row, "return_without_collision", "{:.3f}", "_iqm"),
             interval_text(row, "worst", "{:.3f}", "_iqm"),
             number_text(row["mean_speed"], "{:.2f}"),
             interval_text(row, "ratio_to_fmarl", "{:.2f}"),

@@ -24,6 +24,7 @@ from rsm.runs.schema import GATE, GATE_TABLE
 from rsm.theory.roc import (
     Curve,
     interval,
+    mean_interval,
     resampled_areas,
     roc_area,
     roc_area_interval,
@@ -68,9 +69,11 @@ def gate_table(measured: pd.DataFrame, generator: np.random.Generator) -> pd.Dat
     """One row a judge and set of replicas (all, or those whose gain or loss is clear).
 
     Shares in percent: `gains` of the replicas, `accepted` of them, and how many of the accepted and of the
-    rejected are gains. `gain_accepted` and `gain_rejected` are mean changes of the return.
+    rejected are gains. `gain_accepted` and `gain_rejected` are mean changes of the return; the former and the
+    area have 95 % intervals, by the bootstrap over the `probes` of all `runs`.
     """
     rows = []
+    apart = generator.spawn(1)[0]  # the intervals of areas do not depend on those of gains
     measured = measured[~measured["judge"].str.contains(":")]
     for name in SETS:
         for judge, part in _sets(measured, name).groupby("judge", sort=False):
@@ -82,18 +85,22 @@ def gate_table(measured: pd.DataFrame, generator: np.random.Generator) -> pd.Dat
             low, high = (
                 roc_area_interval(scores, gains, probes, generator) if known else (np.nan, np.nan)
             )
-            change = part["gain"].to_numpy()
+            change = part["gain"].to_numpy(np.float64)
+            gain_low, gain_high = mean_interval(change, accepted, probes, apart)
             rows.append(
                 {
                     "replicas_counted": name,
                     "judge": judge,
                     "replicas": len(part),
+                    "runs": part["run_id"].nunique(),
                     "probes": len(np.unique(probes)),
                     "gains": 100 * _mean(gains),
                     "accepted": 100 * _mean(accepted),
                     "gains_of_accepted": 100 * _mean(gains[accepted]),
                     "gains_of_rejected": 100 * _mean(gains[~accepted]),
                     "gain_accepted": _mean(change[accepted]),
+                    "gain_accepted_low": gain_low,
+                    "gain_accepted_high": gain_high,
                     "gain_rejected": _mean(change[~accepted]),
                     "area": area,
                     "area_low": low,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -60,15 +61,33 @@ def resampled_areas(
 
     R is 0 where there are fewer than two probes.
     """
+    areas = [
+        [roc_area(one[rows], gains[rows]) for one in scores]
+        for rows in _resamples(probes, generator)
+        if 0 < gains[rows].sum() < len(rows)
+    ]
+    return np.array(areas).reshape(-1, len(scores)).T
+
+
+def mean_interval(
+    values: Floats, chosen: Flags, probes: NDArray, generator: np.random.Generator
+) -> tuple[float, float]:
+    """95 % interval of the mean of the chosen values by the bootstrap over probes, as `roc_area_interval`.
+
+    Resamples without a chosen value are left out; NaN where there are none.
+    """
+    drawn = _resamples(probes, generator)
+    means = [float(values[rows][chosen[rows]].mean()) for rows in drawn if chosen[rows].any()]
+    return interval(np.array(means))
+
+
+def _resamples(probes: NDArray, generator: np.random.Generator) -> Iterator[NDArray]:
+    """Row numbers of each resample: all rows of probes drawn with replacement; none of fewer than two."""
     names = np.unique(probes)
     members = [np.flatnonzero(probes == name) for name in names]
-    areas = []
     for _ in range(RESAMPLES if len(names) > 1 else 0):
         drawn = generator.integers(len(names), size=len(names))
-        rows = np.concatenate([members[probe] for probe in drawn])
-        if 0 < gains[rows].sum() < len(rows):
-            areas.append([roc_area(one[rows], gains[rows]) for one in scores])
-    return np.array(areas).reshape(-1, len(scores)).T
+        yield np.concatenate([members[probe] for probe in drawn])
 
 
 def interval(values: Floats) -> tuple[float, float]:

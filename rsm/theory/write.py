@@ -34,8 +34,10 @@ CAPTIONS = {
     "zeta_gamma": "ζ of accepted replicas by γ; below the cap ζ = (1−γ)/√γ · sqrt(A⁺/(εq)): "
     "`discount_factor` and `evidence`.",
     "gate": "How well A⁺ by each judge tells replicas that raise the receiver's held-out return from those "
-    "that do not; shares in percent, `area` under the ROC curve with its 95 % interval (½ is a coin). `clear`: "
-    "the mean change is beyond two standard errors.",
+    "that do not; shares in percent, `area` under the ROC curve (½ is a coin). `gain_accepted` and "
+    "`gain_rejected`: mean change of the return by the replicas that are accepted, or not. 95 % intervals by "
+    "the bootstrap over `probes`, moments of training at which replicas drove. `clear`: the mean change is "
+    "beyond two standard errors.",
     "gate_states": "How many states B a question to peers needs. `loss`: by how much the area under the ROC "
     "curve is below that of the most states, on the same replicas (95 % interval); `enough`: at most 0.02. "
     "`question_bytes`: questions and answers of one replica.",

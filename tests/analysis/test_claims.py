@@ -167,17 +167,34 @@ def test_theorems_are_counted_over_their_rows(tmp_path: Path) -> None:
     assert table.filter(like="certified").tolist() == ["**holds**: 0 of 100"]
 
 
-def test_gate_is_held_against_a_coin(tmp_path: Path) -> None:
+def test_gate_is_held_against_a_coin_and_against_no_gain(tmp_path: Path) -> None:
     gate = pd.DataFrame(
         {
-            "judge": ["own", "aug", "own"], "replicas_counted": ["all", "all", "clear"],
-            "replicas": 320, "area": [0.5, 0.7, 0.9], "area_low": [0.45, 0.66, 0.8], "area_high": 0.95,
+            "judge": ["own", "aug", "own", "peers"],
+            "replicas_counted": ["all", "all", "clear", "all"], "replicas": 320, "runs": 5,
+            "area": [0.5, 0.7, 0.9, 0.8], "area_low": [0.45, 0.66, 0.8, 0.7], "area_high": 0.95,
+            "gain_accepted": [np.nan, -0.1, 0.3, 0.1],
+            "gain_accepted_low": [np.nan, -0.2, 0.2, 0.05],
+            "gain_accepted_high": [np.nan, -0.05, 0.4, 0.15],
         }
     )  # fmt: skip
     study(tmp_path, "gate-published", runs_of("fmarl", [0.2]))
     found = findings([study(tmp_path, "gate-published", gate, table="gate")])
-    expected = {"as written": "cannot be told", "code aug": "holds", "code jul": "not run"}
-    assert verdicts(found, "A replica that the gate accepts is better") == expected
+    ranks, better = (
+        "A⁺ ranks better replicas above worse ones (p",
+        "A replica that the gate accepts is better (p",
+    )
+    expected = {
+        "as written": "cannot be told", "code aug": "holds", "code jul": "not run",
+        "theorem2, judged by peers": "holds",
+    }  # fmt: skip
+    assert verdicts(found, ranks) == expected
+    assert verdicts(found, better) == expected | {"code aug": "does not hold"}
+    study(tmp_path, "gate-published", gate.assign(runs=4), table="gate")
+    found = findings([tmp_path])
+    assert set(verdicts(found, ranks).values()) == {"cannot be told", "not run"}
+    [row] = [r for r in found if r.claim.startswith(ranks) and r.variant == "code aug"]
+    assert (row.value, row.seeds) == (0.7, 4) and np.isnan(row.low), "no interval, as of other rows"
 
 
 def test_gates_of_two_judges_are_compared_and_readme_says_so(tmp_path: Path) -> None:

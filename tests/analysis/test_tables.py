@@ -19,7 +19,7 @@ from rsm.analysis.load import Runs
 from rsm.analysis.tables import main_table, readable
 from rsm.config.study import load_study
 from rsm.errors import ConfigError
-from rsm.runs.files import write_table
+from rsm.runs.files import write_json, write_table
 from rsm.runs.schema import TABLES
 
 from .conftest import load_study_runs, small_study, write_study
@@ -173,6 +173,48 @@ def test_crashes_of_a_fleet_are_counted_loop_by_loop(make: Callable[..., Path]) 
     assert main_table(runs)["crashed"].iloc[0] == pytest.approx(one / 9)
 
 
+def test_sampled_actions_and_episodes_without_collision_have_returns_of_their_own(
+    make: Callable[..., Path],
+) -> None:
+    runs = load_study_runs(make(methods=["fmarl", "human"], episodes=10, seeds=[0, 1, 2, 3, 4]))
+    table = main_table(runs).set_index("configuration")
+    part = runs.finished[runs.finished["method"] == "fmarl"]
+    row, shown = table.loc["fmarl"], readable(main_table(runs)).set_index("method")
+    sampled = part["final_return_stochastic"]
+    assert row["return_stochastic_iqm"] == pytest.approx(trim_mean(sampled, 0.25))
+    assert row["return_stochastic_low"] < row["return_stochastic_iqm"]
+    episodes = runs.table("evaluations", part)
+    driven = episodes[(episodes["mode"] == "deterministic") & (episodes["collisions"] == 0)]
+    last = driven[driven["episode"] == driven["episode"].max()]  # a tenth of three evaluations
+    expected = trim_mean(last.groupby("seed")["return"].mean(), 0.25)
+    assert row["return_without_collision_iqm"] == pytest.approx(expected)
+    assert row["return_without_collision_iqm"] != pytest.approx(row["return_iqm"], rel=1e-6)
+    assert shown.loc["fmarl", "return without collision"].startswith(f"{expected:.3f} [")
+    runs.index["scenario"] = "fleet-figure-eight:9"
+    assert main_table(runs)["return_without_collision_iqm"].isna().all()
+
+
+def test_seed_that_always_crashed_has_no_return_without_collision(
+    make: Callable[..., Path],
+) -> None:
+    results = make(methods=["fmarl"], episodes=10)
+    path = results / "runs/fmarl-seed1/evaluations.parquet"
+    frame = pd.read_parquet(path).assign(collisions=1)
+    write_table(path.parent, "evaluations", frame.to_dict("records"))
+    table = main_table(load_study_runs(results))
+    others = [
+        _last_without_collision(results / f"runs/fmarl-seed{seed}/evaluations.parquet")
+        for seed in (0, 2)
+    ]
+    assert table["return_without_collision_iqm"].iloc[0] == pytest.approx(np.mean(others))
+
+
+def _last_without_collision(path: Path) -> float:
+    frame = pd.read_parquet(path)
+    own = frame[(frame["mode"] == "deterministic") & (frame["episode"] == frame["episode"].max())]
+    return float(own.loc[own["collisions"] == 0, "return"].mean())
+
+
 def test_failed_seeds_are_shown_and_do_not_count_as_returns(make: Callable[..., Path]) -> None:
     grid = {"methods": ["fmarl", "human"], "episodes": 10}
     runs = load_study_runs(make(failed=("fmarl-seed1",), **grid))
@@ -236,7 +278,7 @@ def test_tables_are_written_in_every_form(results: Path, tmp_path: Path) -> None
     assert r"\toprule" in tex
     assert tex.isascii()
     first, second = tex.split(r"\begin{table*}")[1:]
-    for part, columns in ((first, 13), (second, 11)):
+    for part, columns in ((first, 13), (second, 13)):
         widths = {line.count("&") for line in part.splitlines() if line.endswith(r"\\")}
         assert widths == {columns - 1}
     assert r"\shortstack{rounds to 95\\\% of fmarl}" in first
@@ -314,6 +356,24 @@ def test_manifests_of_all_runs_lie_beside_the_tables(tmp_path: Path) -> None:
     (results / "runs/human-seed0/manifest.json").write_text("{")
     with pytest.raises(ConfigError, match=r"human-seed0/manifest\.json: cannot be read: .*JSON"):
         write_tables(study, results)
+
+
+def test_runs_of_two_kinds_of_device_are_not_mixed_in_one_study(tmp_path: Path) -> None:
+    study = small_study(methods=["average", "human"], topologies=["ring"])
+    results = write_study(study, tmp_path)
+    for run_id in study.runs():
+        device = "cpu" if "human" in run_id or run_id.endswith("seed2") else "cuda:0"
+        write_json(results / "runs" / run_id / "manifest.json", {"device": device})
+    words = (
+        r"device: cuda \(as average-ring-seed0\) and cpu \(as average-ring-seed2\) are not allowed"
+    )
+    with pytest.raises(ConfigError, match=words):
+        write_tables(study, results)
+    with pytest.raises(ConfigError, match=words):
+        write_figures(study, results, ["learning_curves"])
+    assert not (results / "tables").exists() and not (results / "figures").exists()
+    write_json(results / "runs/average-ring-seed2/manifest.json", {"device": "cuda:1"})
+    assert write_tables(study, results), "controls have nothing to compute on a GPU"
 
 
 def test_readable_tables_take_the_column_of_the_target_return(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from rsm.runs.files import write_table
 from rsm.theory.gate import gate_curves, gate_table, load_gate, states_table
 from rsm.theory.roc import (
     interval,
+    mean_interval,
     resampled_areas,
     roc_area,
     roc_area_interval,
@@ -122,6 +123,9 @@ def test_table_tells_a_judge_from_a_coin_and_leaves_identical_replicas_out(resul
     assert every.loc["aug", "area_low"] < 0.5 < every.loc["aug", "area_high"]
     assert every.loc["own", "gains_of_accepted"] > 80 > 20 > every.loc["own", "gains_of_rejected"]
     assert every.loc["own", "gain_accepted"] > 0 > every.loc["own", "gain_rejected"]
+    assert every.loc["own", "gain_accepted_low"] > 0 and set(every["runs"]) == {2}
+    coin = every.loc["aug", ["gain_accepted_low", "gain_accepted", "gain_accepted_high"]]
+    assert coin.is_monotonic_increasing and coin.iloc[0] < 0 < coin.iloc[2]
     assert 0 < clear["replicas"].iloc[0] < 120 and clear.loc["own", "area"] > 0.97
 
 
@@ -160,6 +164,21 @@ def test_areas_of_several_scores_are_resampled_together():
     assert interval(areas[0] - areas[2])[0] > 0
     low, high = interval(areas[0])
     assert low < roc_area(scores, gains) < high
+
+
+def test_interval_of_a_mean_is_over_probes_and_needs_a_chosen_value():
+    generator = np.random.default_rng(5)
+    values, probes = generator.normal(1, 1, size=400), np.arange(400) // 4
+    chosen = generator.random(400) < 0.5
+    low, high = mean_interval(values, chosen, probes, generator)
+    error = 1 / chosen.sum() ** 0.5
+    assert low < values[chosen].mean() < high and high - low == pytest.approx(4 * error, rel=0.25)
+    whole = np.repeat(values[:100], 4)  # four rows of a probe that say the same are one
+    every = np.ones(400, dtype=bool)
+    wide = mean_interval(whole, every, probes, generator)
+    assert wide[1] - wide[0] == pytest.approx(4 / 100**0.5, rel=0.3)
+    assert np.isnan(mean_interval(values, ~every, probes, generator)).all()
+    assert np.isnan(mean_interval(values, every, 0 * probes, generator)).all()
 
 
 def test_without_gains_or_losses_there_is_a_table_and_an_empty_figure(results):

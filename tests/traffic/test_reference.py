@@ -27,10 +27,10 @@ def test_flows_figure_eight_with_14_humans_drives_5_626_metres_per_second(
 def test_the_published_figure_eight_without_learning_is_as_fast_as_flows(
     control: str, reference: float
 ) -> None:
-    report = evaluation_report("figure-eight", control, 20, 0)
+    report = evaluation_report("figure-eight", control, 30, 0)
     assert report["return"]["mean"] == pytest.approx(reference, rel=0.03)
     # About 0.6 an episode; evenly spread vehicles would collide 1.6 times.
-    assert 5 <= report["collisions"] <= 20
+    assert 8 <= report["collisions"] <= 28
 
 
 @pytest.mark.slow

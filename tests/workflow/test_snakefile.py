@@ -199,6 +199,17 @@ def test_study_by_its_path_has_its_results_beside_its_name(stand_in: Workflow) -
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
+def test_low_seeds_are_run_first_so_that_a_study_cut_off_has_whole_seeds(
+    stand_in: Workflow,
+) -> None:
+    seeds = "seeds=[2, 0, 11]"
+    grid = "grid={methods: [independent, fmarl, go]}"
+    done = stand_in.snakemake("--cores", "1", "--config", "study=ci", "name=whole", seeds, grid)
+    assert done.returncode == 0, done.stdout + done.stderr
+    trained = [line for line in calls(stand_in) if line.startswith("train ")]
+    assert [int(line.rpartition("seed")[2]) for line in trained] == [0] * 3 + [2] * 3 + [11] * 3
+
+
 SMALL = ("study=ci", "name=small", "seeds=[0]", "grid={methods: [fmarl, go]}")
 
 

@@ -9,6 +9,14 @@ def source_of(wildcards):
     return f"{folder}/policy.safetensors" if folder else []
 
 
+LAST_SEED = max(one.seed for one in runs.values())
+
+
+def seeds_in_order(wildcards):
+    """Priority of a run: low seeds first, so that a study that is cut off has whole seeds of all methods."""
+    return LAST_SEED - runs[wildcards.run].seed
+
+
 def device_of_run(config):
     """Where a run computes. A control has nothing to compute on a GPU."""
     return device if config.learns else "cpu"

@@ -41,6 +41,7 @@ rule train:
         f"{RESULTS}/benchmarks/{{run}}.tsv"
     wildcard_constraints:
         run=f"({'|'.join(METHODS)})-.+",
+    priority: seeds_in_order
     # After a crash, a node that went away or the end of its time a job goes on from its checkpoint.
     retries: 2
     conda:
