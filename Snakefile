@@ -56,7 +56,7 @@ try:
         from rsm.sac.device import device_of
 
         device_of(device, f"{OPTION}: device")
-    plan(study.name, runs, Path(f"results/{study.name}/runs"), rebuild)
+    plan(study.name, runs, Path(f"results/{study.name}/runs"), rebuild, device)
 except ConfigError as error:
     # A user's mistake is reported in one line, before Snakemake writes anything.
     print(error, file=sys.stderr)

@@ -31,7 +31,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 # Judge of a gate study → the variant that it is.
 GATES = {
-    "own": WRITTEN, "aug": "code aug", "jul": "code jul", "peers": "theorem2, judged by peers",
+    "own": WRITTEN, "aug": "code aug", "jul": "code jul", "peers": "judged by peers",
 }  # fmt: skip
 
 _EQUAL = 1.0  # the ratio of two that send alike
@@ -224,7 +224,11 @@ def _gate(
     quantity: str,
     above: float,
 ) -> dict[str, Any]:
-    """A number of the replicas that one judge judged; of fewer than five runs it cannot be told."""
+    """A number of the replicas that one judge judged; of fewer than five runs it cannot be told.
+
+    What is said of accepted replicas counts the runs that accepted one. A table of a version that counted no
+    runs says nothing for certain.
+    """
     frame = _table(tables, "gate")
     if frame is None:
         return {}
@@ -232,11 +236,13 @@ def _gate(
     rows = selection.records(chosen)
     if not rows:
         return {}
-    seeds = int(rows[0]["runs"])
-    estimate = Estimate(*(rows[0][f"{quantity}{end}"] for end in ("", "_low", "_high")))
-    if seeds < FEWEST:  # an interval over the moments of few runs does not hold for others
-        estimate = Estimate(estimate.value, np.nan, np.nan)
-    return estimate._asdict() | {"verdict": str(compared(estimate, seeds, above)), "seeds": seeds}
+    row = rows[0]
+    seeds = row.get("runs_accepting" if quantity == "gain_accepted" else "runs")
+    estimate = Estimate(row[quantity], np.nan, np.nan)
+    if seeds is not None and seeds >= FEWEST:  # of fewer, moments do not tell how runs vary
+        estimate = Estimate(*(row[f"{quantity}{end}"] for end in ("", "_low", "_high")))
+    verdict = compared(estimate, max(1, int(seeds or 0)), above)
+    return estimate._asdict() | {"verdict": str(verdict), "seeds": seeds}
 
 
 def _table(tables: Path | None, name: str) -> pd.DataFrame | None:

@@ -6,6 +6,8 @@ difference varies less than either.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,8 +18,10 @@ from rsm.analysis import figures, selection
 from rsm.analysis.load import load_runs
 from rsm.analysis.statistics import FEWEST, interquartile_mean, interquartile_mean_estimate
 from rsm.analysis.tables import interval_text, number_text
+from rsm.config.catalogue import CONTROLS
 from rsm.config.study import Study
 from rsm.errors import ConfigError, one_line, shown
+from rsm.runs.devices import kind, kind_of_run
 from rsm.runs.files import write_csv, write_text
 
 BETWEEN = "::"  # study::configuration
@@ -36,6 +40,10 @@ NOTE = (
     f"95 % bootstrap interval (none below {FEWEST} pairs). Above: pairs with a difference above 0. Pairs are "
     "the seeds that finished on both sides."
 )
+DEVICES = (
+    "The runs were computed on different kinds of device ({}), which give one seed two results: a difference "
+    "may be one of devices."
+)
 
 
 class Side(NamedTuple):
@@ -48,7 +56,9 @@ class Side(NamedTuple):
 
 def side_of_study(name: str, study: Study, results: Path, configuration: str | None) -> Side:
     """A side from the run folders of a study; raises ConfigError for an unknown configuration."""
-    return _checked(Side(name, load_runs(study, results / "runs").index, configuration))
+    index = load_runs(study, results / "runs").index
+    devices = [kind_of_run(results / "runs" / run_id) or "" for run_id in index["run_id"]]
+    return _checked(Side(name, index.assign(device=devices), configuration))
 
 
 def side_of_table(name: str, path: Path, configuration: str | None) -> Side:
@@ -58,7 +68,18 @@ def side_of_table(name: str, path: Path, configuration: str | None) -> Side:
         index[["configuration", "seed", "status", "final_return", "final_mean_speed", "bytes_sent"]]
     except (OSError, ValueError, KeyError):
         raise ConfigError(f"{one_line(path)}: cannot be read: it is no table of runs") from None
-    return _checked(Side(name, index, configuration))
+    return _checked(Side(name, index.assign(device=_devices(path, index)), configuration))
+
+
+def _devices(path: Path, index: pd.DataFrame) -> list[str]:
+    """The kind of device of each run of a table, from the manifests beside it; empty where they do not say."""
+    try:
+        lines = (path.parent / "manifests.jsonl").read_text(encoding="utf-8").splitlines()
+        manifests = [json.loads(line) for line in lines]
+    except (OSError, ValueError):
+        manifests = []
+    found = {one.get("run_id"): kind(one["device"]) for one in manifests if one.get("device")}
+    return [found.get(run_id, "") for run_id in index.get("run_id", [""] * len(index))]
 
 
 def _checked(side: Side) -> Side:
@@ -125,8 +146,22 @@ def _rows(first: Side, second: Side, one: str, other: str) -> list[dict[str, obj
     return rows
 
 
-def markdown(table: pd.DataFrame) -> str:
-    """The table of `compare`, seeds left out, as Markdown with what its columns mean."""
+def devices_compared(first: Side, second: Side, table: pd.DataFrame) -> list[str]:
+    """The kinds of device of the learning runs that a table of `compare` is of; empty where none is known."""
+    found: set[str] = set()
+    for side, column in ((first, "first"), (second, "second")):
+        if not {"method", "device"} <= set(side.runs):
+            continue
+        names = table[column].str.partition(BETWEEN)[2]
+        part = side.runs[
+            side.runs["configuration"].isin(names) & (side.runs["status"] == "finished")
+        ]
+        found |= set(part.loc[~part["method"].isin(CONTROLS), "device"])
+    return sorted(found - {""})
+
+
+def markdown(table: pd.DataFrame, devices: Sequence[str] = ()) -> str:
+    """The table of `compare`, seeds left out, as Markdown with notes; says if `devices` differ."""
     rows = []
     for row in selection.records(table[table["seed"].isna()]):
         title, form = QUANTITIES[row["quantity"]]
@@ -143,7 +178,8 @@ def markdown(table: pd.DataFrame) -> str:
         )
     sides = ["left"] * 3 + ["right"] * 4
     text = pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True, colalign=sides)
-    return f"{text}\n\n{NOTE}\n"
+    notes = [NOTE, *([DEVICES.format(", ".join(devices))] if len(devices) > 1 else [])]
+    return "\n\n".join([text, *notes]) + "\n"
 
 
 def write_comparison(first: Side, second: Side, out: Path) -> list[Path]:
@@ -153,5 +189,5 @@ def write_comparison(first: Side, second: Side, out: Path) -> list[Path]:
     table = compare(first, second)
     paths = [out / "comparison.csv", out / "comparison.md"]
     write_csv(paths[0], table)
-    write_text(paths[1], markdown(table))
+    write_text(paths[1], markdown(table, devices_compared(first, second, table)))
     return [*paths, *figures.redraw(drawing, paths[0], out)]

@@ -22,6 +22,7 @@ from rsm.config.axes import AXES, setting
 from rsm.config.run import RunConfig, RunSettings
 from rsm.config.study import Study
 from rsm.errors import ConfigError
+from rsm.runs.devices import one_kind
 from rsm.runs.files import parse_json
 from rsm.runs.folder import as_begun
 from rsm.runs.performance import judged
@@ -156,26 +157,8 @@ def load_runs(study: Study, folder: Path) -> Runs:
 
 
 def one_device(runs: Runs) -> None:
-    """Raise ConfigError where finished runs that learn were computed on different kinds of device.
-
-    A processor and a GPU sum in another order, so that one seed has two results. A run whose manifest does
-    not name its device counts as of any.
-    """
-    learned = runs.finished.loc[~runs.finished["control"], "run_id"]
-    found: dict[str, str] = {}  # kind of device → the first run on it
-    for run_id in learned:
-        path = runs.folder / run_id / "manifest.json"
-        try:
-            device = parse_json(path.read_text(encoding="utf-8")).get("device")
-        except (OSError, ValueError, AttributeError):
-            continue  # the table of manifests says what is wrong with it
-        if device is not None:
-            found.setdefault(str(device).partition(":")[0], str(run_id))
-    if len(found) > 1:
-        where = " and ".join(f"{device} (as {run_id})" for device, run_id in found.items())
-        raise ConfigError(
-            f"{runs.folder}: device: {where} are not allowed in one study: train all of its runs on one"
-        )
+    """Raise ConfigError where finished runs that learn were computed on different kinds of device."""
+    one_kind(runs.folder, runs.finished.loc[~runs.finished["control"], "run_id"])
 
 
 _TEXTS = ("settings_hash", "scenario")

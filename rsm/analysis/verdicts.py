@@ -12,11 +12,11 @@ RULE = (
     "A claim says that a number is above or below a limit. It **holds** if the whole 95 % interval of the "
     "number is on that side of the limit. It **does not hold** if the whole interval is on the other side. "
     "Otherwise it **cannot be told**. Numbers are interquartile means over pairs of runs of the same seed, and "
-    "intervals are bootstraps of these pairs. Those of a gate study are over the replicas of all its runs, "
-    "with a bootstrap over the moments of training at which they drove. With fewer than "
-    f"{FEWEST} seeds it cannot be told, and the points stand in brackets. A claim that something never happens "
-    "holds if it happened in no draw, and does not hold if it happened in one. *Not run*: the committed "
-    "results have no such runs."
+    "intervals are bootstraps of these pairs. In a gate study the number is a mean, or an area, over the "
+    "replicas of all runs, with a bootstrap over runs and the moments of training at which replicas drove. "
+    f"With fewer than {FEWEST} seeds it cannot be told: the points stand in brackets, or the number alone. A "
+    "claim that something never happens holds if it happened in no draw, and does not hold if it happened in "
+    "one. *Not run*: the committed results have no such runs."
 )
 
 

@@ -12,14 +12,24 @@ from rsm.config.run import RunConfig
 from rsm.errors import ConfigError, one_line
 from rsm.exchange.segments import segment_slices
 from rsm.exchange.topology import neighbourhood
-from rsm.runs.folder import would_be_lost
+from rsm.runs.devices import kind, kind_of_run
+from rsm.runs.folder import finished_summary, would_be_lost
 from rsm.seeding import Stream, numpy_generator
 from rsm.traffic.observation import observation_size
 from rsm.traffic.scenarios import scenario
 
 
-def plan(study: str, runs: Mapping[str, RunConfig], folder: Path, rebuild: bool) -> None:
+def plan(
+    study: str,
+    runs: Mapping[str, RunConfig],
+    folder: Path,
+    rebuild: bool,
+    device: str = "cpu",
+) -> None:
     """Raises ConfigError where a run of the study cannot start or never learns.
+
+    Also where runs are still to be trained on `device` while others were on another kind of it, since no table
+    mixes them.
 
     Unless `rebuild`, also where finished runs below `folder` would be replaced; the message says how many.
     """
@@ -36,6 +46,25 @@ def plan(study: str, runs: Mapping[str, RunConfig], folder: Path, rebuild: bool)
             f"again, such as {run_id}: {reason}. Give the study another name (--config name=NAME), or add "
             "--config rebuild=true"
         )
+
+    finished = {
+        run_id: on
+        for run_id, config in runs.items()
+        if config.learns and (on := _device_of_finished(folder / run_id, config)) is not None
+    }
+    others = [run_id for run_id, on in finished.items() if on != kind(device)]
+    learning = sum(config.learns for config in runs.values())
+    if others and len(finished) < learning:
+        raise ConfigError(
+            f"device: {device} is not allowed: {len(others)} of {learning} learning runs of the study {study}, "
+            f"such as {others[0]}, were trained on {finished[others[0]]}, and no table mixes devices. Go on "
+            f"with device={finished[others[0]]}, or give the study another name (--config name=NAME)"
+        )
+
+
+def _device_of_finished(folder: Path, config: RunConfig) -> str | None:
+    """The kind of device of a finished run of these settings; None where there is none that says so."""
+    return kind_of_run(folder) if finished_summary(folder, config) is not None else None
 
 
 def check_runs(study: str, runs: Iterable[RunConfig]) -> None:

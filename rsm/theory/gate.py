@@ -20,6 +20,7 @@ from rsm.config.run import RunConfig
 from rsm.config.study import Study
 from rsm.errors import ConfigError
 from rsm.exchange.frames import HEADER_SIZE
+from rsm.runs.devices import one_kind
 from rsm.runs.schema import GATE, GATE_TABLE
 from rsm.theory.roc import (
     Curve,
@@ -41,7 +42,8 @@ ENOUGH = 0.02  # how far below that of `mixing.states` the area of fewer states 
 def load_gate(study: Study, results: Path) -> pd.DataFrame:
     """The table `gate` of every run that measured it, with `run_id`, `gain`, `clear` and, for peers, `states`.
 
-    Raises ConfigError where the study measures none, or a table cannot be read.
+    Raises ConfigError where the study measures none, a table cannot be read, or runs were computed on different
+    kinds of device.
     """
     configs = {run_id: config for run_id, config in study.runs().items() if config.measures_gate}
     if not configs:
@@ -49,6 +51,7 @@ def load_gate(study: Study, results: Path) -> pd.DataFrame:
             f"study {study.name}: run.gate.replicas: 0 is not allowed: no run measures its gate; "
             "at least 1 is expected, and a method with a gate"
         )
+    one_kind(results / "runs", configs)
     parts = []
     for run_id, config in configs.items():
         path = results / "runs" / run_id / f"{GATE}.parquet"
@@ -70,7 +73,8 @@ def gate_table(measured: pd.DataFrame, generator: np.random.Generator) -> pd.Dat
 
     Shares in percent: `gains` of the replicas, `accepted` of them, and how many of the accepted and of the
     rejected are gains. `gain_accepted` and `gain_rejected` are mean changes of the return; the former and the
-    area have 95 % intervals, by the bootstrap over the `probes` of all `runs`.
+    area have 95 % intervals, by a bootstrap over `runs` and their `probes`. `runs_accepting` of the runs have a
+    replica that was accepted.
     """
     rows = []
     apart = generator.spawn(1)[0]  # the intervals of areas do not depend on those of gains
@@ -79,20 +83,23 @@ def gate_table(measured: pd.DataFrame, generator: np.random.Generator) -> pd.Dat
         for judge, part in _sets(measured, name).groupby("judge", sort=False):
             gains, scores = part["gain"].to_numpy() > 0, part["advantage"].to_numpy(np.float64)
             accepted = scores > 0  # False for NaN
-            probes = _probes(part)
+            probes, runs = _probes(part), part["run_id"].to_numpy()
             known = 0 < gains.sum() < len(gains)
             area = roc_area(scores, gains) if known else np.nan
             low, high = (
-                roc_area_interval(scores, gains, probes, generator) if known else (np.nan, np.nan)
+                roc_area_interval(scores, gains, runs, probes, generator)
+                if known
+                else (np.nan, np.nan)
             )
             change = part["gain"].to_numpy(np.float64)
-            gain_low, gain_high = mean_interval(change, accepted, probes, apart)
+            gain_low, gain_high = mean_interval(change, accepted, runs, probes, apart)
             rows.append(
                 {
                     "replicas_counted": name,
                     "judge": judge,
                     "replicas": len(part),
-                    "runs": part["run_id"].nunique(),
+                    "runs": len(np.unique(runs)),
+                    "runs_accepting": len(np.unique(runs[accepted])),
                     "probes": len(np.unique(probes)),
                     "gains": 100 * _mean(gains),
                     "accepted": 100 * _mean(accepted),
@@ -126,7 +133,7 @@ def states_table(measured: pd.DataFrame, generator: np.random.Generator) -> pd.D
         scores, known = asked.to_numpy(np.float64).T, 0 < gains.sum() < len(gains)
         areas = [roc_area(one, gains) if known else np.nan for one in scores]
         resampled = (
-            resampled_areas(scores, gains, probes, generator)
+            resampled_areas(scores, gains, of_all["run_id"].to_numpy(), probes, generator)
             if known
             else np.empty((len(scores), 0))
         )

@@ -45,49 +45,67 @@ def roc_area(scores: Floats, gains: Flags) -> float:
 
 
 def roc_area_interval(
-    scores: Floats, gains: Flags, probes: NDArray, generator: np.random.Generator
+    scores: Floats, gains: Flags, runs: NDArray, probes: NDArray, generator: np.random.Generator
 ) -> tuple[float, float]:
-    """95 % interval of the area by the bootstrap over probes: replicas of one moment share their traffic.
+    """95 % interval of the area by a bootstrap over runs and their probes.
 
+    Replicas of one run share agents and history, those of one probe (a moment of it) policies and traffic too.
     NaN where there are fewer than two probes. Resamples without both classes are left out.
     """
-    return interval(resampled_areas(scores[None], gains, probes, generator)[0])
+    return interval(resampled_areas(scores[None], gains, runs, probes, generator)[0])
 
 
 def resampled_areas(
-    scores: Floats, gains: Flags, probes: NDArray, generator: np.random.Generator
+    scores: Floats, gains: Flags, runs: NDArray, probes: NDArray, generator: np.random.Generator
 ) -> Floats:
-    """Areas `[C, R]` by each of C scores `[C, n]` on the same R resamples of probes, with replacement.
+    """Areas `[C, R]` by each of C scores `[C, n]` on the same R resamples of runs and their probes.
 
     R is 0 where there are fewer than two probes.
     """
     areas = [
         [roc_area(one[rows], gains[rows]) for one in scores]
-        for rows in _resamples(probes, generator)
+        for rows in _resamples(runs, probes, generator)
         if 0 < gains[rows].sum() < len(rows)
     ]
     return np.array(areas).reshape(-1, len(scores)).T
 
 
 def mean_interval(
-    values: Floats, chosen: Flags, probes: NDArray, generator: np.random.Generator
+    values: Floats,
+    chosen: Flags,
+    runs: NDArray,
+    probes: NDArray,
+    generator: np.random.Generator,
 ) -> tuple[float, float]:
-    """95 % interval of the mean of the chosen values by the bootstrap over probes, as `roc_area_interval`.
+    """95 % interval of the mean of the chosen values by the same bootstrap as `roc_area_interval`.
 
-    Resamples without a chosen value are left out; NaN where there are none.
+    NaN where the chosen values are of fewer than two probes, which say nothing of how they vary. Resamples
+    without a chosen value are left out.
     """
-    drawn = _resamples(probes, generator)
+    if len(np.unique(probes[chosen])) < 2:
+        return np.nan, np.nan
+    drawn = _resamples(runs, probes, generator)
     means = [float(values[rows][chosen[rows]].mean()) for rows in drawn if chosen[rows].any()]
     return interval(np.array(means))
 
 
-def _resamples(probes: NDArray, generator: np.random.Generator) -> Iterator[NDArray]:
-    """Row numbers of each resample: all rows of probes drawn with replacement; none of fewer than two."""
-    names = np.unique(probes)
-    members = [np.flatnonzero(probes == name) for name in names]
-    for _ in range(RESAMPLES if len(names) > 1 else 0):
-        drawn = generator.integers(len(names), size=len(names))
-        yield np.concatenate([members[probe] for probe in drawn])
+def _resamples(runs: NDArray, probes: NDArray, generator: np.random.Generator) -> Iterator[NDArray]:
+    """Row numbers of each resample: runs drawn with replacement, of each so many of its probes, all their rows.
+
+    None where there are fewer than two probes.
+    """
+    of_run = [
+        [np.flatnonzero(probes == name) for name in np.unique(probes[runs == run])]
+        for run in np.unique(runs)
+    ]
+    for _ in range(RESAMPLES if sum(map(len, of_run)) > 1 else 0):
+        drawn = []
+        for run in generator.integers(len(of_run), size=len(of_run)):
+            members = of_run[run]
+            drawn += [
+                members[probe] for probe in generator.integers(len(members), size=len(members))
+            ]
+        yield np.concatenate(drawn)
 
 
 def interval(values: Floats) -> tuple[float, float]:

@@ -36,8 +36,8 @@ CAPTIONS = {
     "gate": "How well A⁺ by each judge tells replicas that raise the receiver's held-out return from those "
     "that do not; shares in percent, `area` under the ROC curve (½ is a coin). `gain_accepted` and "
     "`gain_rejected`: mean change of the return by the replicas that are accepted, or not. 95 % intervals by "
-    "the bootstrap over `probes`, moments of training at which replicas drove. `clear`: the mean change is "
-    "beyond two standard errors.",
+    "a bootstrap over `runs` and their `probes`, moments of training at which replicas drove. `clear`: the "
+    "mean change is beyond two standard errors.",
     "gate_states": "How many states B a question to peers needs. `loss`: by how much the area under the ROC "
     "curve is below that of the most states, on the same replicas (95 % interval); `enough`: at most 0.02. "
     "`question_bytes`: questions and answers of one replica.",

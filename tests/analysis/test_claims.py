@@ -171,11 +171,11 @@ def test_gate_is_held_against_a_coin_and_against_no_gain(tmp_path: Path) -> None
     gate = pd.DataFrame(
         {
             "judge": ["own", "aug", "own", "peers"],
-            "replicas_counted": ["all", "all", "clear", "all"], "replicas": 320, "runs": 5,
+            "replicas_counted": ["all", "all", "clear", "all"], "replicas": 320,
+            "runs": 5, "runs_accepting": [1, 5, 5, 5],
             "area": [0.5, 0.7, 0.9, 0.8], "area_low": [0.45, 0.66, 0.8, 0.7], "area_high": 0.95,
-            "gain_accepted": [np.nan, -0.1, 0.3, 0.1],
-            "gain_accepted_low": [np.nan, -0.2, 0.2, 0.05],
-            "gain_accepted_high": [np.nan, -0.05, 0.4, 0.15],
+            "gain_accepted": [0.1, -0.1, 0.3, 0.1], "gain_accepted_low": [0.05, -0.2, 0.2, 0.05],
+            "gain_accepted_high": [0.15, -0.05, 0.4, 0.15],
         }
     )  # fmt: skip
     study(tmp_path, "gate-published", runs_of("fmarl", [0.2]))
@@ -186,15 +186,32 @@ def test_gate_is_held_against_a_coin_and_against_no_gain(tmp_path: Path) -> None
     )
     expected = {
         "as written": "cannot be told", "code aug": "holds", "code jul": "not run",
-        "theorem2, judged by peers": "holds",
+        "judged by peers": "holds",
     }  # fmt: skip
     assert verdicts(found, ranks) == expected
     assert verdicts(found, better) == expected | {"code aug": "does not hold"}
+    [row] = [r for r in found if r.claim.startswith(better) and r.variant == "as written"]
+    assert (row.seeds, row.value) == (1, 0.1) and np.isnan(row.low), "one run accepted a replica"
     study(tmp_path, "gate-published", gate.assign(runs=4), table="gate")
     found = findings([tmp_path])
     assert set(verdicts(found, ranks).values()) == {"cannot be told", "not run"}
     [row] = [r for r in found if r.claim.startswith(ranks) and r.variant == "code aug"]
     assert (row.value, row.seeds) == (0.7, 4) and np.isnan(row.low), "no interval, as of other rows"
+
+
+def test_gate_of_a_version_that_counted_no_runs_cannot_be_told(tmp_path: Path) -> None:
+    old = {
+        "judge": ["own"],
+        "replicas_counted": "all",
+        "area": 0.7,
+        "area_low": 0.6,
+        "area_high": 0.8,
+    }
+    gate = pd.DataFrame(old | {"gain_accepted": np.nan})
+    found = findings([study(tmp_path, "gate-fleet", gate, table="gate")])
+    told = [row for row in found if row.study == "gate-fleet" and row.variant == "as written"]
+    assert [row.verdict for row in told] == ["cannot be told"] * 2
+    assert [number(row) for row in told] == ["–", "0.700"]
 
 
 def test_gates_of_two_judges_are_compared_and_readme_says_so(tmp_path: Path) -> None:

@@ -86,3 +86,23 @@ def test_comparison_is_a_table_and_a_figure_of_the_same_numbers(tmp_path):
     assert [path.name for path in paths] == [f"comparison.{x}" for x in ("csv", "md", "pdf", "png")]
     text = markdown(pd.read_csv(paths[0]))
     assert text == paths[1].read_text() and "0.0500 [0.0500, 0.0500]" in text and "5 of 5" in text
+
+
+def test_runs_of_two_kinds_of_device_are_told_apart(tmp_path):
+    cpu, cuda = ({"method": "rsm", "device": kind} for kind in ("cpu", "cuda"))
+    ours = side("a", index([0.1] * 5, **cpu))
+    assert "kinds of device" not in write_comparison(ours, ours, tmp_path)[1].read_text()
+    theirs = side("b", index([0.2] * 5, **cuda), index([0.2] * 5, "go", method="go", device="cpu"))
+    text = write_comparison(ours, theirs, tmp_path)[1].read_text()
+    assert "on different kinds of device (cpu, cuda)" in text
+
+
+def test_device_of_a_committed_study_is_that_of_its_manifests(tmp_path):
+    table = index([0.1] * 2, run_id=["rsm-seed0", "rsm-seed1"])
+    table.to_csv(tmp_path / "runs.csv", index=False)
+    assert (
+        list(side_of_table("a", tmp_path / "runs.csv", None).runs["device"].fillna("")) == [""] * 2
+    )
+    manifests = '{"run_id": "rsm-seed1", "device": "cuda:0"}\n{"run_id": "x", "device": null}\n'
+    (tmp_path / "manifests.jsonl").write_text(manifests)
+    assert list(side_of_table("a", tmp_path / "runs.csv", None).runs["device"]) == ["", "cuda"]

@@ -6,6 +6,7 @@ import pytest
 
 from rsm.config.study import merge, parse_study
 from rsm.errors import ConfigError
+from rsm.runs.folder import run_files
 from rsm.runs.planning import check_run, plan, shared_parameters
 from rsm.traffic.environment import TrafficEnv
 from rsm.training.loop import Training
@@ -83,6 +84,24 @@ def test_study_says_how_many_finished_runs_it_would_retrain_and_stops(tmp_path):
         (tmp_path / run_id / "summary.json").unlink()
     with pytest.raises(ConfigError, match="4 of 9 runs"):
         plan("small", changed, tmp_path, rebuild=False)
+
+
+def test_study_is_not_continued_on_another_kind_of_device(tmp_path):
+    known = runs()
+    learners = [run_id for run_id, config in known.items() if config.learns]
+    for run_id in known:
+        leave(tmp_path / run_id, known[run_id])
+        for name in run_files(known[run_id]):
+            (tmp_path / run_id / name).touch()  # leaves the summary as it is
+        device = "cuda:0" if run_id in learners else "cpu"
+        (tmp_path / run_id / "manifest.json").write_text(json.dumps({"device": device}))
+    plan("small", known, tmp_path, rebuild=False)  # nothing is left to train
+    (tmp_path / learners[-1] / "summary.json").unlink()
+    plan("small", known, tmp_path, rebuild=False, device="cuda:1")
+    with pytest.raises(
+        ConfigError, match=r"device: cpu is not allowed: .*Go on with device=cuda, or"
+    ):
+        plan("small", known, tmp_path, rebuild=False)
 
 
 def test_raised_episodes_stop_a_study_only_where_they_cannot_be_continued(tmp_path):

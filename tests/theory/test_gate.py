@@ -62,12 +62,13 @@ def test_one_class_alone_has_no_curve():
 def test_interval_of_a_coin_holds_one_half_and_counts_probes_not_replicas():
     generator = np.random.default_rng(2)
     gains, scores = generator.random(300) < 0.5, generator.normal(size=300)
-    low, high = roc_area_interval(scores, gains, np.arange(300) // 5, generator)
+    one_run = np.zeros(300)
+    low, high = roc_area_interval(scores, gains, one_run, np.arange(300) // 5, generator)
     assert low < 0.5 < high and high - low < 0.2
-    twice = [np.repeat(part, 4) for part in (scores, gains, np.arange(300) // 5)]
+    twice = [np.repeat(part, 4) for part in (scores, gains, one_run, np.arange(300) // 5)]
     again = roc_area_interval(*twice, generator)
     assert again[1] - again[0] == pytest.approx(high - low, rel=0.2)
-    assert np.isnan(roc_area_interval(scores, gains, np.zeros(300), generator)).all()
+    assert np.isnan(roc_area_interval(scores, gains, one_run, np.zeros(300), generator)).all()
 
 
 def study(**gate):
@@ -123,7 +124,8 @@ def test_table_tells_a_judge_from_a_coin_and_leaves_identical_replicas_out(resul
     assert every.loc["aug", "area_low"] < 0.5 < every.loc["aug", "area_high"]
     assert every.loc["own", "gains_of_accepted"] > 80 > 20 > every.loc["own", "gains_of_rejected"]
     assert every.loc["own", "gain_accepted"] > 0 > every.loc["own", "gain_rejected"]
-    assert every.loc["own", "gain_accepted_low"] > 0 and set(every["runs"]) == {2}
+    assert every.loc["own", "gain_accepted_low"] > 0
+    assert set(every["runs"]) == set(every["runs_accepting"]) == {2}
     coin = every.loc["aug", ["gain_accepted_low", "gain_accepted", "gain_accepted_high"]]
     assert coin.is_monotonic_increasing and coin.iloc[0] < 0 < coin.iloc[2]
     assert 0 < clear["replicas"].iloc[0] < 120 and clear.loc["own", "area"] > 0.97
@@ -159,26 +161,37 @@ def test_areas_of_several_scores_are_resampled_together():
     generator = np.random.default_rng(4)
     gains, probes = generator.random(60) < 0.5, np.arange(60) // 6
     scores = gains + 2 * generator.normal(size=60)
-    areas = resampled_areas(np.stack([scores, 3 * scores, -scores]), gains, probes, generator)
+    several = np.stack([scores, 3 * scores, -scores])
+    areas = resampled_areas(several, gains, probes // 5, probes, generator)
     assert interval(areas[0] - areas[1]) == (0, 0)
     assert interval(areas[0] - areas[2])[0] > 0
     low, high = interval(areas[0])
     assert low < roc_area(scores, gains) < high
 
 
-def test_interval_of_a_mean_is_over_probes_and_needs_a_chosen_value():
+def test_interval_of_a_mean_is_over_runs_and_their_probes():
     generator = np.random.default_rng(5)
-    values, probes = generator.normal(1, 1, size=400), np.arange(400) // 4
+    values, probes, one_run = generator.normal(1, 1, size=400), np.arange(400) // 4, np.zeros(400)
     chosen = generator.random(400) < 0.5
-    low, high = mean_interval(values, chosen, probes, generator)
+    low, high = mean_interval(values, chosen, one_run, probes, generator)
     error = 1 / chosen.sum() ** 0.5
     assert low < values[chosen].mean() < high and high - low == pytest.approx(4 * error, rel=0.25)
     whole = np.repeat(values[:100], 4)  # four rows of a probe that say the same are one
     every = np.ones(400, dtype=bool)
-    wide = mean_interval(whole, every, probes, generator)
-    assert wide[1] - wide[0] == pytest.approx(4 / 100**0.5, rel=0.3)
-    assert np.isnan(mean_interval(values, ~every, probes, generator)).all()
-    assert np.isnan(mean_interval(values, every, 0 * probes, generator)).all()
+    low, high = mean_interval(whole, every, one_run, probes, generator)
+    assert high - low == pytest.approx(4 / 100**0.5, rel=0.3)
+    # Five runs that differ by a standard deviation each, whatever their moments are.
+    runs = np.arange(400) // 80
+    apart = values + np.array([-1.3, -0.4, 0.2, 0.5, 1.0])[runs]
+    low, high = mean_interval(apart, every, runs, probes, generator)
+    assert high - low > 1 > mean_interval(values, every, one_run, probes, generator)[1] - 1
+    assert np.isnan(mean_interval(values, ~every, runs, probes, generator)).all()
+
+
+def test_accepted_replicas_of_one_moment_have_a_mean_and_no_interval():
+    generator = np.random.default_rng(6)
+    values, probes = generator.normal(1, 1, size=80), np.arange(80) // 4
+    assert np.isnan(mean_interval(values, probes == 3, probes // 4, probes, generator)).all()
 
 
 def test_without_gains_or_losses_there_is_a_table_and_an_empty_figure(results):

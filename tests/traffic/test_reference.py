@@ -29,7 +29,7 @@ def test_the_published_figure_eight_without_learning_is_as_fast_as_flows(
 ) -> None:
     report = evaluation_report("figure-eight", control, 30, 0)
     assert report["return"]["mean"] == pytest.approx(reference, rel=0.03)
-    # About 0.6 an episode; evenly spread vehicles would collide 1.6 times.
+    # About 0.7 an episode; evenly spread vehicles would collide 1.6 times.
     assert 8 <= report["collisions"] <= 28
 
 

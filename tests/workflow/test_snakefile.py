@@ -206,7 +206,11 @@ def test_low_seeds_are_run_first_so_that_a_study_cut_off_has_whole_seeds(
     grid = "grid={methods: [independent, fmarl, go]}"
     done = stand_in.snakemake("--cores", "1", "--config", "study=ci", "name=whole", seeds, grid)
     assert done.returncode == 0, done.stdout + done.stderr
-    trained = [line for line in calls(stand_in) if line.startswith("train ")]
+    commands = calls(stand_in)
+    trained = [line for line in commands if line.startswith("train ")]
+    assert commands.index("store") < commands.index(trained[0]), (
+        "the user interface shows it at once"
+    )
     assert [int(line.rpartition("seed")[2]) for line in trained] == [0] * 3 + [2] * 3 + [11] * 3
 
 

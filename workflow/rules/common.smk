@@ -9,12 +9,13 @@ def source_of(wildcards):
     return f"{folder}/policy.safetensors" if folder else []
 
 
-LAST_SEED = max(one.seed for one in runs.values())
+FALLING = sorted({one.seed for one in runs.values()}, reverse=True)
+RANK = {seed: rank for rank, seed in enumerate(FALLING)}
 
 
 def seeds_in_order(wildcards):
     """Priority of a run: low seeds first, so that a study that is cut off has whole seeds of all methods."""
-    return LAST_SEED - runs[wildcards.run].seed
+    return RANK[runs[wildcards.run].seed]
 
 
 def device_of_run(config):

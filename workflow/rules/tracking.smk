@@ -27,7 +27,7 @@ rule store:
     log:
         f"{RESULTS}/logs/store.log",
     # First of all, so that `make ui` shows a study as soon as it trains.
-    priority: 1
+    priority: len(RANK)
     localrule: True
     conda:
         "../../environment.yml"

@@ -33,12 +33,12 @@ COLUMNS = (
     ),
     Column(
         "return, sampled actions", "return_stochastic_iqm", 1, _COMPARED,
-        "The final return with actions drawn from the policy in place of its mean, as in the published code.",
+        "The final return with actions drawn from the policy in place of its mean.",
     ),
     Column(
-        "return without collision", "return_without_collision_iqm", 1, _COMPARED,
-        "Mean over those episodes of the final return that had no collision, which frees the crossing. Empty "
-        "where a scenario has several loops.",
+        "return without collision", "return_without_collision_iqm", 0, _COMPARED,
+        "Mean over those episodes of the final return that had no collision. Seeds without such an episode are "
+        "left out. Empty where a scenario has several loops.",
     ),
     Column(
         "worst agent", "worst_iqm", 1, _MAIN,
