@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from rsm.config.run import RunConfig, varied_word
 # The axes that legends name; figures have places of their own for the others.
 _NAMED = {axis.name: axis for axis in AXES if axis.label is not None}
 _MODE = "communication.mode"
+_START = "init_from.run"
 MODES = {"synchronous": "sync", "asynchronous": "async"}
 
 
@@ -25,6 +27,7 @@ def labels(configs: Iterable[RunConfig]) -> dict[str, str]:
     """
     every = list(configs)
     where, keys = worlds(every), dict[str, dict[str, None]]()
+    short = _methods_of({_value(config, _START) for config in every})
     for config in every:
         keys.setdefault(config.method, {}).update(dict.fromkeys(config.varied))
     varied: dict[str, dict[str, set[Any]]] = {}
@@ -35,7 +38,7 @@ def labels(configs: Iterable[RunConfig]) -> dict[str, str]:
     result = {}
     for config in every:
         words = [
-            _word(name, value)
+            short.get(value, value) if name == _START else _word(name, value)
             for name, value in _traits(config, keys[config.method], where).items()
             if len(varied[config.method][name]) > 1 or _always_named(name, value)
         ]
@@ -43,6 +46,18 @@ def labels(configs: Iterable[RunConfig]) -> dict[str, str]:
             f"{config.method} ({', '.join(words)})" if words else config.method
         )
     return result
+
+
+def _methods_of(starts: Iterable[str]) -> dict[str, str]:
+    """What a run begins with → its method alone, as `from rsm`, where that tells the starts apart."""
+    names = sorted(METHODS, key=len, reverse=True)  # segment-average before average
+    found = {}
+    for start in starts:
+        source = start.removeprefix("from ")
+        method = next((name for name in names if f"{source}-".startswith(f"{name}-")), source)
+        found[start] = f"from {method}"
+    several = Counter(found.values())
+    return {start: text for start, text in found.items() if several[text] == 1}
 
 
 def _always_named(name: str, value: Any) -> bool:
@@ -89,11 +104,11 @@ def _matters(config: RunConfig, key: str) -> bool:
 def _value(config: RunConfig, key: str) -> Any:
     """A setting that a grid varies; where a run begins, without the seed."""
     value = setting(config, key)
-    return varied_word(key, value).replace("-", " ", 1) if key == "init_from.run" else value
+    return varied_word(key, value).replace("-", " ", 1) if key == _START else value
 
 
 def _word(name: str, value: Any) -> str:
-    if name in ("init_from.run", "world"):
+    if name == "world":
         return str(value)
     if name == _MODE:
         return MODES[value]
@@ -112,7 +127,7 @@ def identity(config: RunConfig, label: str, world: str | None) -> dict[str, Any]
         "label": label,
         "world": world,
         "communication_mode": config.communication.mode if exchanges else None,
-        "begins": varied_word("init_from.run", config.begins_from) if config.learns else None,
+        "begins": varied_word(_START, config.begins_from) if config.learns else None,
         "method": config.method,
         "control": not config.learns,
         **config.axes,

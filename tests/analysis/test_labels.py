@@ -41,6 +41,23 @@ def test_other_settings_are_named_where_they_vary() -> None:
 
 
 @pytest.mark.parametrize(
+    ("starts", "expected"),
+    [
+        (["fmarl", "rsm-ring-p4-k3"], {"from scratch", "from fmarl", "from rsm"}),
+        (["segment-average-ring", "average-ring"], {"from scratch", "from segment-average", "from average"}),
+        (["rsm-ring", "rsm-star"], {"from scratch", "from rsm-ring", "from rsm-star"}),
+        (["mine"], {"from scratch", "from mine"}),
+    ],
+)  # fmt: skip
+def test_starts_are_named_by_their_method_where_that_tells_them_apart(
+    starts: list[str], expected: set[str]
+) -> None:
+    runs = [None, *(f"results/s/runs/{name}-seed{{seed}}" for name in starts)]
+    found = study_labels(methods=["independent"], **{"init_from.run": runs})
+    assert found == {f"independent ({text})" for text in expected}
+
+
+@pytest.mark.parametrize(
     ("text", "label"),
     [
         ("radius:90", "radius 90 m"),

@@ -68,15 +68,15 @@ def legend_lines(values: Mapping[str, float]) -> list[Line2D]:
 
 
 def level_line(name: str) -> dict[str, Any]:
-    """How the level of a control is drawn: keywords of a line."""
-    return {"color": GREY, "linewidth": 0.9, "linestyle": _LEVELS.get(name, "-")}
+    """How the level of a control is drawn, whatever it begins with: keywords of a line."""
+    control = name.partition(" (")[0]
+    return {"color": GREY, "linewidth": 0.9, "linestyle": _LEVELS.get(control, "-")}
 
 
 def name_levels(figure: Figure, named: Mapping[Axes, Mapping[str, float]]) -> None:
-    """Write the controls' names to the right of the panels, kept apart where levels are close.
+    """Write the controls' names and numbers to the right of the panels, kept apart where levels are close.
 
-    A level outside a panel has its number there, with an arrow. To be called last, when the limits of
-    the axes are final.
+    A level outside a panel has an arrow there. To be called last, when the limits of the axes are final.
     """
     size = mpl.rcParams["legend.fontsize"]
     texts: dict[Axes, list[tuple[float, Any]]] = {}
@@ -87,7 +87,9 @@ def name_levels(figure: Figure, named: Mapping[Axes, Mapping[str, float]]) -> No
             low, high = axis.get_ylim()
             place = min(max(value, low), high)
             arrow = "↑" if value > high else "↓"
-            for line in [name] if place == value else [f"{value:.3g} {arrow}", name]:
+            for line in (
+                [f"{name} {value:.3g}"] if place == value else [f"{value:.3g} {arrow}", name]
+            ):
                 text = axis.annotate(
                     line, (1, place), (4, 0), xycoords=("axes fraction", "data"),
                     textcoords="offset points", va="center", color=GREY, fontsize=size,

@@ -19,6 +19,7 @@ from rsm.analysis.load import Runs
 TITLE, CATEGORY = "Return by topology", "Performance"
 
 NEIGHBOURS = 24  # points between two methods on one topology
+MOST_BANDS = 3  # of methods without a topology; more would hide each other
 
 
 def data(runs: Runs) -> pd.DataFrame:
@@ -42,7 +43,7 @@ class Group(NamedTuple):
 
 def draw(data: pd.DataFrame) -> Figure:
     """A panel per share and in it a group per topology; methods without one stand in a group of their
-    own and as bands."""
+    own and as lines across, with bands where they are few."""
     learned, levels = facets.learned_and_levels(data)
     if learned.empty:
         return style.empty("no method of this study learns")
@@ -86,7 +87,8 @@ def _draw_panel(axis: Axes, groups: list[Group], shown: Mapping[str, Look], room
             first = runs.iloc[0]
             if name == "no topology" and np.isfinite(first["return_iqm"]):
                 low, high = first["return_low"], first["return_high"]
-                axis.axhspan(low, high, color=look.color, alpha=0.13, linewidth=0)
+                if len(labels) <= MOST_BANDS:
+                    axis.axhspan(low, high, color=look.color, alpha=0.13, linewidth=0)
                 axis.axhline(
                     first["return_iqm"], color=look.color, linestyle=look.dash, linewidth=0.9
                 )
