@@ -69,6 +69,14 @@ def test_controls_are_named_levels(name: str, runs: Runs) -> None:
         assert level in texts(figure)
 
 
+def test_profiles_have_no_panel_for_a_reference_that_the_study_does_not_ask_for(runs: Runs) -> None:
+    data, figure = drawn("profiles", runs)
+    rows = len(figure.axes) // 3
+    assert len(figure.axes) == 3 * rows and "over average" in texts(figure)
+    without = redrawn("profiles", data[data["label"] != "average"])[1]
+    assert len(without.axes) == 2 * rows and "over average" not in texts(without)
+
+
 def test_controls_stand_beside_the_profiles_and_a_far_one_does_not_flatten_them(runs: Runs) -> None:
     data, near = drawn("profiles", runs)
     levels = data[data["panel"] == "level"]

@@ -118,7 +118,7 @@ def _improvements(part: pd.DataFrame, index: pd.DataFrame, share: str | None) ->
 
 
 def draw(data: pd.DataFrame) -> Figure:
-    """A row per share: profiles to the left, comparisons with each reference to the right."""
+    """A row per share: profiles to the left, comparisons with each reference of the study to the right."""
     if data.empty:
         return style.empty("no method of this study learns")
     controls = data[data["panel"] == "level"]
@@ -132,14 +132,18 @@ def draw(data: pd.DataFrame) -> Figure:
     ]
     shown = looks(pd.concat(parts)["label"])
     figure = Figure(figsize=(style.PAGE, 2.3 * len(parts) + 0.6))
-    grid = figure.subplots(len(parts), 3, squeeze=False, width_ratios=(1.5, 1, 1))
+    methods = {str(label).partition(" (")[0] for label in data["label"]}
+    references = [method for method in selection.REFERENCES if method in methods]
+    widths = (1.5, *[1.0] * len(references))
+    grid = figure.subplots(len(parts), len(widths), squeeze=False, width_ratios=widths)
     for part, (left, *others) in zip(parts, grid, strict=True):
         _draw_profiles(left, part[part["panel"] == "profile"], shown)
         controls_named = level_lines.upright_levels(left, levels)
-        for method, axis in zip(selection.REFERENCES, others, strict=True):
+        for method, axis in zip(references, others, strict=True):
             rows = part[(part["panel"] == "improvement") & (part["reference"] == method)]
             _draw_improvement(axis, rows, method, shown)
-        others[1].set_yticklabels([])  # the labels of its neighbour
+        for axis in others[1:]:
+            axis.set_yticklabels([])  # the labels of its neighbour
     legends.legend(figure, pd.concat(parts), shown, more=controls_named)
     return figure
 
