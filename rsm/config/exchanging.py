@@ -141,8 +141,8 @@ class Mixing(Settings):
         ge=2,
         le=100_000,
         description="B: replayed states on which a replica is judged. null: 256, and with `judge: peers`, "
-        "where they are sent, 128: the fewest whose area under the ROC curve was within 0.02 of that of 256 "
-        "in `gate-fleet`.",
+        "where they are sent, 128: the fewest whose area under the ROC curve is within 0.02 of that of 256 in "
+        "`gate-fleet`, by its whole interval.",
     )
     recent: int = Field(
         2000, ge=2, description="Number of latest transitions from which these states are drawn."
