@@ -18,9 +18,9 @@ from rsm.analysis.worlds import in_world
 
 ALONE, UNTRAINED = "independent", "untrained"
 NOTE = (
-    f"Return at the evaluation after that training episode minus the return of {ALONE} with the same seed: "
-    "interquartile mean over seeds with its 95 % bootstrap interval (none below five seeds), and the number of "
-    "seeds with a difference above 0."
+    f"Return at the evaluation after that training episode minus the return of {ALONE} with the same seed (of "
+    "several in a world, the first): interquartile mean over seeds with its 95 % bootstrap interval (none below "
+    "five seeds), and the number of seeds with a difference above 0."
 )
 _COLUMNS = (
     "episode", "env_steps", "pairs", "difference", "difference_low", "difference_high", "above",
@@ -53,7 +53,7 @@ def differences(runs: Runs) -> pd.DataFrame:
     for row in selection.records(selection.counts(index)):
         world, own = row["world"], scores.get(row["configuration"])
         others = in_world(alone_runs, world) if isinstance(world, str) else alone_runs
-        if others.empty or own is None or row["method"] == ALONE:
+        if others.empty or own is None or row["configuration"] == others["configuration"].iloc[0]:
             continue
         alone = scores[str(others["configuration"].iloc[0])]
         ours, theirs = (pd.DataFrame(side["return"]) for side in (own, alone))
