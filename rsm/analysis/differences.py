@@ -19,8 +19,8 @@ from rsm.analysis.worlds import in_world
 ALONE, UNTRAINED = "independent", "untrained"
 NOTE = (
     f"Return at the evaluation after that training episode minus the return of {ALONE} with the same seed (of "
-    "several in a world, the first): interquartile mean over seeds with its 95 % bootstrap interval (none below "
-    "five seeds), and the number of seeds with a difference above 0."
+    "several in a world, the first): interquartile mean over seeds with its 95 % bootstrap interval (none "
+    "below five seeds), and the number of seeds with a difference above 0."
 )
 _COLUMNS = (
     "episode", "env_steps", "pairs", "difference", "difference_low", "difference_high", "above",

@@ -40,7 +40,7 @@ def test_every_figure_is_there_in_every_form_with_its_data(folder: Path) -> None
 
 
 def hashes_as_begun(study: Study, manifests: list[dict[str, Any]]) -> dict[str, str]:
-    """Run id → settings hash; a run of a transfer has that of the policies in its manifest, which are not here."""
+    """Run id → settings hash; a run of a transfer has that of the policies in its manifest, not here."""
     begun = {
         entry["run_id"]: entry["init_from"]["sha256"] for entry in manifests if "init_from" in entry
     }
