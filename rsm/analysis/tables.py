@@ -117,14 +117,11 @@ def _without_collision(runs: Runs, part: pd.DataFrame) -> pd.Series:
     without such an episode, and where a scenario has several loops, whose collisions are counted together.
     """
     none = pd.Series(np.nan, index=part["seed"], dtype=np.float64)
-    if part.empty or parse_scenario(part["scenario"].iloc[0])[1] > 1:
-        return none
     episodes = runs.table("evaluations", part, ["episode", "mode", "return", "collisions"])
     episodes = episodes[episodes["mode"] == "deterministic"]
-    last = [last_evaluations(own) for _, own in episodes.groupby("seed")]
-    if not last:
+    if episodes.empty or parse_scenario(part["scenario"].iloc[0])[1] > 1:
         return none
-    counted = pd.concat(last)
+    counted = pd.concat([last_evaluations(own) for _, own in episodes.groupby("seed")])
     counted = counted[counted["collisions"] == 0]
     return counted.groupby("seed")["return"].mean().reindex(none.index)
 

@@ -67,7 +67,7 @@ def test_study_that_measures_its_gate_draws_it_and_others_know_nothing_of_it(
 ) -> None:
     done = workflow.snakemake("-n", "--config", "study=gate-fleet")
     counts = job_counts(done)
-    assert counts["gate"] == 1 and counts["train"] == 2
+    assert counts["gate"] == 1 and counts["train"] == 5
     for file in ("figures/gate.png", "figures/gate.csv", "tables/gate.md"):
         assert f"results/gate-fleet/{file}" in done.stdout
     assert "gate" not in job_counts(planned_ci)

@@ -6,7 +6,7 @@ from rsm.theory.variations import variations
 
 try:
     varied = variations(study)
-    plan(study.name, varied, Path(f"{RESULTS}/variations"), rebuild)
+    plan(study.name, varied, Path(f"{RESULTS}/variations"), rebuild, device)
 except ConfigError as error:
     print(error, file=sys.stderr)
     sys.exit(2)
@@ -27,6 +27,7 @@ use rule train as train_variation with:
         f"{RESULTS}/benchmarks/variations/{{run}}.tsv"
     wildcard_constraints:
         run="|".join(map(re.escape, varied)),
+    priority: 0
     params:
         settings=lambda wildcards: own_settings(varied[wildcards.run]),
         folder=subpath(output[0], parent=True),
