@@ -6,7 +6,6 @@ difference varies less than either.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +15,7 @@ import pandas as pd
 
 from rsm.analysis import figures, selection
 from rsm.analysis.load import load_runs
+from rsm.analysis.page.reading import lines
 from rsm.analysis.statistics import FEWEST, interquartile_mean, interquartile_mean_estimate
 from rsm.analysis.tables import interval_text, number_text
 from rsm.config.catalogue import CONTROLS
@@ -73,11 +73,7 @@ def side_of_table(name: str, path: Path, configuration: str | None) -> Side:
 
 def _devices(path: Path, index: pd.DataFrame) -> list[str]:
     """The kind of device of each run of a table, from the manifests beside it; empty where they do not say."""
-    try:
-        lines = (path.parent / "manifests.jsonl").read_text(encoding="utf-8").splitlines()
-        manifests = [json.loads(line) for line in lines]
-    except (OSError, ValueError):
-        manifests = []
+    manifests = lines(path.parent / "manifests.jsonl")
     found = {one.get("run_id"): kind(one["device"]) for one in manifests if one.get("device")}
     return [found.get(run_id, "") for run_id in index.get("run_id", [""] * len(index))]
 

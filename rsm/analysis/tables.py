@@ -65,9 +65,10 @@ def main_table(runs: Runs) -> pd.DataFrame:
         row |= _spread(
             "return_stochastic", selection.estimate(part["final_return_stochastic"]), "_iqm"
         )
-        row |= _spread(
-            "return_without_collision", selection.estimate(_without_collision(runs, part)), "_iqm"
-        )
+        driven = runs.table("evaluations", part, ["episode", "mode", "return", "collisions"])
+        driven = driven[driven["mode"] == "deterministic"]
+        clear = selection.estimate(_without_collision(driven, part))
+        row |= _spread("return_without_collision", clear, "_iqm")
         row["mean_speed"] = selection.estimate(part["final_mean_speed"]).value
         row |= _spread("worst", selection.estimate(part["final_return_worst"]), "_iqm")
         row |= _against_references(part, index)
@@ -80,7 +81,7 @@ def main_table(runs: Runs) -> pd.DataFrame:
         judged = part["judged"].sum()
         row["acceptance_rate"] = part["accepted"].sum() / judged if judged else np.nan
         row["updates_not_made"] = part["updates_not_made"].mean()
-        row["crashed"] = _crashed(runs, part)
+        row["crashed"] = _crashed(driven, part)
         row["wall_min"] = part["wall_s"].mean() / 60
         rows.append(row)
     return pd.DataFrame(rows)
@@ -96,32 +97,28 @@ def _spread(name: str, estimate: Estimate, suffix: str = "") -> dict[str, float]
     return dict(zip(keys, estimate, strict=True))
 
 
-def _crashed(runs: Runs, part: pd.DataFrame) -> float:
-    """Share of the deterministic evaluation episodes that had a collision, over the whole of training.
+def _crashed(driven: pd.DataFrame, part: pd.DataFrame) -> float:
+    """Share of the deterministic evaluation episodes `driven` that had a collision, over the whole of training.
 
     Where a scenario has several loops, each is an episode of its own; a run folder has the collisions of
     all of them together, so several in one loop count as in several.
     """
-    episodes = runs.table("evaluations", part, ["mode", "collisions"])
-    driven = episodes[episodes["mode"] == "deterministic"]
     if driven.empty:
         return float("nan")
     _, loops = parse_scenario(part["scenario"].iloc[0])
     return float(driven["collisions"].clip(upper=loops).mean() / loops)
 
 
-def _without_collision(runs: Runs, part: pd.DataFrame) -> pd.Series:
-    """Mean return of each seed over those episodes of its final return that had no collision.
+def _without_collision(driven: pd.DataFrame, part: pd.DataFrame) -> pd.Series:
+    """Mean return of each seed over those episodes `driven` of its final return that had no collision.
 
     Where SUMO moves a vehicle on, a collision frees the crossing, and the episode ends higher. NaN for a seed
     without such an episode, and where a scenario has several loops, whose collisions are counted together.
     """
     none = pd.Series(np.nan, index=part["seed"], dtype=np.float64)
-    episodes = runs.table("evaluations", part, ["episode", "mode", "return", "collisions"])
-    episodes = episodes[episodes["mode"] == "deterministic"]
-    if episodes.empty or parse_scenario(part["scenario"].iloc[0])[1] > 1:
+    if driven.empty or parse_scenario(part["scenario"].iloc[0])[1] > 1:
         return none
-    counted = pd.concat([last_evaluations(own) for _, own in episodes.groupby("seed")])
+    counted = pd.concat([last_evaluations(own) for _, own in driven.groupby("seed")])
     counted = counted[counted["collisions"] == 0]
     return counted.groupby("seed")["return"].mean().reindex(none.index)
 

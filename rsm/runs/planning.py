@@ -46,25 +46,24 @@ def plan(
             f"again, such as {run_id}: {reason}. Give the study another name (--config name=NAME), or add "
             "--config rebuild=true"
         )
+    check_device(study, runs, folder, device)
 
+
+def check_device(study: str, runs: Mapping[str, RunConfig], folder: Path, device: str) -> None:
+    """Raises ConfigError where runs are left to train on another kind of device than those that finished."""
+    learning = {run_id: config for run_id, config in runs.items() if config.learns}
     finished = {
         run_id: on
-        for run_id, config in runs.items()
-        if config.learns and (on := _device_of_finished(folder / run_id, config)) is not None
+        for run_id, config in learning.items()
+        if (on := kind_of_run(folder / run_id)) and finished_summary(folder / run_id, config)
     }
     others = [run_id for run_id, on in finished.items() if on != kind(device)]
-    learning = sum(config.learns for config in runs.values())
-    if others and len(finished) < learning:
+    if others and len(finished) < len(learning):
         raise ConfigError(
-            f"device: {device} is not allowed: {len(others)} of {learning} learning runs of the study {study}, "
-            f"such as {others[0]}, were trained on {finished[others[0]]}, and no table mixes devices. Go on "
-            f"with device={finished[others[0]]}, or give the study another name (--config name=NAME)"
+            f"device: {device} is not allowed: {len(others)} of {len(learning)} learning runs of the study "
+            f"{study}, such as {others[0]}, were trained on {finished[others[0]]}, and no table mixes devices. "
+            f"Go on with device={finished[others[0]]}, or give the study another name (--config name=NAME)"
         )
-
-
-def _device_of_finished(folder: Path, config: RunConfig) -> str | None:
-    """The kind of device of a finished run of these settings; None where there is none that says so."""
-    return kind_of_run(folder) if finished_summary(folder, config) is not None else None
 
 
 def check_runs(study: str, runs: Iterable[RunConfig]) -> None:
